@@ -1,0 +1,34 @@
+"""Typed, frozen settings: one ``Config`` subclass stands beside each method, sampler and solver."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from latent_ot.errors import InputError, nearest
+
+
+class Config(BaseModel):
+    """Base of every settings class. A field's default is the paper's value and its description says where it stands."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def build(cls, values: Mapping[str, Any], where: str) -> Self:
+        """Check ``values`` and return the settings.
+
+        Raises:
+            InputError: one line with the key, its value, what is allowed and the nearest valid name.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"]) or "settings"
+            if first["type"] == "extra_forbidden":
+                allowed = sorted(cls.model_fields)
+                listed = ", ".join(allowed) or "nothing, it has no settings"
+                raise InputError(
+                    f"{where}: setting '{key}' is unknown; allowed: {listed}{nearest(key, allowed)}"
+                ) from None
+            raise InputError(f"{where}: setting '{key}' = {first['input']!r}: {first['msg']}") from None

@@ -1,0 +1,102 @@
+"""What every method promises: ``Method`` for what trains on images, ``Pair`` for representation + latent sampler."""
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from latent_ot.errors import Declined
+from latent_ot.samplers.base import LatentSampler
+from latent_ot.stage import Spec, Stage
+
+
+class Method(Stage):
+    """A stage that is trained on images. Built as ``Method(config, spec)``.
+
+    A representation (``role = "representation"``) gives ``codes`` of the training images in training order and
+    ``decode``; it generates only with a latent sampler. An end-to-end method samples by itself. All images that go in or
+    come out are float32 (n, C, H, W) in [0, 1]; the module maps to its networks' own range itself. Every method below is
+    called in eval mode and without gradients unless it says otherwise.
+    """
+
+    role: ClassVar[Literal["representation", "end_to_end"]] = "end_to_end"
+    latent_dim: int
+
+    @property
+    def sampler(self) -> str:
+        """Name of the latent sampler that the bare name of a representation stands for."""
+        return "gaussian"
+
+    def fit(self, images: Tensor) -> None:
+        """Fit in closed form on all training images (N, C, H, W) in [0, 1]; only where ``closed_form`` is true."""
+        raise Declined(f"{type(self).__name__} trains by steps")
+
+    closed_form: ClassVar[bool] = False
+
+    def codes(self, images: Tensor) -> Tensor:
+        """Return codes (N, d) of the training images (N, C, H, W), in training order."""
+        return torch.cat([self.encode(chunk) for chunk in images.split(500)])
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return codes (n, d) of images (n, C, H, W); auto-decoders and GANs decline and use ``invert``."""
+        raise Declined(self.declines.get("encode", f"{type(self).__name__} has no encoder"))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return images (n, C, H, W) in [0, 1] of codes (n, d). Differentiable in ``z``."""
+        raise Declined(self.declines.get("decode", f"{type(self).__name__} has no decoder"))
+
+    def project(self, z: Tensor) -> Tensor:
+        """Map any vectors (n, d) onto the set of valid codes (GLO: the unit sphere); the identity unless overridden."""
+        return z
+
+    def sample_latent(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw codes (n, d) from the method's own prior, N(0, I) unless overridden."""
+        return torch.randn(n, self.latent_dim, generator=generator).to(self.device)
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw images (n, C, H, W) in [0, 1].
+
+        Raises:
+            Declined: for a bare representation, which needs a latent sampler.
+        """
+        if self.role == "representation":
+            raise Declined(f"{type(self).__name__} is a representation: sample it through a latent sampler")
+        return self.decode(self.sample_latent(n, generator))
+
+    def reconstruct(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
+        """Reconstruct unseen images (n, C, H, W).
+
+        ``start``: codes (n, d) where a latent optimisation of ``steps`` Adam steps begins; an encoder ignores both.
+        """
+        return self.decode(self.encode(x))
+
+
+class Pair:
+    """A representation with a fitted latent sampler: a complete generative model."""
+
+    def __init__(self, representation: Method, sampler: LatentSampler) -> None:
+        self.representation = representation
+        self.latent = sampler
+
+    def sample_latent(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw codes (n, d) from the latent sampler, mapped onto the representation's set of valid codes."""
+        return self.representation.project(self.latent.sample(n, generator))
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw images (n, C, H, W) in [0, 1]."""
+        return self.representation.decode(self.sample_latent(n, generator))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return codes (n, d) of images (n, C, H, W)."""
+        return self.representation.encode(x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return images (n, C, H, W) in [0, 1] of codes (n, d)."""
+        return self.representation.decode(z)
+
+    def reconstruct(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
+        """Reconstruct unseen images (n, C, H, W); see ``Method.reconstruct``."""
+        return self.representation.reconstruct(x, start, steps)
+
+
+__all__ = ["Method", "Pair", "Spec"]

@@ -1,0 +1,123 @@
+"""A stage: one LightningModule trained by one ``Trainer.fit``, the unit that the benchmark plans, runs and stores."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from latent_ot.config import Config
+from latent_ot.seeding import derive, generator
+
+
+class Batch(NamedTuple):
+    """Rows of the training set.
+
+    ``index``: int64 (B,), the rows' places in the training set. ``image``: float32 (B, C, H, W) in [0, 1]; for 2-D
+    sets (B, 2) in data units, and for a latent sampler the codes (B, d).
+    """
+
+    index: Tensor
+    image: Tensor
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a stage is trained on and for how long.
+
+    ``shape``: of one training example, (C, H, W) or (d,). ``count``: training examples. ``images``: the budget, how many
+    training images the stage may draw (an image counts once per draw, for a critic too). ``width``: factor on the hidden
+    widths of networks. ``seed``: of the run.
+    """
+
+    shape: tuple[int, ...]
+    count: int
+    images: int
+    width: float = 1.0
+    seed: int = 0
+
+    @property
+    def epochs(self) -> float:
+        """How often the budget draws each training image."""
+        return self.images / self.count
+
+
+class Stage(L.LightningModule):
+    """Base of everything that trains, with manual optimisation and its own counters.
+
+    A subclass sets ``Config``, builds its networks in ``__init__`` and writes ``training_step(batch, batch_idx)`` as its
+    paper's algorithm box: one call is one whole outer step, so that checkpoints never fall inside one. Inside a step all
+    noise is drawn from ``self.generator``, which is a pure function of (seed, step): a resumed run needs no random state.
+    """
+
+    Config: ClassVar[type[Config]] = Config
+    declines: ClassVar[dict[str, str]] = {}
+    """What the stage cannot do -> the reason, e.g. ``{"reconstruct": "a GAN without an encoder"}``."""
+
+    def __init__(self, config: Config, spec: Spec) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.config = config
+        self.spec = spec
+        self.images_seen = 0
+        self.step = 0  # whole outer steps; Lightning's global_step counts every optimizer's steps
+        self.updates: dict[str, int] = {}  # optimizer steps per network
+        self.observed: dict[str, Tensor | float] = {}
+        self.generator = generator(spec.seed, "step", 0)
+
+    @property
+    def rows_per_step(self) -> int:
+        """Training rows that one outer step draws (all inner critic steps together)."""
+        return getattr(self.config, "batch_size", 64)
+
+    @property
+    def total_steps(self) -> int:
+        """Outer steps in the budget; never fewer than one."""
+        return max(1, self.spec.images // self.rows_per_step)
+
+    @property
+    def finished(self) -> bool:
+        """Whether training may stop before the budget is spent (a solver that reached its tolerance)."""
+        return False
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget that is spent, in [0, 1]; learning-rate schedules read it."""
+        return min(1.0, self.step / self.total_steps)
+
+    def noise(self, n: int, dim: int) -> Tensor:
+        """Return this step's next standard normal draw, (n, dim), on the module's device."""
+        return torch.randn(n, dim, generator=self.generator).to(self.device)
+
+    def observe(self, **values: Tensor | float) -> None:
+        """Keep this step's values; the runner writes them out at intervals, so a step never waits for the device."""
+        self.observed = {k: v.detach() if isinstance(v, Tensor) else v for k, v in values.items()}
+
+    def update(self, name: str, optimizer: Any) -> None:
+        """Step an optimizer and count the step for the network called ``name``."""
+        optimizer.step()
+        self.updates[name] = self.updates.get(name, 0) + 1
+
+    def facts(self) -> dict[str, Any]:
+        """Return the method's own figures for the result record (numbers or short strings), read after training."""
+        return {}
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed everything random in the step to come from (seed, step)."""
+        self.generator = generator(self.spec.seed, "step", self.step)
+        torch.manual_seed(derive(self.spec.seed, "layers", self.step))  # dropout and the like draw globally
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Count what the step drew."""
+        self.step += 1
+        self.images_seen += len(batch.index)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store the counters beside the weights."""
+        checkpoint["counters"] = {"images_seen": self.images_seen, "step": self.step, "updates": dict(self.updates)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the counters."""
+        for name, value in checkpoint["counters"].items():
+            setattr(self, name, value)
