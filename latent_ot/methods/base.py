@@ -20,18 +20,14 @@ class Method(Stage):
     """
 
     role: ClassVar[Literal["representation", "end_to_end"]] = "end_to_end"
+    default_sampler: ClassVar[str] = "gaussian"
+    """The latent sampler that the bare name of a representation stands for."""
+    closed_form: ClassVar[bool] = False
     latent_dim: int
-
-    @property
-    def sampler(self) -> str:
-        """Name of the latent sampler that the bare name of a representation stands for."""
-        return "gaussian"
 
     def fit(self, images: Tensor) -> None:
         """Fit in closed form on all training images (N, C, H, W) in [0, 1]; only where ``closed_form`` is true."""
         raise Declined(f"{type(self).__name__} trains by steps")
-
-    closed_form: ClassVar[bool] = False
 
     def codes(self, images: Tensor) -> Tensor:
         """Return codes (N, d) of the training images (N, C, H, W), in training order."""
