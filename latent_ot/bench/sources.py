@@ -1,0 +1,40 @@
+"""The source that a stage is made of: part of its key, so that a changed method is trained again and nothing else is."""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+
+
+@cache
+def _read(path: Path) -> tuple[str, frozenset[Path]]:
+    """Return the digest of a file's code (comments, layout and docstrings do not count) and the package files it imports."""
+    tree = ast.parse(path.read_text())
+    imports: set[Path] = set()
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            head, *rest = name.split(".")
+            file = PACKAGE.joinpath(*rest).with_suffix(".py")
+            if head == PACKAGE.name and rest and file.is_file():
+                imports.add(file)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), frozenset(imports)
+
+
+def digest(*files: Path) -> str:
+    """Return one digest of ``files`` and every module of the package that they import, directly or not."""
+    pending, seen = list(files), set[Path]()
+    while pending:
+        path = pending.pop()
+        if path not in seen:
+            seen.add(path)
+            pending.extend(_read(path)[1])
+    return hashlib.sha256("".join(sorted(_read(path)[0] for path in seen)).encode()).hexdigest()

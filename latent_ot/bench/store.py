@@ -1,0 +1,57 @@
+"""Where results live: one folder per stage, addressed by what the stage is made of; ``result.json`` in it means done."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees all of it or none of it."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_bytes(data)
+    part.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON with sorted keys, atomically."""
+    write_atomic(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+
+
+class Store:
+    """A folder of stages. Several commands, on one machine or on several over a shared disk, may use it at once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.stages = root / "stages"
+        self.cache = root / "cache"
+        self.locks = root / "locks"
+        for folder in (self.stages, self.cache, self.locks):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def folder(self, name: str) -> Path:
+        """Return the folder of the stage with this name (which ends in its key)."""
+        return self.stages / name
+
+    def result(self, name: str) -> dict[str, Any] | None:
+        """Return what a finished stage wrote, or None while it is not finished."""
+        path = self.folder(name) / "result.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    @contextmanager
+    def claim(self, name: str) -> Iterator[bool]:
+        """Yield whether this command may work on ``name`` now; the claim ends with the process, however it ends."""
+        lock = FileLock(self.locks / f"{name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
