@@ -1,0 +1,76 @@
+import pytest
+import torch
+from torch import nn
+
+from latent_ot.losses.adversarial import wasserstein_critic
+from latent_ot.losses.gradient_penalty import gradient_norms, gradient_penalty, interpolates
+
+
+def linear(dim: int, norm: float) -> nn.Module:
+    layer = nn.Linear(dim, 1).double()
+    layer.weight.data *= norm / layer.weight.data.norm()
+    return nn.Sequential(nn.Flatten(), layer)
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (5, 1, 4, 4), (5, 3, 4, 4)])
+@pytest.mark.parametrize("norm", [0.0, 0.3, 1.0, 2.5])
+def test_penalty_of_a_linear_critic_is_its_slope_minus_one_squared(shape, norm):
+    points = torch.randn(shape, dtype=torch.float64)
+    penalty = gradient_penalty(linear(points[0].numel(), norm), points)
+    assert penalty.item() == pytest.approx((norm - 1) ** 2, abs=1e-12)
+
+
+def test_target_moves_the_slope_that_is_free():
+    assert gradient_penalty(linear(3, 2.0), torch.randn(4, 3).double(), target=2.0).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_norms_are_each_examples_own():
+    critic = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 1)).double()
+    points = torch.randn(6, 4, dtype=torch.float64)
+    together = gradient_norms(critic, points)
+    alone = torch.cat([gradient_norms(critic, p[None]) for p in points])
+    torch.testing.assert_close(together, alone)
+
+
+def test_parameter_gradient_of_the_penalty_matches_finite_differences():
+    critic = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1)).double()
+    points = torch.randn(5, 3, dtype=torch.float64)
+    weight = critic[0].weight
+    (gradient,) = torch.autograd.grad(gradient_penalty(critic, points), weight)
+    step = 1e-6
+    for i, j in [(0, 0), (3, 1), (7, 2)]:
+        values = []
+        for sign in (1, -1):
+            weight.data[i, j] += sign * step
+            values.append(gradient_penalty(critic, points).item())
+            weight.data[i, j] -= sign * step
+        assert gradient[i, j].item() == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-5, abs=1e-9)
+
+
+def test_a_critic_that_is_flat_has_a_finite_gradient():
+    critic = linear(3, 0.0)
+    gradient_penalty(critic, torch.randn(4, 3).double()).backward()
+    assert torch.isfinite(critic[1].weight.grad).all()
+
+
+@pytest.mark.parametrize("weight", [1.0, 10.0])
+@pytest.mark.parametrize("r", [0.5, 3.0])
+def test_estimate_between_two_point_masses_exceeds_their_distance_by_the_soft_penalty(r, weight):
+    critic, real, fake = nn.Linear(1, 1).double(), torch.full((4, 1), r).double(), torch.zeros(4, 1).double()
+    critic.weight.data.fill_(0.5)
+    between = interpolates(real, fake, torch.linspace(0, 1, 4).double())
+    optimizer = torch.optim.SGD(critic.parameters(), lr=0.25 / weight)
+    for _ in range(100):
+        optimizer.zero_grad()
+        (wasserstein_critic(critic(real), critic(fake)) + weight * gradient_penalty(critic, between)).backward()
+        optimizer.step()
+    estimate = -wasserstein_critic(critic(real), critic(fake)).item()
+    assert estimate == pytest.approx(r + r**2 / (2 * weight), rel=1e-6)
+
+
+def test_interpolates_lie_on_each_pairs_own_segment():
+    real, fake = torch.rand(3, 1, 2, 2), torch.rand(3, 1, 2, 2)
+    mixed = interpolates(real, fake, torch.tensor([0.0, 0.25, 1.0]))
+    torch.testing.assert_close(mixed[0], fake[0])
+    torch.testing.assert_close(mixed[1], 0.25 * real[1] + 0.75 * fake[1])
+    torch.testing.assert_close(mixed[2], real[2])
