@@ -1,5 +1,6 @@
 """A stage: one LightningModule trained by one ``Trainer.fit``, the unit that the benchmark plans, runs and stores."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -65,6 +66,7 @@ class Stage(L.LightningModule):
         self.updates: dict[str, int] = {}  # optimizer steps per network
         self.observed: dict[str, Tensor | float] = {}
         self.generator = generator(spec.seed, "step", 0)
+        self.after_step: Callable[[], None] | None = None
 
     @property
     def rows_per_step(self) -> int:
@@ -109,15 +111,21 @@ class Stage(L.LightningModule):
         torch.manual_seed(derive(self.spec.seed, "layers", self.step))  # dropout and the like draw globally
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Count what the step drew."""
+        """Count what the step drew, then let the runner look (progress, checkpoints, an early stop)."""
         self.step += 1
         self.images_seen += len(batch.index)
+        if self.after_step is not None:
+            self.after_step()
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store the counters beside the weights."""
-        checkpoint["counters"] = {"images_seen": self.images_seen, "step": self.step, "updates": dict(self.updates)}
+    def counters(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps beside weights and optimizers."""
+        return {"images_seen": self.images_seen, "step": self.step, "updates": dict(self.updates)}
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the counters."""
-        for name, value in checkpoint["counters"].items():
-            setattr(self, name, value)
+    def restore(self, counters: dict[str, Any]) -> None:
+        """Set the counters that ``counters`` returned."""
+        self.images_seen, self.step, self.updates = counters["images_seen"], counters["step"], counters["updates"]
+
+
+def as_float(images: Tensor) -> Tensor:
+    """Return uint8 images as float32 in [0, 1]; points and codes, which are floats already, as they are."""
+    return images.float().div_(255) if images.dtype == torch.uint8 else images.float()

@@ -7,7 +7,18 @@ from torch import Tensor
 
 from latent_ot.errors import Declined
 from latent_ot.samplers.base import LatentSampler
-from latent_ot.stage import Spec, Stage
+from latent_ot.stage import Spec, Stage, as_float
+
+
+def require_images(spec: Spec, name: str) -> tuple[int, int, int]:
+    """Return the image shape (C, H, W) that the method called ``name`` is built for.
+
+    Raises:
+        Declined: if the training examples are points.
+    """
+    if len(spec.shape) != 3:
+        raise Declined(f"{name} needs images (C, H, W); these examples are points of shape {spec.shape}")
+    return spec.shape
 
 
 class Method(Stage):
@@ -23,6 +34,7 @@ class Method(Stage):
     default_sampler: ClassVar[str] = "gaussian"
     """The latent sampler that the bare name of a representation stands for."""
     closed_form: ClassVar[bool] = False
+    accepts: ClassVar[Literal["image", "points"]] = "image"
     latent_dim: int
 
     def fit(self, images: Tensor) -> None:
@@ -30,8 +42,8 @@ class Method(Stage):
         raise Declined(f"{type(self).__name__} trains by steps")
 
     def codes(self, images: Tensor) -> Tensor:
-        """Return codes (N, d) of the training images (N, C, H, W), in training order."""
-        return torch.cat([self.encode(chunk) for chunk in images.split(500)])
+        """Return codes (N, d) of the training images, uint8 (N, C, H, W), or of 2-D points (N, 2), in training order."""
+        return torch.cat([self.encode(as_float(chunk).to(self.device)) for chunk in images.split(500)])
 
     def encode(self, x: Tensor) -> Tensor:
         """Return codes (n, d) of images (n, C, H, W); auto-decoders and GANs decline and use ``invert``."""
@@ -95,4 +107,4 @@ class Pair:
         return self.representation.reconstruct(x, start, steps)
 
 
-__all__ = ["Method", "Pair", "Spec"]
+__all__ = ["Method", "Pair", "Spec", "require_images"]

@@ -1,0 +1,184 @@
+"""A benchmark from end to end: plan, run what is missing, write one record per run and the pages made from them."""
+
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from latent_ot.bench import machine
+from latent_ot.bench.budgets import Budget, budget, settings
+from latent_ot.bench.plan import Planner, Protocol, RunPlan, StagePlan, protocol
+from latent_ot.bench.store import Store
+from latent_ot.catalog import Catalog
+from latent_ot.datasets.base import Dataset, load
+from latent_ot.errors import InputError
+from latent_ot.report.records import record_stem, write_record
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for."""
+
+    dataset: str
+    methods: Sequence[str] = ()
+    seeds: Sequence[int] = (0,)
+    budget: str = "ci"
+    data_dir: Path = Path("data")
+    store: Path = Path("runs")
+    leaderboards: Path = Path("leaderboards")
+    subset: int | None = None
+    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    plugins: Sequence[Path] = ()
+    evaluator: str | None = None
+    weights: Path | None = None
+    gpus: int | None = None
+    workers: int | None = None
+    track: str | None = None
+    command: str = ""
+
+
+class Benchmark:
+    """Everything between a request and its records."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.catalog = Catalog(request.plugins)
+        self.dataset: Dataset = load(request.dataset, request.data_dir, request.subset)
+        self.budget: Budget = budget(request.budget, self.dataset.id, len(self.dataset.train))
+        self.methods = list(request.methods) or settings()["defaults"]["methods"][self.dataset.kind]
+        self.store = Store(request.store)
+        self.planner = Planner(self.catalog, self.dataset, self.budget, self._protocol(), request.overrides)
+        self.planner.check_overrides(self.methods)
+
+    def _protocol(self) -> Protocol:
+        from latent_ot.metrics.evaluators.base import load_evaluator
+
+        name = checksum = None
+        if self.dataset.kind == "image":
+            name = self.request.evaluator or self.dataset.evaluator or "inception"
+            checksum = load_evaluator(name, self.request.weights).checksum
+        return protocol(self.dataset, self.budget, name, checksum, settings()["protocol"]["n"])
+
+    def plan(self) -> list[RunPlan]:
+        """Return the data row and every method at every seed, in the order in which they should start."""
+        runs = [self.planner.run(method, seed) for seed in self.request.seeds for method in self.methods]
+        return [self.planner.data_row(self.request.seeds[0]), *runs]
+
+    def slots(self, stages: int) -> tuple[list[str], int]:
+        """Return the device of each worker, and the CPU threads that each may use."""
+        import torch
+
+        cores = machine.cores()
+        gpus = torch.cuda.device_count() if self.request.gpus is None else self.request.gpus
+        if gpus > torch.cuda.device_count():
+            raise InputError(f"gpus = {gpus}: this machine has {torch.cuda.device_count()}; allowed: 0 to that many")
+        if gpus:
+            workers = self.request.workers or gpus
+            return [f"cuda:{i % gpus}" for i in range(workers)], max(1, cores // workers)
+        workers = self.request.workers or max(1, min(cores, stages))
+        return ["cpu"] * workers, max(1, cores // workers)
+
+    def run(self, plans: Sequence[RunPlan]) -> tuple[list[dict[str, Any]], bool]:
+        """Run what is missing.
+
+        Returns:
+            One record per run that ended, and whether the user stopped the benchmark before all had.
+        """
+        from latent_ot.bench.display import display
+        from latent_ot.bench.executors.local import Local
+        from latent_ot.bench.worker import Order
+
+        stages = list({stage.name: stage for plan in plans for stage in plan.stages}.values())
+        missing = [s for s in stages if self.store.result(s.name) is None]
+        slots, threads = self.slots(sum(s.job["role"] == "train" for s in missing))
+
+        def order(stage: StagePlan, device: str) -> Order:
+            r = self.request
+            return Order(
+                stage.name, stage.job, stage.inputs, r.store, r.data_dir, r.dataset, r.subset,
+                tuple(r.plugins), r.weights, device, threads,
+            )  # fmt: skip
+
+        show = display(len(stages))
+        try:
+            ends = Local(self.store, slots, order).run(stages, show)
+        finally:
+            show.close()
+        stopped = any(status == "stopped" for status, _ in ends.values())
+        records = [record for plan in plans if (record := self.record(plan, ends)) is not None]
+        return records, stopped
+
+    def record(self, plan: RunPlan, ends: Mapping[str, tuple[str, str | None]]) -> dict[str, Any] | None:
+        """Assemble one run's record from its stages; None while the run is stopped."""
+        rules, results = self.planner.rules, [self.store.result(s.name) or {} for s in plan.stages]
+        bad = [ends[s.name] for s in plan.stages if ends[s.name][0] not in ("done", "reused")]
+        status, reason = ("declined", plan.declined) if plan.declined else (bad[0] if bad else ("done", None))
+        if status == "stopped":
+            return None
+        trained = [(s, r) for s, r in zip(plan.stages, results, strict=True) if s.job["role"] != "evaluate"]
+        first = trained[0][1] if trained else {}
+        last = results[-1] if results else {}
+        updates: dict[str, int] = {}
+        for stage, result in trained:
+            for network, count in result.get("updates", {}).items():
+                updates[network if network not in updates else f"{stage.job['name']}.{network}"] = count
+        facts = {key: value for result in results for key, value in result.get("facts", {}).items()}
+        loss = {
+            name: [[row["images_seen"], row[name]] for row in first.get("curve", [])]
+            for name in (first.get("curve") or [{}])[0]
+            if name != "images_seen"
+        }
+        return {
+            "schema": 1,
+            "status": status,
+            "reason": reason,
+            "method": plan.method,
+            "paper": plan.paper,
+            "stages": [{"stage": s.job["name"] if s.job["role"] != "evaluate" else "evaluate", "key": s.key} for s in plan.stages],
+            "dataset": self.dataset.id,
+            "dataset_content": self.dataset.content_id,
+            "seed": plan.seed,
+            "budget": self.budget.name,
+            "images_budget": self.budget.images,
+            "width": self.budget.width,
+            "overrides": {name: dict(values) for name, values in plan.overrides.items()},
+            "config": {s.job["name"]: s.job["config"] for s, _ in trained},
+            "metrics": last.get("metrics", {}),
+            "reasons": last.get("reasons", {}),
+            "facts": facts,
+            "curves": {**last.get("curves", {}), "loss": loss},
+            "protocol": {
+                "id": rules.id, "evaluator": rules.evaluator, "checksum": rules.checksum, "n": rules.n,
+                "real": rules.real, "reconstruction": dict(rules.reconstruction),
+            },
+            "images_seen": first.get("images_seen", 0),
+            "updates": updates,
+            "parameters": sum(r.get("parameters", 0) for _, r in trained),
+            "seconds": round(sum(r.get("seconds", 0.0) for _, r in trained), 1),
+            "peak_memory_mb": max((r.get("peak_memory_mb", 0) for r in results), default=0),
+            "machine": last.get("machine", {}),
+            "versions": last.get("versions", machine.versions()),
+            "commit": machine.commit(),
+            "command": self.request.command,
+        }  # fmt: skip
+
+    def publish(self, plan: RunPlan, record: dict[str, Any]) -> None:
+        """Write a record, and beside it the pictures that may be published, under ``leaderboards/results``."""
+        results = self.request.leaderboards / "results"
+        results.mkdir(parents=True, exist_ok=True)
+        stem = record_stem(record)
+        write_record(results / f"{stem}.json", record)
+        if not plan.stages or not self.dataset.shareable:
+            return
+        folder = self.store.folder(plan.stages[-1].name)
+        for name in ("samples", "reconstructions", "points", "latent"):
+            if (folder / f"{name}.png").exists():
+                shutil.copyfile(folder / f"{name}.png", results / f"{stem}.{name}.png")
+
+
+def command_line() -> str:
+    """Return the exact command, with the program's name for its path."""
+    return shlex.join(["latent-ot", *sys.argv[1:]])

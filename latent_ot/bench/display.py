@@ -1,0 +1,133 @@
+"""One progress display for a whole benchmark: a live table on a terminal, plain lines anywhere else. All on stderr."""
+
+import sys
+import time
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+LINE_SECONDS = 15.0
+
+
+class Display(Protocol):
+    """What the executor tells of its stages."""
+
+    def start(self, name: str, label: str) -> None:
+        """A worker began with a stage."""
+
+    def update(self, name: str, state: dict[str, Any]) -> None:
+        """A stage reports: done and total images, rate in images/s, last loss."""
+
+    def end(self, name: str, status: str, reason: str | None) -> None:
+        """A stage ended: done, reused, diverged, failed, stopped."""
+
+    def close(self) -> None:
+        """The benchmark is over."""
+
+
+def _detail(state: dict[str, Any]) -> str:
+    rate, loss = state.get("rate"), state.get("loss")
+    return "  ".join(
+        part for part in (f"{rate:,.0f} img/s" if rate else "", f"loss {loss:.4g}" if loss is not None else "") if part
+    )
+
+
+def clock(seconds: float) -> str:
+    """Return seconds as m:ss, or h:mm:ss from an hour on."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class Live:
+    """A row per running stage and a total at the bottom."""
+
+    def __init__(self, total: int, console: Console) -> None:
+        self.progress = Progress(
+            TextColumn("{task.description:<28}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[detail]}"),
+            console=console,
+        )
+        self.rows: dict[str, TaskID] = {}
+        self.labels: dict[str, str] = {}
+        self.began: dict[str, float] = {}
+        self.total = self.progress.add_task("stages", total=total, detail="")
+        self.progress.start()
+
+    def start(self, name: str, label: str) -> None:
+        """Add a row above the total."""
+        self.labels[name], self.began[name] = label, time.monotonic()
+        self.rows[name] = self.progress.add_task(label, total=None, detail="starting")
+
+    def update(self, name: str, state: dict[str, Any]) -> None:
+        """Move the stage's bar."""
+        self.progress.update(
+            self.rows[name], completed=state.get("done", 0), total=state.get("total"), detail=_detail(state)
+        )
+
+    def end(self, name: str, status: str, reason: str | None) -> None:
+        """Remove the row, leave a line, advance the total."""
+        if name in self.rows:
+            self.progress.remove_task(self.rows.pop(name))
+        if status not in ("reused", "waiting"):
+            took = clock(time.monotonic() - self.began.pop(name, time.monotonic()))
+            self.progress.console.print(f"{self.labels.get(name, name):<28} {status} in {took}" + _why(reason))
+        if status not in ("stopped", "waiting"):
+            self.progress.advance(self.total)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self.progress.stop()
+
+
+class Plain:
+    """Lines for logs: a stage's start is silent, it reports every quarter of a minute, and its end."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.ended = total, 0
+        self.labels: dict[str, str] = {}
+        self.began: dict[str, float] = {}
+        self.last: dict[str, float] = {}
+
+    def start(self, name: str, label: str) -> None:
+        """Remember when the stage began."""
+        self.labels[name] = label
+        self.began[name] = self.last[name] = time.monotonic()
+
+    def update(self, name: str, state: dict[str, Any]) -> None:
+        """Print a line when the last one is long enough ago."""
+        now = time.monotonic()
+        if now - self.last[name] < LINE_SECONDS or not state.get("total"):
+            return
+        self.last[name] = now
+        done, total, rate = state["done"], state["total"], state.get("rate") or 0.0
+        left = f", {clock((total - done) / rate)} left" if rate else ""
+        self._print(f"{self.labels[name]:<28} {done:,}/{total:,}  {_detail(state)}{left}")
+
+    def end(self, name: str, status: str, reason: str | None) -> None:
+        """Print how the stage ended and how many are left."""
+        if status not in ("stopped", "waiting"):
+            self.ended += 1
+        if status not in ("reused", "waiting"):
+            took = clock(time.monotonic() - self.began.get(name, time.monotonic()))
+            self._print(f"[{self.ended}/{self.total}] {self.labels.get(name, name)} {status} in {took}{_why(reason)}")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _print(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _why(reason: str | None) -> str:
+    return f": {reason}" if reason else ""
+
+
+def display(total: int) -> Display:
+    """Return the display that fits stderr."""
+    console = Console(stderr=True)
+    return Live(total, console) if console.is_terminal else Plain(total)

@@ -1,0 +1,156 @@
+"""What to run: methods x seeds on one data set at one budget, expanded into stages that runs share where they agree."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from latent_ot.bench.budgets import Budget
+from latent_ot.bench.sources import digest
+from latent_ot.catalog import Catalog, Recipe
+from latent_ot.datasets.base import Dataset
+from latent_ot.errors import Declined, InputError, choose
+
+BENCH = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One unit of work. ``job`` is all that a worker needs, and its hash is ``key``; ``name`` is the stage's folder."""
+
+    name: str
+    key: str
+    label: str
+    job: Mapping[str, Any]
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One method, data set, seed and budget; ``declined`` says why the method does not take the data set."""
+
+    method: str
+    paper: str | None
+    seed: int
+    stages: tuple[StagePlan, ...]
+    overrides: Mapping[str, Mapping[str, Any]]
+    declined: str | None = None
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How samples are scored; numbers of different protocols are never compared."""
+
+    id: str
+    evaluator: str | None
+    checksum: str | None
+    n: int
+    real: str
+    reconstruction: Mapping[str, int]
+
+
+def protocol(dataset: Dataset, budget: Budget, evaluator: str | None, checksum: str | None, n: int) -> Protocol:
+    """Name the protocol: the same sample count for every method and for the data row, so no more than are held out."""
+    n = min(n, len(dataset.test), len(dataset.train))
+    rebuild = {**budget.reconstruction, "images": min(budget.reconstruction["images"], len(dataset.test))}
+    parts = [dataset.id, f"n{n}"]
+    if dataset.kind == "image":
+        parts = [dataset.id, f"{evaluator}-{(checksum or '')[:8]}", f"n{n}", f"rec{rebuild['images']}x{rebuild['steps']}"]
+    return Protocol("/".join(parts), evaluator, checksum, n, "train", rebuild)
+
+
+class Planner:
+    """Expands methods into stages for one data set, budget and protocol."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        dataset: Dataset,
+        budget: Budget,
+        rules: Protocol,
+        overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.catalog, self.dataset, self.budget, self.rules = catalog, dataset, budget, rules
+        self.overrides = overrides or {}
+        self.content = {"id": dataset.id, "content": dataset.content_id}
+
+    def run(self, method: str, seed: int) -> RunPlan:
+        """Plan one method at one seed.
+
+        Raises:
+            InputError: for an unknown method or setting, before anything runs.
+        """
+        recipe = self.catalog.recipe(method, self.dataset.kind)
+        used = {part: dict(self.overrides[part]) for part in recipe.parts if part in self.overrides}
+        empty = RunPlan(method, recipe.paper, seed, (), used)
+        try:
+            stages = self._train(recipe, seed)
+        except Declined as reason:
+            return replace(empty, declined=str(reason))
+        return replace(empty, stages=(*stages, self._evaluate(recipe, seed, stages)))
+
+    def data_row(self, seed: int) -> RunPlan:
+        """Plan the yardstick: held-out real examples scored as if they had been generated."""
+        recipe = Recipe("data", ())
+        return RunPlan("data", None, seed, (self._evaluate(recipe, seed, ()),), {})
+
+    def check_overrides(self, methods: Sequence[str]) -> None:
+        """Refuse a setting for something that no planned method is made of."""
+        parts = {part for method in methods for part in self.catalog.recipe(method, self.dataset.kind).parts}
+        for name in self.overrides:
+            choose("setting for", name, parts)
+
+    def _train(self, recipe: Recipe, seed: int) -> tuple[StagePlan, ...]:
+        stages: list[StagePlan] = []
+        for kind, name in zip(("methods", "samplers"), recipe.parts, strict=False):
+            stage = self.catalog.stage(kind, name)
+            accepts = getattr(stage, "accepts", "image") if kind == "methods" else self.dataset.kind
+            if accepts != self.dataset.kind:
+                what = "2-D points" if self.dataset.kind == "points" else "images"
+                raise Declined(f"{name} does not take {what}: {self.dataset.id} holds {what}")
+            config = stage.Config.build(self.overrides.get(name, {}), where=name)
+            job = {
+                "role": "train" if kind == "methods" else "sampler",
+                "name": name,
+                "config": config.model_dump(mode="json"),
+                "source": digest(self.catalog.files[kind][name], BENCH / "train.py"),
+                "images": self.budget.images,
+                "width": self.budget.width,
+            }
+            stages.append(self._stage(name, seed, job, stages[-1:]))
+        return tuple(stages)
+
+    def _evaluate(self, recipe: Recipe, seed: int, stages: Sequence[StagePlan]) -> StagePlan:
+        job = {
+            "role": "evaluate",
+            "name": recipe.name,
+            "source": digest(BENCH / "evaluate.py"),
+            "protocol": asdict(self.rules),
+        }
+        return self._stage(f"{recipe.name}-evaluate", seed, job, stages)
+
+    def _stage(self, name: str, seed: int, job: dict[str, Any], inputs: Sequence[StagePlan]) -> StagePlan:
+        job |= {"seed": seed, "dataset": self.content, "inputs": {s.job["role"]: s.key for s in inputs}}
+        key = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:16]
+        folder = f"{self.dataset.id}-{name}-{self.budget.name}-s{seed}-{key}"
+        return StagePlan(folder, key, f"{name} s{seed}", job, tuple(s.name for s in inputs))
+
+
+def parse_overrides(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Read ``NAME.KEY=VALUE`` settings, e.g. ``gldo.eps=0.3``.
+
+    Raises:
+        InputError: for anything of another form.
+    """
+    import yaml
+
+    found: dict[str, dict[str, Any]] = {}
+    for text in settings:
+        target, equals, value = text.partition("=")
+        name, dot, key = target.partition(".")
+        if not (equals and dot and name and key):
+            raise InputError(f"setting '{text}' is not of the form NAME.KEY=VALUE, e.g. gldo.eps=0.3")
+        found.setdefault(name, {})[key] = yaml.safe_load(value)
+    return found
