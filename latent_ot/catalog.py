@@ -46,7 +46,9 @@ class Catalog:
         self.plugins = tuple(Path(p).resolve() for p in plugins)
         for path in self.plugins:
             if path.suffix != ".py" or not path.is_file():
-                raise InputError(f"plugin '{path.name}' is not a Python file; allowed: a .py file with one method or sampler")
+                raise InputError(
+                    f"plugin '{path.name}' is not a Python file; allowed: a .py file with one method or sampler"
+                )
             kind = "samplers" if "LatentSampler" in path.read_text() else "methods"
             self.files[kind][path.stem] = path
 

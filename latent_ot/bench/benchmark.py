@@ -2,9 +2,8 @@
 
 import shlex
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,23 @@ class Request:
     gpus: int | None = None
     workers: int | None = None
     track: str | None = None
-    command: str = ""
+
+    def command(self, method: str, seed: int) -> str:
+        """Return the command that makes one method's record again; a local path stands there by its role."""
+        words = ["latent-ot", "bench", "--dataset", self.dataset, "--methods", method, "--seeds", str(seed)]
+        words += ["--budget", self.budget]
+        if self.dataset.startswith("folder:"):
+            words[3] = "folder:" + Path(self.dataset.removeprefix("folder:")).name
+        if self.subset:
+            words += ["--subset", str(self.subset)]
+        for name, values in self.overrides.items():
+            words += [word for key, value in values.items() for word in ("--set", f"{name}.{key}={value}")]
+        if self.evaluator:
+            words += ["--evaluator", self.evaluator]
+        if self.weights:
+            words += ["--inception-weights", self.weights.name]
+        words += [word for plugin in self.plugins for word in ("--plugin", plugin.name)]
+        return shlex.join(words)
 
 
 class Benchmark:
@@ -111,6 +126,48 @@ class Benchmark:
         records = [record for plan in plans if (record := self.record(plan, ends)) is not None]
         return records, stopped
 
+    def execute(self) -> tuple[list[dict[str, Any]], bool]:
+        """Run the whole benchmark, publish every record, and log it to the tracker if one was asked for.
+
+        Returns:
+            The records, and whether the user stopped the benchmark.
+        """
+        plans = self.plan()
+        if self.request.track:
+            from latent_ot.report.tracking import check
+
+            check()  # a missing package is said before hours of work, not after
+        records, stopped = self.run(plans)
+        by_run = {(plan.method, plan.seed): plan for plan in plans}
+        for record in records:
+            plan = by_run[record["method"], record["seed"]]
+            self.publish(plan, record)
+            if self.request.track:
+                self._track(plan, record)
+        return records, stopped
+
+    def train_only(self, method: str, seed: int) -> list[Path]:
+        """Train one method's stages and return their folders.
+
+        Raises:
+            InputError: if a stage did not come to its end, with the reason.
+        """
+        plan = self.planner.run(method, seed)
+        if plan.declined:
+            raise InputError(plan.declined)
+        plan = replace(plan, stages=tuple(s for s in plan.stages if s.job["role"] != "evaluate"))
+        self.run([plan])
+        for stage in plan.stages:
+            if (self.store.result(stage.name) or {}).get("status") != "done":
+                raise InputError(f"{stage.label}: not finished; see {self.store.folder(stage.name) / 'log.txt'}")
+        return [self.store.folder(stage.name) for stage in plan.stages]
+
+    def _track(self, plan: RunPlan, record: dict[str, Any]) -> None:
+        from latent_ot.report.tracking import track
+
+        picture = self.store.folder(plan.stages[-1].name) / "samples.png" if plan.stages else None
+        track(record, picture if picture is not None and picture.exists() else None, self.request.store / "tracking")
+
     def record(self, plan: RunPlan, ends: Mapping[str, tuple[str, str | None]]) -> dict[str, Any] | None:
         """Assemble one run's record from its stages; None while the run is stopped."""
         rules, results = self.planner.rules, [self.store.result(s.name) or {} for s in plan.stages]
@@ -162,7 +219,7 @@ class Benchmark:
             "machine": last.get("machine", {}),
             "versions": last.get("versions", machine.versions()),
             "commit": machine.commit(),
-            "command": self.request.command,
+            "command": self.request.command(plan.method, plan.seed),
         }  # fmt: skip
 
     def publish(self, plan: RunPlan, record: dict[str, Any]) -> None:
@@ -177,8 +234,3 @@ class Benchmark:
         for name in ("samples", "reconstructions", "points", "latent"):
             if (folder / f"{name}.png").exists():
                 shutil.copyfile(folder / f"{name}.png", results / f"{stem}.{name}.png")
-
-
-def command_line() -> str:
-    """Return the exact command, with the program's name for its path."""
-    return shlex.join(["latent-ot", *sys.argv[1:]])

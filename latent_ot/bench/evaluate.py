@@ -105,7 +105,9 @@ def evaluate(
     return {"metrics": metrics, "curves": curves, "reasons": reasons, "facts": facts}
 
 
-def _reconstruct(model: Method | Pair, scorer: Scorer, job: Mapping[str, Any], folder: Path, device: torch.device) -> dict:
+def _reconstruct(
+    model: Method | Pair, scorer: Scorer, job: Mapping[str, Any], folder: Path, device: torch.device
+) -> dict:
     """Reconstruct the protocol's held-out images; PSNR in dB and SSIM on uint8-quantised images."""
     rules = scorer.rules["reconstruction"]
     originals = scorer.held_out[: rules["images"]]

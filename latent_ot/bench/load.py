@@ -21,7 +21,9 @@ def make(catalog: Catalog, config: dict[str, Any]) -> Stage:
 
     job, spec = config["job"], config["spec"]
     stage = catalog.stage(KIND[job["role"]], job["name"])
-    return build(stage, stage.Config.build(job["config"], where=job["name"]), Spec(**{**spec, "shape": tuple(spec["shape"])}))
+    return build(
+        stage, stage.Config.build(job["config"], where=job["name"]), Spec(**{**spec, "shape": tuple(spec["shape"])})
+    )
 
 
 def load_stage(catalog: Catalog, folder: Path, weights: Path | None = None) -> Stage:

@@ -57,7 +57,12 @@ def protocol(dataset: Dataset, budget: Budget, evaluator: str | None, checksum: 
     rebuild = {**budget.reconstruction, "images": min(budget.reconstruction["images"], len(dataset.test))}
     parts = [dataset.id, f"n{n}"]
     if dataset.kind == "image":
-        parts = [dataset.id, f"{evaluator}-{(checksum or '')[:8]}", f"n{n}", f"rec{rebuild['images']}x{rebuild['steps']}"]
+        parts = [
+            dataset.id,
+            f"{evaluator}-{(checksum or '')[:8]}",
+            f"n{n}",
+            f"rec{rebuild['images']}x{rebuild['steps']}",
+        ]
     return Protocol("/".join(parts), evaluator, checksum, n, "train", rebuild)
 
 

@@ -120,7 +120,11 @@ def _run(order: Order, store: Store, folder: Path, line: Line) -> dict[str, Any]
     except Exception as error:
         traceback.print_exc(file=sys.stderr)
         lines = str(error).splitlines()
-        reason = lines[0] if isinstance(error, InputError | Declined) else f"{type(error).__name__}: {lines[0] if lines else ''}"
+        reason = (
+            lines[0]
+            if isinstance(error, InputError | Declined)
+            else f"{type(error).__name__}: {lines[0] if lines else ''}"
+        )
         write_json(folder / "failed.json", {"reason": reason})
         return {"end": "failed", "reason": reason}
     (folder / "failed.json").unlink(missing_ok=True)

@@ -102,6 +102,10 @@ class Pair:
         """Return images (n, C, H, W) in [0, 1] of codes (n, d)."""
         return self.representation.decode(z)
 
+    def project(self, z: Tensor) -> Tensor:
+        """Map any vectors (n, d) onto the representation's set of valid codes."""
+        return self.representation.project(z)
+
     def reconstruct(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
         """Reconstruct unseen images (n, C, H, W); see ``Method.reconstruct``."""
         return self.representation.reconstruct(x, start, steps)

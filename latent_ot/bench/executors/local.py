@@ -110,9 +110,7 @@ class Local:
         return None
 
     @staticmethod
-    def _skip_orphans(
-        waiting: dict[str, StagePlan], ends: dict[str, tuple[str, str | None]], display: Display
-    ) -> None:
+    def _skip_orphans(waiting: dict[str, StagePlan], ends: dict[str, tuple[str, str | None]], display: Display) -> None:
         """Give up stages whose inputs did not come to be."""
         for name, stage in list(waiting.items()):
             broken = next((i for i in stage.inputs if i in ends and ends[i][0] not in ("done", "reused")), None)

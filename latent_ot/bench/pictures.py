@@ -1,0 +1,72 @@
+"""Pictures from a finished method: samples, reconstructions, interpolations."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from latent_ot.bench.benchmark import Benchmark
+from latent_ot.bench.load import load_model
+from latent_ot.bench.sampling import draw, quantise, rebuild
+from latent_ot.bench.train import as_tensor
+from latent_ot.errors import Declined, InputError
+from latent_ot.methods.base import Method, Pair
+from latent_ot.metrics.psnr import psnr
+from latent_ot.report.images import save_grid, save_points, save_strip
+from latent_ot.seeding import generator
+from latent_ot.stage import as_float
+
+
+def finished(benchmark: Benchmark, method: str, seed: int) -> Method | Pair:
+    """Return a trained model.
+
+    Raises:
+        InputError: if a stage of it is not trained yet, with the command that trains it.
+    """
+    plan = benchmark.planner.run(method, seed)
+    if plan.declined:
+        raise InputError(plan.declined)
+    stages = [stage for stage in plan.stages if stage.job["role"] != "evaluate"]
+    for stage in stages:
+        if (benchmark.store.result(stage.name) or {}).get("status") != "done":
+            command = benchmark.request.command(method, seed).replace(" bench ", f" train {method} ")
+            command = command.replace(f" --methods {method} --seeds ", " --seed ")
+            raise InputError(f"{method} is not trained on {benchmark.dataset.id}: run `{command}` first")
+    folders = {stage.job["role"]: benchmark.store.folder(stage.name) for stage in stages}
+    return load_model(benchmark.catalog, folders, torch.device("cpu"))
+
+
+def sample(benchmark: Benchmark, method: str, seed: int, n: int, out: Path) -> None:
+    """Write ``n`` samples as one picture."""
+    images = draw(finished(benchmark, method, seed), n, seed)
+    if benchmark.dataset.kind == "points":
+        save_points(out, benchmark.dataset.test[:n], images.numpy())
+    else:
+        save_grid(out, images.permute(0, 2, 3, 1).numpy())
+
+
+def reconstruct(benchmark: Benchmark, method: str, seed: int, n: int, steps: int, out: Path) -> float:
+    """Write held-out images above their reconstructions; return the mean PSNR in dB.
+
+    Raises:
+        InputError: if the method cannot reconstruct, with its reason.
+    """
+    model = finished(benchmark, method, seed)
+    originals = as_tensor(np.ascontiguousarray(benchmark.dataset.test[:n]))
+    try:
+        rebuilt = rebuild(model, as_float(originals), seed, steps)
+    except Declined as reason:
+        raise InputError(str(reason)) from None
+    save_strip(out, originals.permute(0, 2, 3, 1).numpy(), rebuilt.permute(0, 2, 3, 1).numpy())
+    return psnr(originals, rebuilt)
+
+
+def interpolate(benchmark: Benchmark, method: str, seed: int, rows: int, steps: int, out: Path) -> None:
+    """Write ``rows`` walks of ``steps`` images, straight lines between codes that the method draws."""
+    model = finished(benchmark, method, seed)
+    t = torch.linspace(0, 1, steps)[None, :, None]
+    with torch.no_grad():
+        a, b = model.sample_latent(2 * rows, generator(seed, "interpolate")).chunk(2)
+        codes = model.project(((1 - t) * a[:, None] + t * b[:, None]).flatten(0, 1))
+        images = quantise(model.decode(codes))
+    save_grid(out, images.permute(0, 2, 3, 1).numpy(), steps)

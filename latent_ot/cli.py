@@ -1,0 +1,378 @@
+"""The ``latent-ot`` command. Results go to stdout, progress and errors to stderr; bad input is one line and exit code 2."""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from latent_ot.errors import InputError, choose
+
+if TYPE_CHECKING:
+    from latent_ot.bench.benchmark import Benchmark
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Latent-space, optimal-transport and non-adversarial generative models against GANs and VAEs.",
+)
+
+Dataset = Annotated[str, typer.Option(help="Data set id (see `latent-ot list`), or folder:PATH for your own images.")]
+Methods = Annotated[str, typer.Option(help="Method names, or representation+sampler; default: the suite's eight.")]
+Seeds = Annotated[str, typer.Option(help="Seeds, e.g. '0 1 2'.")]
+Seed = Annotated[int, typer.Option(help="Seed of the run.")]
+BudgetName = Annotated[str, typer.Option(help="ci, short or paper (benchmarks/budgets.yaml).")]
+Subset = Annotated[int | None, typer.Option(help="Train on this many images of the set.")]
+DataDir = Annotated[Path, typer.Option(envvar="LATENT_OT_DATA", help="Where data sets lie.")]
+StoreDir = Annotated[Path, typer.Option("--store", help="Where trained stages live.")]
+Boards = Annotated[Path, typer.Option("--leaderboards", help="Where records and pages are written.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="A setting, NAME.KEY=VALUE, e.g. gldo.eps=0.3.")]
+Plugins = Annotated[
+    list[Path] | None, typer.Option("--plugin", help="A Python file with a method or sampler of yours.")
+]
+EvaluatorName = Annotated[str | None, typer.Option(help="Feature network; default: the data set's own.")]
+Weights = Annotated[Path | None, typer.Option("--inception-weights", help="Local file of the Inception weights.")]
+Gpus = Annotated[int | None, typer.Option(help="GPUs to use; default: all of this machine, 0: the CPU.")]
+Workers = Annotated[int | None, typer.Option(help="Stages at once; default: one per GPU, or per CPU core.")]
+Out = Annotated[Path, typer.Option(help="The picture to write (PNG).")]
+DEFAULT_DATA, DEFAULT_STORE, DEFAULT_BOARDS = Path("data"), Path("runs"), Path("leaderboards")
+
+
+def words(text: str) -> list[str]:
+    """Split a list given with spaces or commas."""
+    return [word for word in re.split(r"[\s,]+", text) if word]
+
+
+def numbers(text: str) -> list[int]:
+    """Read seeds.
+
+    Raises:
+        InputError: for anything but whole numbers of at least zero.
+    """
+    bad = next((word for word in words(text) if not word.isdigit()), None)
+    if bad is not None or not words(text):
+        raise InputError(f"seeds '{bad or text}': allowed: whole numbers from 0, e.g. '0 1 2'")
+    return [int(word) for word in words(text)]
+
+
+def default_dataset(name: str) -> str:
+    """Return the data set asked for, or the suite's default."""
+    from latent_ot.bench.budgets import settings
+
+    return name or settings()["defaults"]["dataset"]
+
+
+@app.command()
+def bench(
+    dataset: Dataset = "",
+    methods: Methods = "",
+    seeds: Seeds = "0",
+    budget: BudgetName = "ci",
+    subset: Subset = None,
+    data_dir: DataDir = DEFAULT_DATA,
+    store: StoreDir = DEFAULT_STORE,
+    leaderboards: Boards = DEFAULT_BOARDS,
+    settings: Settings = None,
+    plugins: Plugins = None,
+    evaluator: EvaluatorName = None,
+    inception_weights: Weights = None,
+    gpus: Gpus = None,
+    workers: Workers = None,
+    track: Annotated[str | None, typer.Option(help="Log runs to a dashboard: wandb.")] = None,
+) -> None:
+    """Train, evaluate and rank methods on one data set; finished work is reused, stopped work resumes."""
+    from latent_ot.bench.benchmark import Benchmark, Request
+    from latent_ot.bench.plan import parse_overrides
+    from latent_ot.report.page import write as write_pages
+    from latent_ot.report.tables import print_bench
+
+    if track is not None:
+        choose("tracker", track, ["wandb"])
+    request = Request(
+        default_dataset(dataset), words(methods), numbers(seeds), budget, data_dir, store, leaderboards, subset,
+        parse_overrides(settings or []), plugins or [], evaluator, inception_weights, gpus, workers, track,
+    )  # fmt: skip
+    benchmark = Benchmark(request)
+    records, stopped = benchmark.execute()
+    write_pages(leaderboards)
+    print_bench(records)
+    if stopped:
+        print("stopped; run the same command again to go on where it stopped", file=sys.stderr)
+        raise typer.Exit(130)
+    if all(record["status"] != "done" for record in records if record["method"] != "data"):
+        raise typer.Exit(1)
+
+
+def _one(
+    method: str, dataset: str, seed: int, budget: str, subset: int | None, data_dir: Path, store: Path,
+    settings: list[str] | None, plugins: list[Path] | None,
+) -> "Benchmark":  # fmt: skip
+    from latent_ot.bench.benchmark import Benchmark, Request
+    from latent_ot.bench.plan import parse_overrides
+
+    return Benchmark(
+        Request(
+            default_dataset(dataset),
+            [method],
+            [seed],
+            budget,
+            data_dir,
+            store,
+            subset=subset,
+            overrides=parse_overrides(settings or []),
+            plugins=plugins or [],
+        )  # fmt: skip
+    )
+
+
+@app.command()
+def train(
+    method: str,
+    dataset: Dataset = "",
+    seed: Seed = 0,
+    budget: BudgetName = "ci",
+    subset: Subset = None,
+    data_dir: DataDir = DEFAULT_DATA,
+    store: StoreDir = DEFAULT_STORE,
+    settings: Settings = None,
+    plugins: Plugins = None,
+) -> None:
+    """Train one method's stages, without scoring it."""
+    benchmark = _one(method, dataset, seed, budget, subset, data_dir, store, settings, plugins)
+    for folder in benchmark.train_only(method, seed):
+        print(folder)
+
+
+@app.command()
+def evaluate(
+    method: str,
+    dataset: Dataset = "",
+    seed: Seed = 0,
+    budget: BudgetName = "ci",
+    subset: Subset = None,
+    data_dir: DataDir = DEFAULT_DATA,
+    store: StoreDir = DEFAULT_STORE,
+    settings: Settings = None,
+    plugins: Plugins = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole record.")] = False,
+) -> None:
+    """Score one method (training it first if need be) and print its metrics; writes no leaderboard."""
+    import json
+
+    benchmark = _one(method, dataset, seed, budget, subset, data_dir, store, settings, plugins)
+    records, stopped = benchmark.run([benchmark.planner.run(method, seed)])
+    if stopped:
+        raise typer.Exit(130)
+    record = records[0]
+    if as_json:
+        print(json.dumps(record, indent=1, sort_keys=True))
+    elif record["status"] != "done":
+        raise InputError(f"{method}: {record['status']}: {record['reason']}")
+    else:
+        for name, value in sorted(record["metrics"].items()):
+            print(f"{name:<16} {value:.6g}")
+
+
+@app.command()
+def sample(
+    method: str,
+    dataset: Dataset = "",
+    n: Annotated[int, typer.Option(help="How many.")] = 64,
+    seed: Seed = 0,
+    budget: BudgetName = "ci",
+    subset: Subset = None,
+    data_dir: DataDir = DEFAULT_DATA,
+    store: StoreDir = DEFAULT_STORE,
+    settings: Settings = None,
+    plugins: Plugins = None,
+    out: Out = Path("samples.png"),
+) -> None:
+    """Draw from a trained method into a picture (2-D sets: a scatter plot)."""
+    from latent_ot.bench import pictures
+
+    benchmark = _one(method, dataset, seed, budget, subset, data_dir, store, settings, plugins)
+    pictures.sample(benchmark, method, seed, n, out)
+    print(out)
+
+
+@app.command()
+def reconstruct(
+    method: str,
+    dataset: Dataset = "",
+    n: Annotated[int, typer.Option(help="How many held-out images.")] = 16,
+    steps: Annotated[int, typer.Option(help="Adam steps where codes are found by optimisation.")] = 200,
+    seed: Seed = 0,
+    budget: BudgetName = "ci",
+    subset: Subset = None,
+    data_dir: DataDir = DEFAULT_DATA,
+    store: StoreDir = DEFAULT_STORE,
+    settings: Settings = None,
+    plugins: Plugins = None,
+    out: Out = Path("reconstructions.png"),
+) -> None:
+    """Reconstruct held-out images: originals above, reconstructions below."""
+    from latent_ot.bench import pictures
+
+    benchmark = _one(method, dataset, seed, budget, subset, data_dir, store, settings, plugins)
+    print(f"{pictures.reconstruct(benchmark, method, seed, n, steps, out):.2f} dB")
+    print(out)
+
+
+@app.command()
+def interpolate(
+    method: str,
+    dataset: Dataset = "",
+    rows: Annotated[int, typer.Option(help="Pairs of drawn codes.")] = 8,
+    steps: Annotated[int, typer.Option(help="Images from one code to the other.")] = 10,
+    seed: Seed = 0,
+    budget: BudgetName = "ci",
+    subset: Subset = None,
+    data_dir: DataDir = DEFAULT_DATA,
+    store: StoreDir = DEFAULT_STORE,
+    settings: Settings = None,
+    plugins: Plugins = None,
+    out: Out = Path("interpolations.png"),
+) -> None:
+    """Walk between drawn codes in straight lines (GLO: projected to the sphere), one pair a row."""
+    from latent_ot.bench import pictures
+
+    benchmark = _one(method, dataset, seed, budget, subset, data_dir, store, settings, plugins)
+    pictures.interpolate(benchmark, method, seed, rows, steps, out)
+    print(out)
+
+
+@app.command("list")
+def list_(plugins: Plugins = None) -> None:
+    """List methods, latent samplers, data sets, evaluators, budgets and published tables."""
+    from latent_ot.bench.budgets import benchmarks, settings
+    from latent_ot.catalog import Catalog
+    from latent_ot.datasets.base import names
+    from latent_ot.metrics.evaluators.base import names as evaluator_names
+
+    catalog = Catalog(plugins or [])
+    print("methods (any representation+sampler is one too)")
+    for name in catalog.method_names():
+        about = catalog.summary("methods", name) if name not in catalog.pairs else catalog.pairs[name]["differs"]
+        print(f"  {name:<12} {about}")
+    print("latent samplers")
+    for name in catalog.sampler_names():
+        print(f"  {name:<12} {catalog.summary('samplers', name)}")
+    print("data sets     ", *names(), "folder:PATH")
+    print("evaluators    ", *evaluator_names())
+    print("budgets       ", *settings()["budgets"])
+    print("tables        ", *sorted(p.stem for p in (benchmarks() / "tables").glob("*.yaml")))
+
+
+@app.command()
+def doctor(data_dir: DataDir = DEFAULT_DATA) -> None:
+    """Say what this machine has: cores, GPUs, versions, data sets, evaluators."""
+    import torch
+
+    from latent_ot.bench import machine
+    from latent_ot.datasets.base import available
+    from latent_ot.metrics.evaluators.base import load_evaluator
+    from latent_ot.metrics.evaluators.base import names as evaluator_names
+
+    print(f"cpu           {machine.cpu_model()}, {machine.cores()} cores")
+    for index in range(torch.cuda.device_count()):
+        print(f"gpu {index}         {torch.cuda.get_device_name(index)}")
+    for name, version in machine.versions().items():
+        print(f"{name:<13} {version}")
+    for name, state in available(data_dir).items():
+        print(f"data          {name:<14} {state}")
+    for name in evaluator_names():
+        try:
+            load_evaluator(name)
+            state = "ready"
+        except InputError as error:
+            state = str(error)
+        print(f"evaluator     {name:<14} {state}")
+
+
+@app.command()
+def prepare(
+    dataset: str,
+    source: Annotated[Path | None, typer.Option(help="Folder with the files as they were downloaded.")] = None,
+    data_dir: DataDir = DEFAULT_DATA,
+    download: Annotated[bool, typer.Option("--download", help="Fetch the files if they are missing.")] = False,
+) -> None:
+    """Write a data set's prepared form (uint8 arrays, memory-mapped afterwards) under --data-dir."""
+    from latent_ot.datasets.prepare import prepare as write
+
+    print(write(dataset, source, data_dir, download))
+
+
+@app.command("train-evaluator")
+def train_evaluator(
+    name: str,
+    data_dir: DataDir = DEFAULT_DATA,
+    out: Annotated[Path | None, typer.Option(help="Folder of the weights; default: the package's own.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Train one of the suite's small feature networks on a data set's real training images."""
+    from latent_ot.metrics.evaluators.train import train_evaluator as fit
+
+    print(fit(name, data_dir, out, seed))
+
+
+@app.command()
+def table(
+    table_id: Annotated[str, typer.Argument(metavar="ID", help="e.g. gldo-table1")],
+    dataset: Dataset = "",
+    budget: BudgetName = "ci",
+    form: Annotated[str, typer.Option("--format", help="text, md, csv, latex or json.")] = "text",
+    leaderboards: Boards = DEFAULT_BOARDS,
+) -> None:
+    """Print a published table beside our numbers."""
+    from latent_ot.report.tables import render_published
+
+    print(render_published(table_id, default_dataset(dataset), budget, leaderboards, form))
+
+
+@app.command()
+def claims(
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable verdicts.")] = False,
+    leaderboards: Boards = DEFAULT_BOARDS,
+) -> None:
+    """Check the papers' claims against the records: reproduced, not reproduced, inconclusive or not run."""
+    from latent_ot.report.claims import render_claims
+
+    print(render_claims(leaderboards, "json" if as_json else "text"))
+
+
+@app.command()
+def leaderboard(
+    leaderboards: Boards = DEFAULT_BOARDS,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a page is stale.")] = False,
+) -> None:
+    """Generate every page and figure under leaderboards/ from its results/."""
+    from latent_ot.report.page import stale, write
+
+    if check:
+        old = stale(leaderboards)
+        if old:
+            raise InputError(f"stale: {', '.join(old)}; run `latent-ot leaderboard`")
+    else:
+        for path in write(leaderboards):
+            print(path)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except InputError as error:
+        print(f"latent-ot: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output (head, less) has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
