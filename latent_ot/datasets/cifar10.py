@@ -1,0 +1,66 @@
+"""CIFAR-10 (Krizhevsky 2009): 50,000 training and 10,000 test colour images of 32x32, from torchvision's python batches."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from latent_ot.datasets.base import Source
+from latent_ot.datasets.prepared import Splits
+from latent_ot.errors import InputError
+
+BATCHES, ARCHIVE = "cifar-10-batches-py", "cifar-10-python.tar.gz"
+
+
+class Cifar10(Source):
+    """Read from ``<data-dir>/cifar-10-batches-py`` or from the archive beside it."""
+
+    names = ("cifar10",)
+    evaluator = "cifar10"
+    shareable = True
+
+    def missing(self, name: str, data_dir: Path, source: Path | None = None) -> str | None:
+        """Say so if there are neither batches nor the archive."""
+        root = source or data_dir
+        if (root / BATCHES).is_dir() or (root / ARCHIVE).is_file() or root.name == BATCHES:
+            return None
+        return (
+            f"data set 'cifar10': neither {BATCHES} nor {ARCHIVE} in {root}; put one there, or run "
+            f"`latent-ot prepare cifar10 --data-dir {data_dir} --download`"
+        )
+
+    def read(self, name: str, data_dir: Path, source: Path | None = None) -> Splits:
+        """Read the batches; torchvision checks their MD5 before it unpickles them."""
+        from torchvision.datasets.utils import extract_archive
+
+        root = source or data_dir
+        root = root.parent if root.name == BATCHES else root
+        if (root / BATCHES).is_dir():
+            return self._read(root)
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                extract_archive(str(root / ARCHIVE), folder)
+            except (OSError, EOFError) as error:
+                raise InputError(f"'{root / ARCHIVE}' is damaged ({error}); fetch it again") from None
+            return self._read(Path(folder))
+
+    def _read(self, root: Path) -> Splits:
+        from torchvision.datasets import CIFAR10
+
+        try:
+            train, test = (CIFAR10(root, train=is_train) for is_train in (True, False))
+        except RuntimeError:
+            raise InputError(f"data set 'cifar10': a file in {BATCHES} is missing or damaged; fetch it again") from None
+        labels = [np.array(part.targets, dtype=np.int64) for part in (train, test)]
+        return Splits(train.data, test.data, labels[0], labels[1])
+
+    def download(self, data_dir: Path) -> None:
+        """Let torchvision fetch and check the archive."""
+        from torchvision.datasets import CIFAR10
+
+        try:
+            CIFAR10(data_dir, download=True)
+        except (OSError, RuntimeError) as error:
+            raise InputError(
+                f"data set 'cifar10': the download failed ({error}); put the files there by hand"
+            ) from None

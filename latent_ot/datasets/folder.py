@@ -1,0 +1,111 @@
+"""Anyone's images: ``folder:PATH`` takes every image under PATH, any mix of sizes and modes, at 32 px.
+
+``folder:PATH@64`` takes another size. The largest centred square of each image is resized with Pillow's bilinear filter.
+The set is grey if every image is, else RGB; transparency is laid on white. A tenth of the images, drawn once and for all,
+is the test split. The id is the folder's name with a hash of the files' names and bytes: no path is part of it.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from latent_ot.datasets.base import Source
+from latent_ot.datasets.order import numpy_generator
+from latent_ot.datasets.prepared import Splits
+from latent_ot.errors import InputError
+
+SIZES = (32, 64, 128, 256, 512, 1024)
+NAMED = 5  # unreadable files named one by one
+
+
+class Folder(Source):
+    """Images under a folder; ``name`` is ``folder:PATH`` or ``folder:PATH@SIZE``."""
+
+    def identify(self, name: str) -> str:
+        """Return ``folder_<folder's name>[_<size>px]_<8 hex digits of the files>``."""
+        root, size = parse(name)
+        digest = hashlib.sha256()
+        for path in files(root):
+            digest.update(f"{path.relative_to(root).as_posix()}/{path.stat().st_size}/".encode())
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        plain = re.sub(r"[^a-z0-9]+", "_", root.resolve().name.lower()).strip("_") or "images"
+        return "_".join(["folder", plain, *([f"{size}px"] if size != 32 else []), digest.hexdigest()[:8]])
+
+    def read(self, name: str, data_dir: Path, source: Path | None = None) -> Splits:
+        """Read all images.
+
+        Raises:
+            InputError: if fewer than two images can be read.
+        """
+        root, size = parse(name) if source is None else (source, 32)
+        return read_images(root, size)
+
+
+def parse(name: str) -> tuple[Path, int]:
+    """Split ``folder:PATH[@SIZE]`` into the folder and the size in pixels.
+
+    Raises:
+        InputError: if there is no such folder, or the size is not a power-of-two multiple of 32.
+    """
+    text = name.removeprefix("folder:")
+    before, at, after = text.rpartition("@")
+    path, size = (before, after) if at and after.isdigit() and not Path(text).is_dir() else (text, "32")
+    if int(size) not in SIZES:
+        near = min(SIZES, key=lambda allowed: abs(allowed - int(size)))
+        raise InputError(f"size {size} of '{name}'; allowed: {', '.join(map(str, SIZES))}; nearest: {near}")
+    root = Path(path).expanduser()
+    if not path or not root.is_dir():
+        raise InputError(f"'{name}': there is no folder '{path}'; allowed: folder:PATH or folder:PATH@SIZE")
+    return root, int(size)
+
+
+def files(root: Path) -> list[Path]:
+    """Return every file under ``root`` in a fixed order, hidden ones and those in hidden folders left out."""
+    inside = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    return [root / path for path in sorted(inside) if not any(part.startswith(".") for part in path.parts)]
+
+
+def read_images(root: Path, size: int) -> Splits:
+    """Return the images under ``root`` at ``size`` px, split 90/10; files that are no images are noted, not fatal."""
+    images, unreadable = [], []
+    for path in files(root):
+        try:
+            images.append(_square(path, size))
+        except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):  # Pillow raises any of these
+            unreadable.append(path.relative_to(root).as_posix())
+    notes = []
+    if unreadable:
+        more = f" and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
+        notes.append(f"{len(unreadable)} files could not be read as images: {', '.join(unreadable[:NAMED])}{more}")
+    if len(images) < 2:
+        raise InputError(
+            f"'{root}' holds {len(images)} readable images; needed: 2 or more" + "".join(f"; {n}" for n in notes)
+        )
+    pixels = np.stack(images)
+    if all((image == image[..., :1]).all() for image in images):
+        pixels = pixels[..., :1]
+    order = numpy_generator(0, "folder split").permutation(len(pixels))
+    test = max(1, len(pixels) // 10)
+    return Splits(pixels[order[test:]], pixels[order[:test]], notes=tuple(notes))
+
+
+def _square(path: Path, size: int) -> np.ndarray:
+    """Return one image as uint8 (size, size, 3)."""
+    with Image.open(path) as file:
+        image = ImageOps.exif_transpose(file)
+        if image.mode.startswith("I"):  # 16 bits a pixel; Pillow itself would clip them to 255
+            levels = np.asarray(image, np.float64)
+            image = Image.fromarray(np.clip(np.rint(levels / 257), 0, 255).astype(np.uint8))
+        elif image.mode == "F":
+            raise ValueError("floating-point pixels have no stated range")
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        square = min(image.size)
+        return np.asarray(
+            ImageOps.fit(image.convert("RGB"), (square, square)).resize((size, size), Image.Resampling.BILINEAR)
+        )

@@ -1,0 +1,89 @@
+"""The IDX files of MNIST and Fashion-MNIST, plain or gzipped, where torchvision downloads them."""
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from latent_ot.datasets.base import Source
+from latent_ot.datasets.images import resize
+from latent_ot.datasets.prepared import Splits
+from latent_ot.errors import InputError
+
+FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """Return the uint8 array in an IDX file (big-endian: 0, 0, type 8, rank, then the extents, then the bytes).
+
+    Raises:
+        InputError: if the file is truncated or something else.
+    """
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"'{path}' cannot be read: {error}; fetch it again") from None
+    rank = raw[3] if len(raw) > 3 and raw[:3] == b"\0\0\x08" else 0
+    shape = np.frombuffer(raw, ">u4", rank, 4).tolist() if len(raw) >= 4 + 4 * rank else []
+    if not shape or len(raw) != 4 + 4 * rank + math.prod(shape):
+        raise InputError(
+            f"'{path}' is no whole IDX file of bytes: {len(raw)} bytes for shape {tuple(shape)}; fetch it again"
+        )
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * rank).reshape(shape)
+
+
+class IdxSource(Source):
+    """A set in MNIST's format. ``names``: the 32 px form and the original 28 px one; ``folder``: torchvision's."""
+
+    folder: str
+    shareable = True
+
+    def missing(self, name: str, data_dir: Path, source: Path | None = None) -> str | None:
+        """Name the first IDX file that is not there."""
+        for file in (*FILES["train"], *FILES["test"]):
+            if self._path(file, data_dir, source) is None:
+                where = source or data_dir / self.folder / "raw"
+                return (
+                    f"data set '{name}': no {file} (or {file}.gz) in {where}; put the four IDX files there, or run "
+                    f"`latent-ot prepare {name} --data-dir {data_dir} --download`"
+                )
+        return None
+
+    def read(self, name: str, data_dir: Path, source: Path | None = None) -> Splits:
+        """Read the four files and resize."""
+        size = 28 if name.endswith("28") else 32
+        arrays = {}
+        for split, files in FILES.items():
+            paths = [self._path(file, data_dir, source) for file in files]
+            images, labels = (read_idx(path) for path in paths if path)
+            if images.ndim != 3 or labels.shape != images.shape[:1]:
+                raise InputError(
+                    f"'{paths[0]}' holds {images.shape} images for {labels.shape} labels; fetch both again"
+                )
+            arrays[split] = resize(images, size), labels.astype(np.int64)
+        return Splits(arrays["train"][0], arrays["test"][0], arrays["train"][1], arrays["test"][1])
+
+    def download(self, data_dir: Path) -> None:
+        """Let torchvision fetch and check the files."""
+        from torchvision import datasets
+
+        try:
+            getattr(datasets, self.folder)(data_dir, download=True)
+        except (OSError, RuntimeError) as error:
+            raise InputError(
+                f"data set '{self.names[0]}': the download failed ({error}); put the files there by hand"
+            ) from None
+
+    def _path(self, file: str, data_dir: Path, source: Path | None) -> Path | None:
+        folders = (
+            [data_dir / self.folder / "raw"]
+            if source is None
+            else [source, source / "raw", source / self.folder / "raw"]
+        )
+        paths = (folder / f"{file}{ending}" for folder in folders for ending in ("", ".gz"))
+        return next((path for path in paths if path.is_file()), None)

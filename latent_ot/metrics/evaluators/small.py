@@ -1,0 +1,115 @@
+"""Small classifiers of one image domain, for scores where Inception is absent or foreign (MNIST, CIFAR-10 and the like).
+
+Five 3x3 convolutions with batch normalisation: 6.0 million multiply-adds an image at 32 px and 246,000 parameters. The
+activations of the last convolution, averaged over space, are the features, as pool3 is Inception's.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from latent_ot.errors import InputError
+from latent_ot.metrics.evaluators.base import Evaluator, sha256
+
+SIZE = 32
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow turns RGB into grey
+
+
+class SmallNet(nn.Module):
+    """Classifier of float images (n, channels, 32, 32) in [0, 1].
+
+    Args:
+        channels: of the images it was trained on, 1 or 3.
+        classes: number of logits.
+        widths: channels of the four resolutions 32, 16, 8 and 4 px; the last is the feature dimension.
+    """
+
+    def __init__(self, channels: int, classes: int = 10, widths: Sequence[int] = (16, 32, 64, 128)) -> None:
+        super().__init__()
+        self.channels = channels
+        a, b, c, d = widths
+        steps = [(channels, a, 1), (a, b, 2), (b, c, 2), (c, d, 2), (d, d, 1)]
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(i, o, 3, stride, 1, bias=False), nn.BatchNorm2d(o), nn.ReLU())
+            for i, o, stride in steps
+        )
+        self.head = nn.Linear(d, classes)
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """Return the activations after each convolution, (n, width, size, size); differentiable, for perceptual losses.
+
+        ``x``: float images in [0, 1] with 1 or 3 channels and any size.
+        """
+        x = 2 * conform(x, self.channels) - 1
+        found = []
+        for block in self.blocks:
+            x = block(x)
+            found.append(x)
+        return found
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (n, D) and logits (n, classes) of float images in [0, 1]."""
+        features = self.maps(x)[-1].mean(dim=(2, 3))
+        return features, self.head(features)
+
+
+def conform(x: Tensor, channels: int) -> Tensor:
+    """Bring float images (n, 1 or 3, h, w) to (n, channels, 32, 32): luma or repetition, antialiased bilinear resize."""
+    if x.shape[1] == 3 and channels == 1:
+        x = (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    elif x.shape[1] == 1 and channels == 3:
+        x = x.expand(-1, 3, -1, -1)
+    if x.shape[2:] != (SIZE, SIZE):
+        x = F.interpolate(x, size=(SIZE, SIZE), mode="bilinear", antialias=True, align_corners=False)
+    return x
+
+
+class Small(Evaluator):
+    """A ``SmallNet`` with its weights; ``<weights>.json`` beside the file states architecture and checksum.
+
+    Args:
+        name: as on the command line.
+        weights: safetensors file.
+        device: where the network runs.
+
+    Raises:
+        InputError: if a file is missing, the statement is unreadable, or the checksum differs from the stated one.
+    """
+
+    def __init__(self, name: str, weights: Path, device: torch.device | str = "cpu") -> None:
+        card = read_card(weights)
+        super().__init__(name, card["sha256"], device)
+        self.net = SmallNet(**card["architecture"])
+        self.net.load_state_dict(load(weights.read_bytes()))
+        self.net.eval().requires_grad_(False).to(self.device)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (n, D) and logits (n, K) of one chunk of uint8 images."""
+        return self.net(images.float() / 255)
+
+
+def read_card(weights: Path) -> dict[str, Any]:
+    """Return what is stated beside a weights file, after checking the file against it."""
+    beside = weights.with_suffix(".json")
+    for path in (weights, beside):
+        if not path.is_file():
+            raise InputError(f"evaluator weights: '{path.name}' is missing; `latent-ot train-evaluator` writes it")
+    try:
+        card = json.loads(beside.read_text())
+        stated = card["sha256"]
+        card["architecture"]["channels"]
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"evaluator weights: '{beside.name}' holds no architecture and sha256") from None
+    found = sha256(weights)
+    if found != stated:
+        raise InputError(
+            f"evaluator weights: '{weights.name}' has checksum {found[:12]}; allowed: {stated[:12]}, as '{beside.name}' "
+            f"states; fetch or train the weights again"
+        )
+    return card
