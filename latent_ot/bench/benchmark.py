@@ -194,7 +194,7 @@ class Benchmark:
             "reason": reason,
             "method": plan.method,
             "paper": plan.paper,
-            "stages": [{"stage": s.job["name"] if s.job["role"] != "evaluate" else "evaluate", "key": s.key} for s in plan.stages],
+            "stages": [{"stage": s.part, "key": s.key} for s in plan.stages],
             "dataset": self.dataset.id,
             "dataset_content": self.dataset.content_id,
             "seed": plan.seed,

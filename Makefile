@@ -1,0 +1,52 @@
+# Everything here is one latent-ot command; this file only sets up and forwards.
+PYTHON ?= python3
+DATASET ?= mnist5k
+BUDGET ?= ci
+SEEDS ?= 0
+TABLE ?= gldo-table1
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHONUNBUFFERED := 1
+
+.PHONY: bench test table claims leaderboard lint clean help
+.DEFAULT_GOAL := help
+
+help:  ## what there is to make
+	@echo 'make bench        train, evaluate and rank the suite  [DATASET= SUBSET= METHODS= SEEDS= BUDGET=ci|short|paper GPUS= DATA_DIR=]'
+	@echo 'make table        a published table beside ours       [TABLE=gldo-table1 DATASET= BUDGET=]'
+	@echo 'make claims       every claim, checked against the records'
+	@echo 'make leaderboard  generate leaderboards/ from its results/'
+	@echo 'make test         the test suite                      [SLOW=1 for the long tests too]'
+	@echo 'make lint         ruff and mypy'
+	@echo 'make clean        remove the virtual environment and caches; trained stages under runs/ stay'
+
+# Pinned packages, installed once; a change of the pins or of pyproject.toml installs again.
+$(VENV)/ready: pyproject.toml constraints.txt
+	@echo 'setting up $(VENV) (once, a few minutes)' >&2
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+bench: $(VENV)/ready  ## the suite's main job
+	@$(BIN)/latent-ot bench --dataset '$(DATASET)' --budget '$(BUDGET)' --seeds '$(SEEDS)' $(if $(METHODS),--methods '$(METHODS)') $(if $(SUBSET),--subset $(SUBSET)) $(if $(GPUS),--gpus $(GPUS)) $(if $(DATA_DIR),--data-dir '$(DATA_DIR)')
+
+table: $(VENV)/ready  ## a published table beside ours
+	@$(BIN)/latent-ot table '$(TABLE)' --dataset '$(DATASET)' --budget '$(BUDGET)'
+
+claims: $(VENV)/ready  ## claims checked against the records
+	@$(BIN)/latent-ot claims
+
+leaderboard: $(VENV)/ready  ## pages and figures from results/
+	@$(BIN)/latent-ot leaderboard
+
+test: $(VENV)/ready  ## the test suite
+	@$(BIN)/pytest -n 2 $(if $(SLOW),,-m 'not slow')
+
+lint: $(VENV)/ready  ## style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+clean:  ## not runs/: trained work is never thrown away by a habit
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
