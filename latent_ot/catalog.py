@@ -73,7 +73,8 @@ class Catalog:
         qualified = f"latent_ot_plugin_{name}"
         if qualified not in sys.modules:
             spec = importlib.util.spec_from_file_location(qualified, path)
-            assert spec and spec.loader
+            assert spec is not None
+            assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             sys.modules[qualified] = module
             spec.loader.exec_module(module)

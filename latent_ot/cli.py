@@ -1,4 +1,4 @@
-"""The ``latent-ot`` command. Results go to stdout, progress and errors to stderr; bad input is one line and exit code 2."""
+"""The ``latent-ot`` command: results on stdout, progress and errors on stderr; bad input is one line, exit code 2."""
 
 import os
 import re
@@ -30,9 +30,7 @@ DataDir = Annotated[Path, typer.Option(envvar="LATENT_OT_DATA", help="Where data
 StoreDir = Annotated[Path, typer.Option("--store", help="Where trained stages live.")]
 Boards = Annotated[Path, typer.Option("--leaderboards", help="Where records and pages are written.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="A setting, NAME.KEY=VALUE, e.g. gldo.eps=0.3.")]
-Plugins = Annotated[
-    list[Path] | None, typer.Option("--plugin", help="A Python file with a method or sampler of yours.")
-]
+Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="A Python file with your own method or sampler.")]
 EvaluatorName = Annotated[str | None, typer.Option(help="Feature network; default: the data set's own.")]
 Weights = Annotated[Path | None, typer.Option("--inception-weights", help="Local file of the Inception weights.")]
 Gpus = Annotated[int | None, typer.Option(help="GPUs to use; default: all of this machine, 0: the CPU.")]
@@ -124,8 +122,8 @@ def _one(
             subset=subset,
             overrides=parse_overrides(settings or []),
             plugins=plugins or [],
-        )  # fmt: skip
-    )
+        )
+    )  # fmt: skip
 
 
 @app.command()

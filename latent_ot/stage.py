@@ -8,7 +8,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from latent_ot.config import Config
+from latent_ot.config import Config as BaseConfig
 from latent_ot.seeding import derive, generator
 
 
@@ -19,7 +19,7 @@ class Batch(NamedTuple):
     sets (B, 2) in data units, and for a latent sampler the codes (B, d).
     """
 
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # tuple.index, which no batch needs
     image: Tensor
 
 
@@ -27,9 +27,9 @@ class Batch(NamedTuple):
 class Spec:
     """What a stage is trained on and for how long.
 
-    ``shape``: of one training example, (C, H, W) or (d,). ``count``: training examples. ``images``: the budget, how many
-    training images the stage may draw (an image counts once per draw, for a critic too). ``width``: factor on the hidden
-    widths of networks. ``seed``: of the run.
+    ``shape``: of one training example, (C, H, W) or (d,). ``count``: training examples. ``images``: the budget, how
+    many training images the stage may draw (an image counts once per draw, for a critic too). ``width``: factor on the
+    hidden widths of networks. ``seed``: of the run.
     """
 
     shape: tuple[int, ...]
@@ -47,16 +47,17 @@ class Spec:
 class Stage(L.LightningModule):
     """Base of everything that trains, with manual optimisation and its own counters.
 
-    A subclass sets ``Config``, builds its networks in ``__init__`` and writes ``training_step(batch, batch_idx)`` as its
-    paper's algorithm box: one call is one whole outer step, so that checkpoints never fall inside one. Inside a step all
-    noise is drawn from ``self.generator``, which is a pure function of (seed, step): a resumed run needs no random state.
+    A subclass sets ``Config``, builds its networks in ``__init__`` and writes ``training_step(batch, batch_idx)`` as
+    its paper's algorithm box: one call is one whole outer step, so that checkpoints never fall inside one. Inside a
+    step all noise is drawn from ``self.generator``, which is a pure function of (seed, step): a resumed run needs no
+    random state.
     """
 
-    Config: ClassVar[type[Config]] = Config
+    Config: ClassVar[type[BaseConfig]] = BaseConfig
     declines: ClassVar[dict[str, str]] = {}
     """What the stage cannot do -> the reason, e.g. ``{"reconstruct": "a GAN without an encoder"}``."""
 
-    def __init__(self, config: Config, spec: Spec) -> None:
+    def __init__(self, config: BaseConfig, spec: Spec) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.config = config

@@ -27,7 +27,7 @@ def make(catalog: Catalog, config: dict[str, Any]) -> Stage:
 
 
 def load_stage(catalog: Catalog, folder: Path, weights: Path | None = None) -> Stage:
-    """Return the trained stage in ``folder``, in eval mode on the CPU; ``weights`` picks a snapshot instead of the end."""
+    """Return the trained stage in ``folder``, in eval mode on the CPU; ``weights`` picks a snapshot of it."""
     stage = make(catalog, json.loads((folder / "config.json").read_text()))
     stage.load_state_dict(load_file(weights or folder / "model.safetensors"))
     return stage.eval()

@@ -26,6 +26,11 @@ class StagePlan:
     job: Mapping[str, Any]
     inputs: tuple[str, ...]
 
+    @property
+    def part(self) -> str:
+        """What the stage is in a record: the method's or sampler's name, or "evaluate"."""
+        return "evaluate" if self.job["role"] == "evaluate" else self.job["name"]
+
 
 @dataclass(frozen=True)
 class RunPlan:

@@ -1,4 +1,4 @@
-"""Draw from a finished model: fixed chunks, each with a generator of its own, so samples never depend on a batch size."""
+"""Draw from a finished model in fixed chunks, each with a generator of its own: no sample depends on a batch size."""
 
 from collections.abc import Callable
 
@@ -36,7 +36,7 @@ def draw(model: Method | Pair, n: int, seed: int, tick: Callable[[int], None] = 
 
 
 def rebuild(model: Method | Pair, images: Tensor, seed: int, steps: int) -> Tensor:
-    """Reconstruct held-out images, float (n, C, H, W) in [0, 1], as uint8; latent optimisation starts at drawn codes."""
+    """Reconstruct held-out images, float (n, C, H, W) in [0, 1], as uint8; codes are sought from drawn ones."""
     chunks = []
     for index, chunk in enumerate(images.split(CHUNK)):
         with torch.no_grad():

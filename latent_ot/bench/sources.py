@@ -1,4 +1,4 @@
-"""The source that a stage is made of: part of its key, so that a changed method is trained again and nothing else is."""
+"""The source that a stage is made of: part of its key, so that what changed is trained again and nothing else."""
 
 import ast
 import hashlib
@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1]
 
 @cache
 def _read(path: Path) -> tuple[str, frozenset[Path]]:
-    """Return the digest of a file's code (comments, layout and docstrings do not count) and the package files it imports."""
+    """Return the digest of a file's code (not of comments, layout, docstrings) and the package files it imports."""
     tree = ast.parse(path.read_text())
     imports: set[Path] = set()
     for node in ast.walk(tree):

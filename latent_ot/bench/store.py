@@ -1,4 +1,4 @@
-"""Where results live: one folder per stage, addressed by what the stage is made of; ``result.json`` in it means done."""
+"""Where results live: one folder per stage, addressed by what it is made of; ``result.json`` in it means done."""
 
 import json
 import os

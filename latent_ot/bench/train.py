@@ -1,4 +1,4 @@
-"""Train one stage with Lightning: batches by index on the device, exact resume, snapshots, and a stop at any whole step."""
+"""Train one stage with Lightning: batches by index on the device, exact resume, snapshots, a stop at any whole step."""
 
 import json
 import os
@@ -39,7 +39,7 @@ class Watch:
 
     report: Callable[..., None]
     should_stop: Callable[[], bool]
-    checkpoint_seconds: float = 20.0
+    checkpoint_seconds: float
 
 
 class Rows:
@@ -91,7 +91,7 @@ def save_weights(path: Path, stage: Stage) -> None:
 
 
 class Keeper:
-    """Looks after a training stage, after every whole step: log, snapshots, checkpoints, divergence, an asked-for stop."""
+    """Looks after a training stage after every whole step: log, snapshots, checkpoints, divergence, a wish to stop."""
 
     def __init__(self, stage: Stage, folder: Path, watch: Watch) -> None:
         self.stage, self.folder, self.watch = stage, folder, watch

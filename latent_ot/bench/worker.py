@@ -47,6 +47,7 @@ class Order:
     weights: Path | None
     device: str
     threads: int
+    checkpoint_seconds: float = 20.0
 
 
 class Line:
@@ -149,7 +150,7 @@ def run_stage(order: Order, store: Store, folder: Path, line: Line) -> dict[str,
         scorer = Scorer(dataset, job["protocol"], order.weights, store.cache, device)
         result = evaluate(job, folders, scorer, catalog, folder, device, line.report_or_stop)
     else:
-        result = _train(job, folders, dataset, catalog, folder, device, threads, line)
+        result = _train(job, folders, dataset, catalog, folder, device, threads, order.checkpoint_seconds, line)
     result["wall_seconds"] = round(time.monotonic() - started, 3)
     result["peak_memory_mb"] = machine.peak_memory_mb(device)
     result["machine"] = {**machine.describe(device), "threads": threads}
@@ -165,6 +166,7 @@ def _train(
     folder: Path,
     device: torch.device,
     threads: int,
+    seconds: float,
     line: Line,
 ) -> dict[str, Any]:
     rows = dataset.train if job["role"] == "train" else load_file(folders["train"] / "codes.safetensors")["codes"]
@@ -173,7 +175,7 @@ def _train(
     write_json(folder / "config.json", {"job": job, "spec": asdict(spec), "threads": threads})
     cls = catalog.stage(KIND[job["role"]], job["name"])
     stage = build(cls, cls.Config.build(job["config"], where=job["name"]), spec)
-    result = train(stage, rows, folder, Watch(line.report, line.should_stop), device)
+    result = train(stage, rows, folder, Watch(line.report, line.should_stop, seconds), device)
     if isinstance(stage, Method) and stage.role == "representation":
         with torch.no_grad():
             codes = load_stage(catalog, folder).to(device).codes(as_tensor(rows))  # type: ignore[operator]

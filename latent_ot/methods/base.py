@@ -25,9 +25,9 @@ class Method(Stage):
     """A stage that is trained on images. Built as ``Method(config, spec)``.
 
     A representation (``role = "representation"``) gives ``codes`` of the training images in training order and
-    ``decode``; it generates only with a latent sampler. An end-to-end method samples by itself. All images that go in or
-    come out are float32 (n, C, H, W) in [0, 1]; the module maps to its networks' own range itself. Every method below is
-    called in eval mode and without gradients unless it says otherwise.
+    ``decode``; it generates only with a latent sampler. An end-to-end method samples by itself. All images that go in
+    or come out are float32 (n, C, H, W) in [0, 1]; the module maps to its networks' own range itself. Every method
+    below is called in eval mode and without gradients unless it says otherwise.
     """
 
     role: ClassVar[Literal["representation", "end_to_end"]] = "end_to_end"
@@ -42,7 +42,7 @@ class Method(Stage):
         raise Declined(f"{type(self).__name__} trains by steps")
 
     def codes(self, images: Tensor) -> Tensor:
-        """Return codes (N, d) of the training images, uint8 (N, C, H, W), or of 2-D points (N, 2), in training order."""
+        """Return codes (N, d) of the training images, uint8 (N, C, H, W) or points (N, 2), in training order."""
         return torch.cat([self.encode(as_float(chunk).to(self.device)) for chunk in images.split(500)])
 
     def encode(self, x: Tensor) -> Tensor:

@@ -14,11 +14,12 @@ class LatentSampler(Stage):
     """A stage that is trained on codes (N, d). Built as ``LatentSampler(config, spec)`` with ``spec.shape == (d,)``.
 
     A closed-form sampler (``closed_form = True``) writes ``_fit(codes)``. One that learns by steps writes
-    ``training_step`` (its batches hold codes) and may override ``_fit`` to prepare buffers from the codes before the first
-    step. State lives in buffers and parameters of fixed shape, so that ``state_dict`` is all there is to store.
+    ``training_step`` (its batches hold codes) and may override ``_fit`` to prepare buffers from the codes before the
+    first step. State lives in buffers and parameters of fixed shape, so that ``state_dict`` is all there is to store.
     """
 
     closed_form: ClassVar[bool] = True
+    fitted: Tensor
 
     def __init__(self, config: Config, spec: Spec) -> None:
         super().__init__(config, spec)

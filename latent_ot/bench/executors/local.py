@@ -23,7 +23,7 @@ class Local:
     def __init__(self, store: Store, slots: Sequence[str], order: Callable[[StagePlan, str], Order]) -> None:
         self.store, self.slots, self.order = store, list(slots), order
         self.context = multiprocessing.get_context("forkserver")
-        # The server imports torch and lightning once (6 s); every worker is a fork of it, with no thread and no GPU yet.
+        # The server imports torch and lightning once (6 s); workers are forks of it, with no thread and no GPU yet.
         self.context.set_forkserver_preload(["latent_ot.bench.worker", "lightning", "sklearn.cluster"])
 
     def run(self, stages: Sequence[StagePlan], display: Display) -> dict[str, tuple[str, str | None]]:
@@ -61,14 +61,14 @@ class Local:
                         display.start(stage.name, stage.label)
                     if asked_to_stop and not running:
                         break
-                    for pipe in wait(list(running), timeout=POLL_SECONDS):
-                        assert isinstance(pipe, Connection)
-                        stage, process, slot = running[pipe]
-                        end = self._listen(pipe, stage, display)
+                    for ready in wait(list(running), timeout=POLL_SECONDS):
+                        assert isinstance(ready, Connection)
+                        stage, process, slot = running[ready]
+                        end = self._listen(ready, stage, display)
                         if end is None:
                             continue
-                        del running[pipe]
-                        pipe.close()
+                        del running[ready]
+                        ready.close()
                         process.join()
                         free.append(slot)
                         if end["end"] == "busy":  # another command works on it: look again, its result will serve

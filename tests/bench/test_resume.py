@@ -1,0 +1,84 @@
+"""A killed worker goes on from its last checkpoint and ends with the bytes of an uninterrupted run."""
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from latent_ot.bench import worker
+from latent_ot.bench.benchmark import Benchmark, Request
+from latent_ot.bench.worker import Order
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["latent_ot.bench.worker", "lightning"])
+
+
+def start(benchmark: Benchmark, method: str):
+    """Start the training stage of a method; return its process, the pipe and the stage's folder."""
+    stage = benchmark.planner.run(method, 0).stages[0]
+    request = benchmark.request
+    order = Order(
+        stage.name, stage.job, (), request.store, request.data_dir, request.dataset, None, (), None, "cpu", 1,
+        checkpoint_seconds=0.05,
+    )  # fmt: skip
+    ours, theirs = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=worker.main, args=(order, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    return process, ours, benchmark.store.folder(stage.name)
+
+
+def run_to_end(benchmark: Benchmark, method: str) -> Path:
+    process, pipe, folder = start(benchmark, method)
+    process.join()
+    messages = []
+    while pipe.poll():
+        try:
+            messages.append(pipe.recv())
+        except EOFError:
+            break
+    assert messages[-1]["end"] == "done", messages[-1]
+    return folder
+
+
+def wait_for_new_checkpoint(process, path: Path, after: int) -> int:
+    deadline = time.monotonic() + 60
+    while process.is_alive() and time.monotonic() < deadline:
+        if path.exists() and path.stat().st_mtime_ns > after:
+            return path.stat().st_mtime_ns
+        time.sleep(0.001)
+    return 0
+
+
+@pytest.fixture
+def request_for(tmp_path):
+    def make(name: str) -> Request:
+        return Request("digits", budget="smoke", data_dir=tmp_path / "data", store=tmp_path / name)
+
+    return make
+
+
+@pytest.mark.parametrize("method", ["gldo", "wgan_gp"])
+@pytest.mark.parametrize("how", [signal.SIGKILL, worker.STOP])
+def test_an_interrupted_run_ends_with_the_same_bytes(method, how, request_for):
+    whole = run_to_end(Benchmark(request_for("whole")), method)
+    broken = Benchmark(request_for("broken"))
+    seen, interruptions = 0, 0
+    for delay in (0.0, 0.02, 0.11, 0.05):  # at a checkpoint, between two, right after a resume
+        process, pipe, folder = start(broken, method)
+        seen = wait_for_new_checkpoint(process, folder / "last.ckpt", seen)
+        time.sleep(delay)
+        if process.is_alive():
+            os.kill(process.pid, how)
+            process.join()
+            interruptions += not (folder / "result.json").exists()
+        pipe.close()
+    folder = run_to_end(broken, method)
+    assert interruptions >= 1
+    files = [p.relative_to(whole) for p in whole.rglob("*") if p.suffix in (".safetensors", ".jsonl")]
+    assert Path("model.safetensors") in files
+    for name in files:
+        assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
