@@ -161,7 +161,7 @@ def evaluate(
     import json
 
     benchmark = _one(method, dataset, seed, budget, subset, data_dir, store, settings, plugins)
-    records, stopped = benchmark.run([benchmark.planner.run(method, seed)])
+    records, stopped = benchmark.score([benchmark.planner.run(method, seed)])
     if stopped:
         raise typer.Exit(130)
     record = records[0]

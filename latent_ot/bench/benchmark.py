@@ -3,18 +3,19 @@
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from latent_ot.bench import machine
 from latent_ot.bench.budgets import Budget, budget, settings
 from latent_ot.bench.plan import Planner, Protocol, RunPlan, StagePlan, protocol
-from latent_ot.bench.store import Store
+from latent_ot.bench.store import Store, write_atomic
 from latent_ot.catalog import Catalog
 from latent_ot.datasets.base import Dataset, load
 from latent_ot.errors import InputError
-from latent_ot.report.records import record_stem, write_record
+from latent_ot.report.records import dump, parse
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,12 @@ class Benchmark:
         self.budget: Budget = budget(request.budget, self.dataset.id, len(self.dataset.train))
         self.methods = list(request.methods) or settings()["defaults"]["methods"][self.dataset.kind]
         self.store = Store(request.store)
-        self.planner = Planner(self.catalog, self.dataset, self.budget, self._protocol(), request.overrides)
+        self.planner = Planner(self.catalog, self.dataset, self.budget, lambda: self.rules, request.overrides)
         self.planner.check_overrides(self.methods)
 
-    def _protocol(self) -> Protocol:
+    @cached_property
+    def rules(self) -> Protocol:
+        """The protocol under which this benchmark scores; needs the evaluator's weights."""
         from latent_ot.metrics.evaluators.base import load_evaluator
 
         name = checksum = None
@@ -96,12 +99,8 @@ class Benchmark:
         workers = self.request.workers or max(1, min(cores, stages))
         return ["cpu"] * workers, max(1, cores // workers)
 
-    def run(self, plans: Sequence[RunPlan]) -> tuple[list[dict[str, Any]], bool]:
-        """Run what is missing.
-
-        Returns:
-            One record per run that ended, and whether the user stopped the benchmark before all had.
-        """
+    def run(self, plans: Sequence[RunPlan]) -> dict[str, tuple[str, str | None]]:
+        """Run every stage that is missing; return each stage's (status, reason), see ``Local.run``."""
         from latent_ot.bench.display import display
         from latent_ot.bench.executors.local import Local
         from latent_ot.bench.worker import Order
@@ -119,12 +118,19 @@ class Benchmark:
 
         show = display(len(stages))
         try:
-            ends = Local(self.store, slots, order).run(stages, show)
+            return Local(self.store, slots, order).run(stages, show)
         finally:
             show.close()
+
+    def score(self, plans: Sequence[RunPlan]) -> tuple[list[dict[str, Any]], bool]:
+        """Run what is missing.
+
+        Returns:
+            One record per run that ended, and whether the user stopped the benchmark before all had.
+        """
+        ends = self.run(plans)
         stopped = any(status == "stopped" for status, _ in ends.values())
-        records = [record for plan in plans if (record := self.record(plan, ends)) is not None]
-        return records, stopped
+        return [record for plan in plans if (record := self.record(plan, ends)) is not None], stopped
 
     def execute(self) -> tuple[list[dict[str, Any]], bool]:
         """Run the whole benchmark, publish every record, and log it to the tracker if one was asked for.
@@ -137,8 +143,8 @@ class Benchmark:
             from latent_ot.report.tracking import check
 
             check()  # a missing package is said before hours of work, not after
-        records, stopped = self.run(plans)
-        by_run = {(plan.method, plan.seed): plan for plan in plans}
+        records, stopped = self.score(plans)
+        by_run = {(plan.label, plan.seed): plan for plan in plans}
         for record in records:
             plan = by_run[record["method"], record["seed"]]
             self.publish(plan, record)
@@ -152,10 +158,9 @@ class Benchmark:
         Raises:
             InputError: if a stage did not come to its end, with the reason.
         """
-        plan = self.planner.run(method, seed)
+        plan = self.planner.training(method, seed)
         if plan.declined:
             raise InputError(plan.declined)
-        plan = replace(plan, stages=tuple(s for s in plan.stages if s.job["role"] != "evaluate"))
         self.run([plan])
         for stage in plan.stages:
             if (self.store.result(stage.name) or {}).get("status") != "done":
@@ -170,7 +175,7 @@ class Benchmark:
 
     def record(self, plan: RunPlan, ends: Mapping[str, tuple[str, str | None]]) -> dict[str, Any] | None:
         """Assemble one run's record from its stages; None while the run is stopped."""
-        rules, results = self.planner.rules, [self.store.result(s.name) or {} for s in plan.stages]
+        rules, results = self.rules, [self.store.result(s.name) or {} for s in plan.stages]
         bad = [ends[s.name] for s in plan.stages if ends[s.name][0] not in ("done", "reused")]
         status, reason = ("declined", plan.declined) if plan.declined else (bad[0] if bad else ("done", None))
         if status == "stopped":
@@ -192,7 +197,7 @@ class Benchmark:
             "schema": 1,
             "status": status,
             "reason": reason,
-            "method": plan.method,
+            "method": plan.label,
             "paper": plan.paper,
             "stages": [{"stage": s.part, "key": s.key} for s in plan.stages],
             "dataset": self.dataset.id,
@@ -226,8 +231,9 @@ class Benchmark:
         """Write a record, and beside it the pictures that may be published, under ``leaderboards/results``."""
         results = self.request.leaderboards / "results"
         results.mkdir(parents=True, exist_ok=True)
-        stem = record_stem(record)
-        write_record(results / f"{stem}.json", record)
+        data = dump(record)
+        stem = parse(data.decode(), "record").stem
+        write_atomic(results / f"{stem}.json", data)
         if not plan.stages or not self.dataset.shareable:
             return
         folder = self.store.folder(plan.stages[-1].name)

@@ -1,7 +1,9 @@
 """Score one finished model under its protocol: one feature pass over its samples, the real side cached."""
 
 import hashlib
+import json
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +51,9 @@ class Scorer:
         assert self.evaluator is not None
         return extract(self.evaluator, images)
 
+    @cached_property
     def real_features(self) -> FeatureSet:
-        """Return the features of the real reference, computed once per (data set, protocol)."""
+        """The features of the real reference, computed once per (data set, protocol)."""
         parts = (self.dataset.content_id, self.rules["checksum"], self.n)
         name = hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16]
         return cached(self.cache / f"features-{name}.npz", lambda: self.features(self.real))
@@ -59,7 +62,7 @@ class Scorer:
         """Return metrics and curves of samples, uint8 (n, C, H, W) or points (n, 2)."""
         if self.dataset.kind == "points":
             return score_points(self.real.numpy(), samples.numpy(), self.dataset.modes, self.dataset.mode_std), {}
-        return score_images(self.real_features(), self.features(samples), seed)
+        return score_images(self.real_features, self.features(samples), seed)
 
 
 def evaluate(
@@ -100,8 +103,8 @@ def evaluate(
             curves["fid"] = [*curve, [_images(folders["train"]), metrics["fid"]]]
     elif model is None:
         reasons["psnr"] = reasons["ssim"] = "the data row is not reconstructed"
-    if isinstance(model, Pair) and hasattr(model.latent, "draw_picture"):
-        model.latent.draw_picture(folder / "latent.png", seed)
+    if isinstance(model, Pair):
+        model.latent.picture(folder / "latent.png", seed)
     return {"metrics": metrics, "curves": curves, "reasons": reasons, "facts": facts}
 
 
@@ -143,13 +146,11 @@ def _fid_curve(
             sampler.to(device).fit(codes.to(device))
             then = Pair(snapshot, sampler)
         features = scorer.features(draw(then, scorer.n, seed))
-        points.append([int(weights.stem), fid(scorer.real_features().features, features.features)])
+        points.append([int(weights.stem), fid(scorer.real_features.moments, features.moments)])
     return points
 
 
 def _images(folder: Path) -> int:
-    import json
-
     return int(json.loads((folder / "result.json").read_text())["images_seen"])
 
 

@@ -23,16 +23,15 @@ def finished(benchmark: Benchmark, method: str, seed: int) -> Method | Pair:
     Raises:
         InputError: if a stage of it is not trained yet, with the command that trains it.
     """
-    plan = benchmark.planner.run(method, seed)
+    plan = benchmark.planner.training(method, seed)
     if plan.declined:
         raise InputError(plan.declined)
-    stages = [stage for stage in plan.stages if stage.job["role"] != "evaluate"]
-    for stage in stages:
+    for stage in plan.stages:
         if (benchmark.store.result(stage.name) or {}).get("status") != "done":
             command = benchmark.request.command(method, seed).replace(" bench ", f" train {method} ")
             command = command.replace(f" --methods {method} --seeds ", " --seed ")
             raise InputError(f"{method} is not trained on {benchmark.dataset.id}: run `{command}` first")
-    folders = {stage.job["role"]: benchmark.store.folder(stage.name) for stage in stages}
+    folders = {stage.job["role"]: benchmark.store.folder(stage.name) for stage in plan.stages}
     return load_model(benchmark.catalog, folders, torch.device("cpu"))
 
 

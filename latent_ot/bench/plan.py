@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,12 @@ class StagePlan:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """One method, data set, seed and budget; ``declined`` says why the method does not take the data set."""
+    """One method, data set, seed and budget; ``declined`` says why the method does not take the data set.
 
+    ``label`` is the row's name: the method's, with the settings that differ from its defaults.
+    """
+
+    label: str
     method: str
     paper: str | None
     seed: int
@@ -79,7 +83,7 @@ class Planner:
         catalog: Catalog,
         dataset: Dataset,
         budget: Budget,
-        rules: Protocol,
+        rules: Callable[[], Protocol],
         overrides: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.catalog, self.dataset, self.budget, self.rules = catalog, dataset, budget, rules
@@ -87,24 +91,35 @@ class Planner:
         self.content = {"id": dataset.id, "content": dataset.content_id}
 
     def run(self, method: str, seed: int) -> RunPlan:
-        """Plan one method at one seed.
+        """Plan one method at one seed: its training stages and its evaluation."""
+        plan = self.training(method, seed)
+        if plan.declined:
+            return plan
+        return replace(plan, stages=(*plan.stages, self._evaluate(method, seed, plan.stages)))
+
+    def training(self, method: str, seed: int) -> RunPlan:
+        """Plan the training of one method at one seed.
 
         Raises:
             InputError: for an unknown method or setting, before anything runs.
         """
         recipe = self.catalog.recipe(method, self.dataset.kind)
         used = {part: dict(self.overrides[part]) for part in recipe.parts if part in self.overrides}
-        empty = RunPlan(method, recipe.paper, seed, (), used)
+        changes = [
+            f"{key if part == method else f'{part}.{key}'}={value}"
+            for part, values in used.items()
+            for key, value in values.items()
+        ]
+        label = f"{method}[{','.join(changes)}]" if changes else method
+        empty = RunPlan(label, method, recipe.paper, seed, (), used)
         try:
-            stages = self._train(recipe, seed)
+            return replace(empty, stages=self._train(recipe, seed))
         except Declined as reason:
             return replace(empty, declined=str(reason))
-        return replace(empty, stages=(*stages, self._evaluate(recipe, seed, stages)))
 
     def data_row(self, seed: int) -> RunPlan:
         """Plan the yardstick: held-out real examples scored as if they had been generated."""
-        recipe = Recipe("data", ())
-        return RunPlan("data", None, seed, (self._evaluate(recipe, seed, ()),), {})
+        return RunPlan("data", "data", None, seed, (self._evaluate("data", seed, ()),), {})
 
     def check_overrides(self, methods: Sequence[str]) -> None:
         """Refuse a setting for something that no planned method is made of."""
@@ -118,8 +133,8 @@ class Planner:
             stage = self.catalog.stage(kind, name)
             accepts = getattr(stage, "accepts", "image") if kind == "methods" else self.dataset.kind
             if accepts != self.dataset.kind:
-                what = "2-D points" if self.dataset.kind == "points" else "images"
-                raise Declined(f"{name} does not take {what}: {self.dataset.id} holds {what}")
+                held = "2-D points" if self.dataset.kind == "points" else "images"
+                raise Declined(f"{name} takes {'images' if accepts == 'image' else '2-D points'}; {self.dataset.id} holds {held}")
             config = stage.Config.build(self.overrides.get(name, {}), where=name)
             job = {
                 "role": "train" if kind == "methods" else "sampler",
@@ -132,14 +147,14 @@ class Planner:
             stages.append(self._stage(name, seed, job, stages[-1:]))
         return tuple(stages)
 
-    def _evaluate(self, recipe: Recipe, seed: int, stages: Sequence[StagePlan]) -> StagePlan:
+    def _evaluate(self, method: str, seed: int, stages: Sequence[StagePlan]) -> StagePlan:
         job = {
             "role": "evaluate",
-            "name": recipe.name,
+            "name": method,
             "source": digest(BENCH / "evaluate.py"),
-            "protocol": asdict(self.rules),
+            "protocol": asdict(self.rules()),
         }
-        return self._stage(f"{recipe.name}-evaluate", seed, job, stages)
+        return self._stage(f"{method}-evaluate", seed, job, stages)
 
     def _stage(self, name: str, seed: int, job: dict[str, Any], inputs: Sequence[StagePlan]) -> StagePlan:
         job |= {"seed": seed, "dataset": self.content, "inputs": {s.job["role"]: s.key for s in inputs}}

@@ -1,5 +1,6 @@
 """What every latent sampler promises: fitted to codes after the representation is trained, then draws new codes."""
 
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -55,6 +56,9 @@ class LatentSampler(Stage):
         if not bool(self.fitted):
             raise InputError(f"sampler '{type(self).__module__.split('.')[-1]}' draws nothing before it is fitted")
         return self._sample(n, generator)
+
+    def picture(self, path: Path, seed: int) -> None:
+        """Draw what the fitted sampler does to the plane, for 2-D codes; nothing unless a sampler has such a picture."""
 
     def _sample(self, n: int, generator: torch.Generator) -> Tensor:
         raise TypeError(f"{type(self).__name__} must define _sample")
