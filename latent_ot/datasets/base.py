@@ -1,8 +1,8 @@
 """What every data set promises, and how one is found by name and loaded.
 
 A data set is a file in this folder that holds one ``Source``, found and not registered. Images are uint8 (N, H, W, C),
-memory-mapped from the prepared form ``<data-dir>/<name>/<split>/images.npy`` that the first load writes; a folder of that
-form under any other name is a data set of that name, too.
+memory-mapped from the prepared form ``<data-dir>/<name>/<split>/images.npy`` that the first load writes; a folder of
+that form under any other name is a data set of that name, too.
 """
 
 import importlib
@@ -28,10 +28,10 @@ log = logging.getLogger("latent_ot")
 class Dataset:
     """Training and test examples with everything that a run must know about them.
 
-    ``train``, ``test``: uint8 (N, H, W, C), memory-mapped where large, or for points float32 (N, 2). Labels: int64 (N,).
-    ``content_id``: 12 hex digits of a hash over id, shapes and bytes. ``evaluator``: the one that scores this domain by
-    default (None for points). ``shareable``: whether images may be published. ``modes`` (K, 2) and ``mode_std``: centres
-    and standard deviation of a Gaussian mixture.
+    ``train``, ``test``: uint8 (N, H, W, C), memory-mapped where large, or for points float32 (N, 2). Labels: int64
+    (N,). ``content_id``: 12 hex digits of a hash over id, shapes and bytes. ``evaluator``: the one that scores this
+    domain by default (None for points). ``shareable``: whether images may be published. ``modes`` (K, 2) and
+    ``mode_std``: centres and standard deviation of a Gaussian mixture.
     """
 
     id: str
@@ -109,11 +109,16 @@ class Arrays(Source):
 def sources() -> dict[str, Source]:
     """Return every named data set: name -> source, one object a file."""
     found: dict[str, Source] = {}
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        module = importlib.import_module(f"latent_ot.datasets.{path.stem}") if path.stem != "__init__" else None
-        for value in vars(module).values() if module else ():
-            if isinstance(value, type) and issubclass(value, Source) and value.__module__ == module.__name__:
-                found |= dict.fromkeys(value.names, value()) if value.names else {}
+    for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
+        module = importlib.import_module(f"latent_ot.datasets.{path.stem}")
+        for value in vars(module).values():
+            if (
+                isinstance(value, type)
+                and issubclass(value, Source)
+                and value.__module__ == module.__name__
+                and value.names
+            ):
+                found |= dict.fromkeys(value.names, value())
     return found
 
 
@@ -147,8 +152,8 @@ def load(name: str, data_dir: Path, subset: int | None = None) -> Dataset:
     """Load a data set; the first load of images writes the prepared form, where ``data_dir`` can be written.
 
     Args:
-        name: one of ``names()``, ``folder:PATH`` or ``folder:PATH@SIZE``, a prepared folder's name, or the id that one of
-            these has with a subset (``mnist_10k``).
+        name: one of ``names()`` or its id with a subset (``mnist_10k``), ``folder:PATH``, ``folder:PATH@SIZE``, or a
+            prepared folder's name.
         data_dir: the user's data folder.
         subset: train on this many images, drawn once and for all with every class in its share.
 

@@ -1,4 +1,4 @@
-"""CIFAR-10 (Krizhevsky 2009): 50,000 training and 10,000 test colour images of 32x32, from torchvision's python batches."""
+"""CIFAR-10 (Krizhevsky 2009): 50,000 training and 10,000 test colour images at 32 px, from its python batches."""
 
 import tempfile
 from pathlib import Path

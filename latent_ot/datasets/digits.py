@@ -1,4 +1,4 @@
-"""scikit-learn's 1,797 handwritten digits (UCI Optical Recognition), 8x8 in 17 levels, shown at 32x32 by bilinear resize."""
+"""scikit-learn's 1,797 handwritten digits (UCI Optical Recognition), 8x8 in 17 levels, resized to 32x32 (bilinear)."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Fashion-MNIST (Xiao, Rasul, Vollgraf 2017): 60,000 training and 10,000 test garments, at 32 px as in GLDO, or 28 px."""
+"""Fashion-MNIST (Xiao, Rasul, Vollgraf 2017): 60,000 training and 10,000 test images, 32 px as in GLDO or 28 px."""
 
 from latent_ot.datasets.idx import IdxSource
 

@@ -1,8 +1,8 @@
 """Anyone's images: ``folder:PATH`` takes every image under PATH, any mix of sizes and modes, at 32 px.
 
-``folder:PATH@64`` takes another size. The largest centred square of each image is resized with Pillow's bilinear filter.
-The set is grey if every image is, else RGB; transparency is laid on white. A tenth of the images, drawn once and for all,
-is the test split. The id is the folder's name with a hash of the files' names and bytes: no path is part of it.
+``folder:PATH@64`` takes another size. The largest centred square of each image is resized with Pillow's bilinear
+filter. The set is grey if every image is, else RGB; transparency is laid on white. A tenth of the images, drawn once
+and for all, is the test split. The id is the folder's name with a hash of the files' names and bytes, free of any path.
 """
 
 import hashlib

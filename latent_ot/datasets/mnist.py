@@ -1,4 +1,4 @@
-"""MNIST (LeCun, Cortes, Burges): 60,000 training and 10,000 test digits, at 32 px as in GLDO, or 28 px as in iWGAN."""
+"""MNIST (LeCun, Cortes, Burges): 60,000 training and 10,000 test images, 32 px as in GLDO or 28 px as in iWGAN."""
 
 from latent_ot.datasets.idx import IdxSource
 

@@ -22,9 +22,9 @@ def _epoch(seed: int, count: int, epoch: int) -> np.ndarray:
 def batch_rows(seed: int, count: int, rows: int, step: int) -> np.ndarray:
     """Return the training rows of batch ``step``: int64 (rows,), each in [0, count).
 
-    An epoch is one permutation of all rows, cut into batches; what is left at its end, less than a batch, is dropped, so
-    that no row appears twice in an epoch. A set smaller than a batch holds no whole batch: its permutations are laid end
-    to end, and within a batch the rows' counts differ by at most two.
+    An epoch is one permutation of all rows, cut into batches; what is left at its end, less than a batch, is dropped,
+    so that no row appears twice in an epoch. A set smaller than a batch holds no whole batch: its permutations are laid
+    end to end, and within a batch the rows' counts differ by at most two.
 
     Args:
         seed: of the run.

@@ -1,4 +1,4 @@
-"""``latent-ot prepare``: bring a data set into its prepared form, from its own files, a download or a folder of images."""
+"""``latent-ot prepare``: bring a data set into its prepared form, from its files, a download or a folder of images."""
 
 import re
 import shutil
@@ -22,7 +22,7 @@ def prepare(dataset: str, source: Path | None, data_dir: Path, download: bool = 
         download: fetch the original files into ``data_dir`` first.
 
     Raises:
-        InputError: if the name is unknown, files are missing or damaged, another set of that name is already prepared, or
+        InputError: if the name is unknown, files are missing or damaged, another set of that name is already there, or
             ``data_dir`` cannot be written.
     """
     if source is not None and not source.is_dir():

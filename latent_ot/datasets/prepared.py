@@ -1,7 +1,7 @@
 """The prepared form of images on disk: ``<folder>/{train,test}/{images,labels}.npy``, with the content id beside it.
 
-``images.npy`` is uint8 (N, H, W, C), ``labels.npy`` int64 (N,) and may be absent. ``content.json`` keeps the content id and
-what was said when the set was made; it is believed as long as the image files' sizes and times are the recorded ones.
+``images.npy`` is uint8 (N, H, W, C), ``labels.npy`` int64 (N,) and may be absent. ``content.json`` keeps what was said
+when the set was made, and the content id, which is believed while the image files' sizes and times stay as recorded.
 """
 
 import hashlib
@@ -110,7 +110,7 @@ def content_id(key: str, splits: Splits) -> str:
     for array in (splits.train, splits.test):
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         for start in range(0, len(array), 4096):
-            digest.update(np.ascontiguousarray(array[start : start + 4096]))
+            digest.update(np.ascontiguousarray(array[start : start + 4096]).data)
     return digest.hexdigest()[:12]
 
 

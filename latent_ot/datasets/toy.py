@@ -1,9 +1,9 @@
 """Five 2-D sets made in code: 60,000 training and 10,000 test points from fixed seeds.
 
-``moons`` and ``circles``: scikit-learn's shapes with noise 0.05, the inner circle at half the radius (the 2-D protocol of
-AE-OTtrans/AE-OTgen). ``ring8``, ``grid25`` and ``spiral20``: equally weighted Gaussian mixtures after iWGAN, whose paper
-prints no scales: a ring of radius 2 with standard deviation 0.02; the lattice {-4, -2, 0, 2, 4}^2 with 0.05, all divided by
-2.828; and a spiral whose radius grows from 0.1 to 2 over three half-turns with 0.02.
+``moons`` and ``circles``: scikit-learn's shapes with noise 0.05, the inner circle at half the radius (the 2-D protocol
+of AE-OTtrans/AE-OTgen). ``ring8``, ``grid25`` and ``spiral20``: equally weighted Gaussian mixtures after iWGAN, whose
+paper prints no scales: a ring of radius 2 with standard deviation 0.02; the lattice {-4, -2, 0, 2, 4}^2 with 0.05, all
+divided by 2.828; and a spiral whose radius grows from 0.1 to 2 over three half-turns with 0.02.
 """
 
 from pathlib import Path

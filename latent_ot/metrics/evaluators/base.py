@@ -59,7 +59,7 @@ def load_evaluator(name: str, weights: Path | None = None, device: torch.device 
     """Load an evaluator by name.
 
     Args:
-        name: one of ``evaluator_names()``; with ``weights``, any name but ``inception`` may be given to an own classifier.
+        name: one of ``evaluator_names()``; with ``weights``, any other name for a classifier of one's own.
         weights: file to load instead of the packaged (or downloaded) one.
         device: where the network runs.
 

@@ -1,4 +1,4 @@
-"""Small classifiers of one image domain, for scores where Inception is absent or foreign (MNIST, CIFAR-10 and the like).
+"""Small classifiers of one image domain, for scores where Inception is absent or foreign (MNIST, CIFAR-10, your own).
 
 Five 3x3 convolutions with batch normalisation: 6.0 million multiply-adds an image at 32 px and 246,000 parameters. The
 activations of the last convolution, averaged over space, are the features, as pool3 is Inception's.
@@ -32,7 +32,7 @@ class SmallNet(nn.Module):
 
     def __init__(self, channels: int, classes: int = 10, widths: Sequence[int] = (16, 32, 64, 128)) -> None:
         super().__init__()
-        self.channels = channels
+        self.channels, self.widths = channels, list(widths)
         a, b, c, d = widths
         steps = [(channels, a, 1), (a, b, 2), (b, c, 2), (c, d, 2), (d, d, 1)]
         self.blocks = nn.ModuleList(
@@ -60,7 +60,7 @@ class SmallNet(nn.Module):
 
 
 def conform(x: Tensor, channels: int) -> Tensor:
-    """Bring float images (n, 1 or 3, h, w) to (n, channels, 32, 32): luma or repetition, antialiased bilinear resize."""
+    """Bring float images (n, 1 or 3, h, w) to (n, channels, 32, 32): luma or repetition, antialiased bilinear size."""
     if x.shape[1] == 3 and channels == 1:
         x = (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
     elif x.shape[1] == 1 and channels == 3:
@@ -109,7 +109,7 @@ def read_card(weights: Path) -> dict[str, Any]:
     found = sha256(weights)
     if found != stated:
         raise InputError(
-            f"evaluator weights: '{weights.name}' has checksum {found[:12]}; allowed: {stated[:12]}, as '{beside.name}' "
-            f"states; fetch or train the weights again"
+            f"evaluator weights: '{weights.name}' has checksum {found[:12]}; allowed: {stated[:12]}, as "
+            f"'{beside.name}' states; fetch or train the weights again"
         )
     return card
