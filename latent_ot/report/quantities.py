@@ -1,0 +1,60 @@
+"""The one home of what tables show: each figure's name, which direction is better, and how it is printed."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from latent_ot.report.statistics import Interval
+
+NONE = "–"
+Direction = Literal["up", "down", "none"]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """``digits``: decimals printed. ``scale``: factor on the recorded value before printing, stated in the label."""
+
+    key: str
+    label: str
+    direction: Direction
+    digits: int
+    scale: float = 1.0
+
+    @property
+    def head(self) -> str:
+        """Column heading; the arrow points where better is."""
+        return self.label + {"up": " ↑", "down": " ↓", "none": ""}[self.direction]
+
+    def text(self, value: float) -> str:
+        """Return one value as tables print it."""
+        return f"{value * self.scale:,.{self.digits}f}"
+
+    def spread(self, interval: Interval, always: bool = True) -> str:
+        """Return ``mean ± half-width``; one run has no interval: ``mean ± –``, or just ``mean`` unless ``always``."""
+        if interval.half is None:
+            return self.text(interval.mean) + (f" ± {NONE}" if always else "")
+        return f"{self.text(interval.mean)} ± {self.text(interval.half)}"
+
+
+QUANTITIES = {
+    quantity.key: quantity
+    for quantity in (
+        Quantity("fid", "FID", "down", 2),
+        Quantity("is", "IS", "up", 2),
+        Quantity("kid", "KID ×1000", "down", 2, 1000.0),
+        Quantity("prd_f8", "F8", "up", 3),
+        Quantity("prd_f1_8", "F1/8", "up", 3),
+        Quantity("precision", "precision", "up", 3),
+        Quantity("recall", "recall", "up", 3),
+        Quantity("density", "density", "up", 3),
+        Quantity("coverage", "coverage", "up", 3),
+        Quantity("psnr", "PSNR", "up", 2),
+        Quantity("ssim", "SSIM", "up", 3),
+        Quantity("ot_divergence", "OT divergence", "down", 4),
+        Quantity("modes", "modes", "up", 1),
+        Quantity("high_quality", "high quality", "up", 3),
+        Quantity("seconds", "seconds", "none", 1),
+        Quantity("images_seen", "images seen", "none", 0),
+        Quantity("parameters", "parameters", "none", 0),
+        Quantity("peak_memory_mb", "peak MiB", "none", 0),
+    )
+}

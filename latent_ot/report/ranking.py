@@ -1,0 +1,157 @@
+"""The bench's own table: methods of one data set, protocol and budget, ranked, with the data row as the yardstick."""
+
+from collections.abc import Iterable, Sequence
+
+from latent_ot.report.quantities import NONE, QUANTITIES
+from latent_ot.report.records import DATA, Record, by_protocol
+from latent_ot.report.statistics import best, order, t_interval
+from latent_ot.report.text import Cell, Column, Grid
+
+IMAGES = ("fid", "is", "kid", "prd_f8", "prd_f1_8", "psnr")
+POINTS = ("ot_divergence", "modes", "high_quality")
+MORE = ("precision", "recall", "density", "coverage", "ssim", "parameters", "peak_memory_mb")
+COST = ("seconds", "images_seen")
+YARDSTICK = "data (held-out)"
+TIES = "best, or tied with it (paired 95 % interval of the difference contains zero; with one seed, equal as printed)"
+
+
+def bench_table(records: Sequence[Record]) -> list[Grid]:
+    """Return one ranked table per (data set, protocol, budget), so that numbers of two protocols never share a column.
+
+    Ranked by mean FID (2-D points: by OT divergence). Runs that failed, diverged or were declined stand at the end.
+    """
+    return [ranked(group) for group in by_protocol(records).values()]
+
+
+def primary(group: Iterable[Record]) -> str:
+    """Return the metric that ranks a group: ``ot_divergence`` for 2-D points, ``fid`` for images."""
+    return "ot_divergence" if any("ot_divergence" in r.metrics for r in group) else "fid"
+
+
+def by_method(records: Iterable[Record], status: str | None = None) -> dict[str, list[Record]]:
+    """Group runs by method, optionally only those of one status."""
+    rows: dict[str, list[Record]] = {}
+    for record in records:
+        if status is None or record.status == status:
+            rows.setdefault(record.method, []).append(record)
+    return rows
+
+
+def seeds(records: Iterable[Record], key: str) -> dict[int, float]:
+    """Return seed -> value of a metric or cost, over the finished runs that have it."""
+    found = {r.seed: r.value(key) for r in records if r.status == "done"}
+    return {seed: value for seed, value in found.items() if value is not None}
+
+
+def measured(records: Sequence[Record], key: str, always: bool = True, mark: bool = False, before: str = "") -> Cell:
+    """Return the cell of one method's quantity over its seeds, ``–`` where no run has it."""
+    values = seeds(records, key)
+    if not values:
+        return Cell(NONE, {"": None, "half": None, "seeds": 0}, before=before)
+    interval = t_interval(list(values.values()))
+    data = {"": interval.mean, "half": interval.half, "seeds": interval.n}
+    return Cell(QUANTITIES[key].spread(interval, always), data, mark, before)
+
+
+def ranked(group: Sequence[Record]) -> Grid:
+    """Return the table of one group of ``by_protocol``."""
+    first = primary(group)
+    return _grid(group, (*(IMAGES if first == "fid" else POINTS), *COST), heading(group))
+
+
+def further(group: Sequence[Record]) -> Grid:
+    """Return the remaining metrics and costs of one group."""
+    return _grid(group, MORE if primary(group) == "fid" else MORE[-2:], ("Further figures", ()))
+
+
+def _grid(group: Sequence[Record], wanted: Sequence[str], head: tuple[str, tuple[str, ...]]) -> Grid:
+    done = by_method(group, "done")
+    keys = [k for k in wanted if k in ("fid", "ot_divergence", *COST) or any(seeds(done[m], k) for m in done)]
+    yardstick = done.pop(DATA, [])
+    always = max((len(runs) for runs in done.values()), default=0) > 1
+    ranking = order({m: seeds(done[m], primary(group)) for m in done}, QUANTITIES[primary(group)].direction)
+    ranking += sorted(m for m in done if m not in ranking)
+    winners = {k: best({m: seeds(done[m], k) for m in done}, QUANTITIES[k].direction, QUANTITIES[k].text) for k in keys}
+    ended = {m: runs for m, runs in by_method(group).items() if m not in done and m != DATA}
+
+    def row(place: str, name: str, method: str, status: str, runs: Sequence[Record]) -> tuple[Cell, ...]:
+        numbers = (measured(runs, k, always, method in winners[k]) for k in keys)
+        label = Cell(name, {"": method, "status": status})
+        return (Cell(place, {"": int(place) if place else None}), label, *numbers)
+
+    rows = [row("", YARDSTICK, DATA, "done" if yardstick else "not run", yardstick)]
+    rows += [row(str(i), m, m, "done", done[m]) for i, m in enumerate(ranking, 1)]
+    rows += [row("", f"{m} ({runs[0].status})", m, runs[0].status, runs) for m, runs in sorted(ended.items())]
+    columns = (
+        Column("rank", "#"),
+        Column("method", "method", right=False),
+        *(Column(k, QUANTITIES[k].head) for k in keys),
+    )
+    absent = [k for k in wanted if k not in keys]
+    return Grid(head[0], columns, tuple(rows), head[1], tuple(notes(group, [*keys, *absent])), TIES)
+
+
+def heading(group: Sequence[Record]) -> tuple[str, tuple[str, ...]]:
+    """Return a group's title and the lines that say under which conditions its numbers were taken."""
+    runs = [r for r in group if r.method != DATA] or list(group)
+    return (f"{runs[0].dataset}, budget {runs[0].budget}", (conditions(runs), protocol_line(group)))
+
+
+def conditions(runs: Sequence[Record]) -> str:
+    """Return images per stage, width and seeds of ``runs``; where methods differ, the exceptions by name."""
+    draws = _common("", {r.method: f"{r.images_budget:,} images a stage" for r in runs})
+    width = _common("width ", {r.method: f"{r.width:g}" for r in runs})
+    numbers = ", ".join(str(s) for s in sorted({r.seed for r in runs}))
+    return f"{draws}; {width}; seed{'s' if ',' in numbers else ''} {numbers}"
+
+
+def protocol_line(group: Sequence[Record]) -> str:
+    """Return the protocol of a group in words."""
+    p = next((r.protocol for r in group if r.protocol), None)
+    if p is None:
+        return "protocol: none, no run was scored"
+    parts = [f"n = {p.n:,} samples against as many real images of the {p.real} split"]
+    if p.evaluator:
+        parts.insert(0, f"evaluator {p.evaluator} (sha256 {(p.checksum or NONE)[:8]})")
+        if p.reconstruction:
+            parts.append(
+                "reconstruction of {images:,} held-out images in {steps:,} code steps".format(**p.reconstruction)
+            )
+    else:
+        parts = [f"n = {p.n:,} samples against as many points of the {p.real} split"]
+    return f"protocol {p.id}: " + "; ".join(parts)
+
+
+def notes(group: Sequence[Record], keys: Sequence[str]) -> list[str]:
+    """Return why runs or values are missing, which settings were overridden, and which seeds a method lacks."""
+    found: dict[str, list[str]] = {}
+    every = {r.seed for r in group if r.method != DATA}
+    for record in group:
+        if record.status != "done":
+            found.setdefault(f"{record.status}: {record.reason}", []).append(f"{record.method} seed {record.seed}")
+            continue
+        for key in keys:
+            if record.value(key) is None:
+                reason = record.reasons.get(key, "not measured in this run")
+                found.setdefault(f"no {QUANTITIES[key].label}: {reason}", []).append(record.method)
+        if record.overrides:
+            pairs = (f"{part}.{k}={v}" for part, s in record.overrides.items() for k, v in _items(s))
+            found.setdefault("set by hand: " + ", ".join(pairs), []).append(record.method)
+    for method, runs in by_method(group).items():
+        if method != DATA and (lacking := every - {r.seed for r in runs}):
+            found.setdefault("not run at seed " + ", ".join(map(str, sorted(lacking))), []).append(method)
+    lines = [f"{', '.join(dict.fromkeys(who))}: {what}" for what, who in found.items()]
+    if not any(r.method == DATA for r in group):
+        lines.append(f"{YARDSTICK}: not run under this protocol")
+    return lines
+
+
+def _items(setting: object) -> Iterable[tuple[str, object]]:
+    return setting.items() if isinstance(setting, dict) else [("", setting)]
+
+
+def _common(label: str, values: dict[str, str]) -> str:
+    """Return the most frequent value, and the methods that have another one."""
+    usual = max(sorted(set(values.values())), key=list(values.values()).count)
+    others = [f"{value} for {method}" for method, value in sorted(values.items()) if value != usual]
+    return f"{label}{usual}" + (f" ({', '.join(others)})" if others else "")
