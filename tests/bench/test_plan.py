@@ -1,0 +1,102 @@
+"""Plans: a stage's key is all that decides its outcome, and runs share the stages on which they agree."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from latent_ot.bench.budgets import Budget
+from latent_ot.bench.plan import Planner, parse_overrides, protocol
+from latent_ot.catalog import Catalog
+from latent_ot.datasets.base import Dataset
+from latent_ot.errors import InputError
+
+BUDGET = Budget("smoke", 640, 0.25, {"images": 8, "steps": 5})
+
+
+def dataset(kind="image", **changes) -> Dataset:
+    rows = np.zeros((100, 32, 32, 1), np.uint8) if kind == "image" else np.zeros((100, 2), np.float32)
+    return replace(Dataset("toyset", kind, rows, rows[:20], content_id="0" * 12), **changes)
+
+
+def planner(data=None, overrides=None, budget=BUDGET) -> Planner:
+    data = data or dataset()
+    rules = protocol(data, budget, "digits", "abcdef0123456789", 1000)
+    return Planner(Catalog(), data, budget, lambda: rules, overrides)
+
+
+def keys(plan):
+    return [stage.key for stage in plan.stages]
+
+
+def test_one_representation_serves_every_sampler():
+    plan = planner()
+    first, second = plan.run("ae+gaussian", 0), plan.run("ae_ot_sd", 0)
+    assert keys(first)[0] == keys(second)[0]
+    assert keys(first)[1] != keys(second)[1]
+    assert second.stages[1].inputs == (second.stages[0].name,)
+    assert second.stages[2].inputs == (second.stages[0].name, second.stages[1].name)
+
+
+def test_bare_representation_is_the_pair_with_its_default_sampler():
+    plan = planner()
+    assert keys(plan.run("glo", 0))[:2] == keys(plan.run("glo+gaussian", 0))[:2]
+    assert keys(plan.run("vae", 0))[:2] == keys(plan.run("vae+normal", 0))[:2]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda: planner().run("glo", 1),
+        lambda: planner(overrides={"glo": {"latent_dim": 8}}).run("glo", 0),
+        lambda: planner(dataset(content_id="1" * 12)).run("glo", 0),
+        lambda: planner(budget=replace(BUDGET, images=704)).run("glo", 0),
+        lambda: planner(budget=replace(BUDGET, width=0.5)).run("glo", 0),
+    ],
+)
+def test_seed_setting_data_budget_and_width_change_every_key(changed):
+    assert not set(keys(planner().run("glo", 0))) & set(keys(changed()))
+
+
+def test_keys_do_not_change_from_plan_to_plan():
+    assert keys(planner().run("glo", 0)) == keys(planner().run("glo", 0))
+
+
+def test_sample_count_is_one_for_the_data_row_and_every_method():
+    plan = planner()
+    counts = {run.stages[-1].job["protocol"]["n"] for run in (plan.data_row(0), plan.run("glo", 0))}
+    assert counts == {20}  # no more than are held out
+
+
+def test_points_are_their_own_codes():
+    plan = planner(dataset("points")).run("ae_ot_sd", 0)
+    assert [stage.part for stage in plan.stages] == ["points", "sdot", "evaluate"]
+
+
+def test_an_image_method_declines_points_with_a_reason():
+    plan = planner(dataset("points")).run("dcgan", 0)
+    assert plan.stages == ()
+    assert plan.declined == "dcgan takes images; toyset holds 2-D points"
+
+
+def test_settings_name_the_row():
+    plan = planner(overrides={"gldo": {"eps": 0.5}}).run("gldo", 0)
+    assert plan.label == "gldo[eps=0.5]"
+    assert plan.stages[0].job["config"]["eps"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: planner().run("gldp", 0), "method 'gldp' is unknown; .*nearest: gldo"),
+        (lambda: planner().run("glo+gausian", 0), "latent sampler 'gausian' is unknown; .*nearest: gaussian"),
+        (lambda: planner(overrides={"glo": {"latent": 8}}).run("glo", 0), "glo: setting 'latent' is unknown; .*nearest"),
+        (lambda: planner(overrides={"glo": {"latent_dim": -1}}).run("glo", 0), "glo: setting 'latent_dim' = -1: "),
+        (lambda: planner(overrides={"gldo": {"eps": 1}}).check_overrides(["glo"]), "setting for 'gldo' is unknown"),
+        (lambda: parse_overrides(["eps=1"]), "setting 'eps=1' is not of the form NAME.KEY=VALUE"),
+    ],
+)
+def test_bad_input_is_one_line_with_the_nearest_choice(call, said):
+    with pytest.raises(InputError, match=said) as error:
+        call()
+    assert "\n" not in str(error.value)

@@ -1,0 +1,56 @@
+"""Methods are found by their file's name; a user's own file joins in the same way."""
+
+import pytest
+
+from latent_ot.catalog import Catalog
+from latent_ot.errors import InputError
+from latent_ot.methods.base import Method
+from latent_ot.samplers.base import LatentSampler
+
+PLUGIN = """
+import torch
+from latent_ot.samplers.base import LatentSampler
+
+
+class Ball(LatentSampler):
+    def _sample(self, n, generator):
+        return torch.rand(n, self.dim, generator=generator)
+"""
+
+
+@pytest.mark.parametrize("name", sorted(Catalog().files["methods"]))
+def test_every_method_file_holds_one_method_with_paper_and_settings(name):
+    stage = Catalog().stage("methods", name)
+    assert issubclass(stage, Method)
+    assert Catalog().summary("methods", name)
+    assert all(field.description for field in stage.Config.model_fields.values())
+    stage.Config()  # the defaults are a complete setting
+
+
+@pytest.mark.parametrize("name", Catalog().sampler_names())
+def test_every_sampler_file_holds_one_sampler(name):
+    stage = Catalog().stage("samplers", name)
+    assert issubclass(stage, LatentSampler)
+    assert Catalog().summary("samplers", name)
+    stage.Config()
+
+
+def test_named_pairs_are_made_of_what_exists():
+    catalog = Catalog()
+    for name, row in catalog.pairs.items():
+        assert catalog.recipe(name).parts == (row["representation"], row["sampler"])
+        catalog.stage("methods", row["representation"])
+        catalog.stage("samplers", row["sampler"])
+
+
+def test_a_plugin_is_a_sampler_like_any_other(tmp_path):
+    path = tmp_path / "ball.py"
+    path.write_text(PLUGIN)
+    catalog = Catalog([path])
+    assert catalog.recipe("glo+ball").parts == ("glo", "ball")
+    assert catalog.stage("samplers", "ball").__name__ == "Ball"
+
+
+def test_a_plugin_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match="plugin 'absent.py'"):
+        Catalog([tmp_path / "absent.py"])
