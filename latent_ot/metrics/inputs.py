@@ -1,0 +1,62 @@
+"""What every metric asks of the features and images it is given."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latent_ot.errors import InputError
+
+
+def rows(values: Any, what: str, least: int = 2) -> Tensor:
+    """Return ``values`` as a detached tensor (n, d).
+
+    Raises:
+        InputError: not a matrix, fewer than ``least`` rows, or a value that is not finite.
+    """
+    matrix = torch.as_tensor(values).detach()
+    if matrix.ndim != 2:
+        raise InputError(f"{what}: shape {tuple(matrix.shape)}; allowed: a matrix (samples, features)")
+    if len(matrix) < least:
+        raise InputError(f"{what}: {len(matrix)} samples; allowed: {least} or more")
+    broken = int((~torch.isfinite(matrix).all(dim=1)).sum())
+    if broken:
+        raise InputError(f"{what}: {broken} of {len(matrix)} samples are not finite; allowed: finite values only")
+    return matrix
+
+
+def same_width(real: Tensor, fake: Tensor) -> None:
+    """Check that two matrices (n, d), (m, d) describe the same features.
+
+    Raises:
+        InputError: their widths differ.
+    """
+    if real.shape[-1] != fake.shape[-1]:
+        raise InputError(
+            f"features: {real.shape[-1]} of a real and {fake.shape[-1]} of a generated sample; allowed: equally many"
+        )
+
+
+def image_pair(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return two equally shaped batches of images (n, c, h, w) as float64 in [0, 1].
+
+    uint8 images are divided by 255; floating-point ones are clamped to [0, 1].
+
+    Raises:
+        InputError: shapes that are not image batches or differ, no image, another type, or values that are not finite.
+    """
+    if x.ndim != 4 or x.shape != y.shape or not len(x):
+        raise InputError(
+            f"images: shapes {tuple(x.shape)} and {tuple(y.shape)}; allowed: two equal (n, c, h, w), n >= 1"
+        )
+    return _unit(x), _unit(y)
+
+
+def _unit(images: Tensor) -> Tensor:
+    if images.dtype == torch.uint8:
+        return images.double() / 255
+    if not images.is_floating_point():
+        raise InputError(f"images: type {images.dtype}; allowed: torch.uint8 or floating point in [0, 1]")
+    if not torch.isfinite(images).all():
+        raise InputError("images: some values are not finite; allowed: finite values only")
+    return images.detach().double().clamp(0, 1)

@@ -1,0 +1,32 @@
+"""Which modes of a known Gaussian mixture a set of points covers, and how many points lie on one."""
+
+from typing import Any
+
+import torch
+
+from latent_ot.errors import InputError
+from latent_ot.metrics.inputs import rows, same_width
+
+REACH = 3.0  # standard deviations; a 2-D Gaussian keeps 1 - exp(-9/2) = 98.9 % of its points within
+
+
+def mode_coverage(points: Any, modes: Any, std: float) -> dict[str, float]:
+    """Return ``modes``, how many are covered, and ``high_quality``, the share of points on any mode.
+
+    A point is on its nearest mode if it lies within three standard deviations of it; a mode is covered if at least
+    1 / (20 K) of all points are on it. ``points``: (n, d). ``modes``: (K, d). ``std`` > 0.
+
+    Raises:
+        InputError: shapes that do not match, values that are not finite, or ``std`` <= 0.
+    """
+    points, modes = rows(points, "points", least=1).double(), rows(modes, "modes", least=1).double()
+    same_width(modes, points)
+    if not std > 0:
+        raise InputError(f"mode coverage: std = {std}; allowed: greater than 0")
+    distance, nearest = torch.cdist(points, modes, compute_mode="donot_use_mm_for_euclid_dist").min(dim=1)
+    on_mode = distance <= REACH * std
+    held = torch.bincount(nearest[on_mode], minlength=len(modes))
+    return {
+        "modes": int((20 * len(modes) * held >= len(points)).sum()),
+        "high_quality": float(on_mode.double().mean()),
+    }

@@ -1,0 +1,74 @@
+"""Precision and recall for distributions, as a curve and as two numbers.
+
+Sajjadi et al., "Assessing Generative Models via Precision and Recall", NeurIPS 2018, Sec. 3.2 and 4: both sets are
+clustered together; with P and Q the histograms of real and generated samples over the clusters and a slope l,
+precision(l) = sum min(l P, Q) and recall(l) = precision(l) / l.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from latent_ot.errors import InputError
+from latent_ot.metrics.inputs import rows, same_width
+from latent_ot.seeding import derive
+
+CLUSTERS = 20
+RUNS = 10  # curves of as many clusterings are averaged
+STARTS = 10  # k-means starts from the best of as many draws
+ANGLES = 1001
+EDGE = 1e-10  # distance of the outermost angles from 0 and pi / 2
+
+
+class PRD(NamedTuple):
+    """``f8`` weighs recall, ``f1_8`` precision; ``precision`` and ``recall``: (1001,), from the first angle."""
+
+    f8: float
+    f1_8: float
+    precision: np.ndarray
+    recall: np.ndarray
+
+
+def prd(real: Tensor, fake: Tensor, seed: int = 0) -> PRD:
+    """Compare features (n, d) of real and of generated samples; the curve does not see how far clusters lie apart.
+
+    Raises:
+        InputError: sets of different size, fewer than 20 samples in all, or values that are not finite.
+    """
+    real, fake = rows(real, "real features"), rows(fake, "generated features")
+    same_width(real, fake)
+    if len(real) != len(fake):
+        raise InputError(f"prd: {len(real)} real and {len(fake)} generated samples; allowed: equally many of both")
+    if 2 * len(real) < CLUSTERS:
+        raise InputError(f"prd: {len(real)} samples of each; allowed: {CLUSTERS // 2} or more")
+    union = np.concatenate([real.numpy(), fake.numpy()])
+    curves = []
+    for run in range(RUNS):
+        labels = _clusters(union, derive(seed, "prd", run) % 2**32)
+        p, q = (np.bincount(half, minlength=CLUSTERS) / len(real) for half in np.split(labels, 2))
+        curves.append(curve(p, q))
+    precision, recall = np.mean(curves, axis=0)
+    return PRD(f_beta(precision, recall, 8.0), f_beta(precision, recall, 1 / 8), precision, recall)
+
+
+def curve(p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return precision and recall (1001,), in [0, 1], of histograms (k,): ``p`` the reference, ``q`` evaluated."""
+    slopes = np.tan(np.linspace(EDGE, np.pi / 2 - EDGE, ANGLES))
+    precision = np.minimum(slopes[:, None] * p, q).sum(axis=1)
+    return precision.clip(0, 1), (precision / slopes).clip(0, 1)
+
+
+def f_beta(precision: np.ndarray, recall: np.ndarray, beta: float) -> float:
+    """Return the largest F_beta = (1 + beta^2) pr / (beta^2 p + r) on a curve (GLDO, Eq. (23)); 0 where both are 0."""
+    weighted = beta**2 * precision + recall
+    product = (1 + beta**2) * precision * recall
+    return float(np.max(np.divide(product, weighted, out=np.zeros_like(product), where=weighted > 0)))
+
+
+def _clusters(points: np.ndarray, seed: int) -> np.ndarray:
+    from sklearn.cluster import MiniBatchKMeans
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):  # the steps are too small to share, and sums then have one order
+        return MiniBatchKMeans(CLUSTERS, n_init=STARTS, random_state=seed).fit(points).labels_

@@ -1,0 +1,34 @@
+"""Structural similarity of reconstructions, as torchmetrics computes it.
+
+Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity", 2004, Eq. (13): Gaussian window
+of 11 px with standard deviation 1.5, K1 = 0.01, K2 = 0.03.
+"""
+
+from torch import Tensor
+
+from latent_ot.errors import InputError
+from latent_ot.metrics.inputs import image_pair
+
+WINDOW = 11
+CHUNK = 250
+
+
+def ssim(x: Tensor, y: Tensor) -> float:
+    """Return the mean over images of SSIM in [-1, 1].
+
+    ``x``, ``y``: (n, c, h, w), h, w >= 11, uint8 or floating point in [0, 1] (clamped).
+
+    Raises:
+        InputError: batches that are not comparable, images smaller than the window, or values that are not finite.
+    """
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    x, y = image_pair(x, y)
+    if min(x.shape[2:]) < WINDOW:
+        raise InputError(f"ssim: images of {x.shape[2]} x {x.shape[3]} px; allowed: {WINDOW} x {WINDOW} or larger")
+    total = 0.0
+    for some, others in zip(x.split(CHUNK), y.split(CHUNK), strict=True):
+        values = structural_similarity_index_measure(some, others, data_range=1.0, reduction="sum")
+        assert isinstance(values, Tensor)  # a pair only if it is asked for the whole map
+        total += float(values)
+    return total / len(x)
