@@ -24,7 +24,7 @@ from latent_ot.errors import InputError, nearest
 log = logging.getLogger("latent_ot")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Training and test examples with everything that a run must know about them.
 
@@ -76,13 +76,13 @@ class Source(ABC):
     def read(self, name: str, data_dir: Path, source: Path | None = None) -> Splits:
         """Return the arrays made from the original files."""
 
-    def download(self, data_dir: Path) -> None:
+    def download(self, name: str, data_dir: Path) -> None:
         """Fetch the original files into ``data_dir``.
 
         Raises:
             InputError: if there is no download, or it fails.
         """
-        raise InputError(f"data set '{self.names[0]}' has no download; it needs none or takes your own files")
+        raise InputError(f"data set '{name}' has no download; it needs none, or takes your own files")
 
     def mixture(self, name: str) -> tuple[np.ndarray | None, float | None]:
         """Return the centres (K, 2) and the standard deviation, where the set is a Gaussian mixture."""
@@ -111,14 +111,9 @@ def sources() -> dict[str, Source]:
     found: dict[str, Source] = {}
     for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
         module = importlib.import_module(f"latent_ot.datasets.{path.stem}")
-        for value in vars(module).values():
-            if (
-                isinstance(value, type)
-                and issubclass(value, Source)
-                and value.__module__ == module.__name__
-                and value.names
-            ):
-                found |= dict.fromkeys(value.names, value())
+        here = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
+        for source in (v() for v in here if issubclass(v, Source) and v.names):
+            found |= dict.fromkeys(source.names, source)
     return found
 
 
@@ -143,9 +138,8 @@ def find(name: str, data_dir: Path) -> Source:
     if name in here:
         return Arrays(name)
     allowed = sorted({*names(), *here})
-    raise InputError(
-        f"data set '{name}' is unknown; allowed: {', '.join(allowed)}, folder:PATH{nearest(name, allowed)}"
-    )
+    listed = ", ".join(allowed)
+    raise InputError(f"data set '{name}' is unknown; allowed: {listed}, folder:PATH{nearest(name, allowed)}")
 
 
 def load(name: str, data_dir: Path, subset: int | None = None) -> Dataset:
@@ -161,7 +155,8 @@ def load(name: str, data_dir: Path, subset: int | None = None) -> Dataset:
         InputError: if the name is unknown, files are missing or damaged, or the subset exceeds the set.
     """
     part = re.fullmatch(r"(.+)_(\d+)(k?)", name)
-    if subset is None and part and part[1] in sources() and name not in prepared.found(data_dir):
+    known = {*sources(), *prepared.found(data_dir)}
+    if subset is None and part and part[1] in known and name not in known:
         return load(part[1], data_dir, int(part[2]) * (1000 if part[3] else 1))
     source = find(name, data_dir)
     key = source.identify(name)
@@ -186,7 +181,8 @@ def _load_images(source: Source, name: str, key: str, data_dir: Path) -> Dataset
         try:
             splits = prepared.write(data_dir / key, splits)
         except OSError as error:
-            log.warning("data set '%s' stays in memory: %s cannot be written (%s)", key, data_dir, error.strerror)
+            why = error.strerror or error
+            log.warning("data set '%s' stays in memory: %s cannot be written (%s)", key, data_dir, why)
             content = prepared.content_id(key, splits)
     for note in splits.notes:
         log.warning("data set '%s': %s", key, note)

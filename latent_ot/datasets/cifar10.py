@@ -54,7 +54,7 @@ class Cifar10(Source):
         labels = [np.array(part.targets, dtype=np.int64) for part in (train, test)]
         return Splits(train.data, test.data, labels[0], labels[1])
 
-    def download(self, data_dir: Path) -> None:
+    def download(self, name: str, data_dir: Path) -> None:
         """Let torchvision fetch and check the archive."""
         from torchvision.datasets import CIFAR10
 

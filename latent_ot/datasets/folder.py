@@ -5,6 +5,7 @@ filter. The set is grey if every image is, else RGB; transparency is laid on whi
 and for all, is the test split. The id is the folder's name with a hash of the files' names and bytes, free of any path.
 """
 
+import contextlib
 import hashlib
 import re
 from pathlib import Path
@@ -30,7 +31,7 @@ class Folder(Source):
         digest = hashlib.sha256()
         for path in files(root):
             digest.update(f"{path.relative_to(root).as_posix()}/{path.stat().st_size}/".encode())
-            with path.open("rb") as file:
+            with contextlib.suppress(OSError), path.open("rb") as file:  # unreadable: ``read`` will note it
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         plain = re.sub(r"[^a-z0-9]+", "_", root.resolve().name.lower()).strip("_") or "images"
         return "_".join(["folder", plain, *([f"{size}px"] if size != 32 else []), digest.hexdigest()[:8]])
@@ -41,8 +42,7 @@ class Folder(Source):
         Raises:
             InputError: if fewer than two images can be read.
         """
-        root, size = parse(name) if source is None else (source, 32)
-        return read_images(root, size)
+        return read_images(*parse(name))
 
 
 def parse(name: str) -> tuple[Path, int]:
@@ -75,16 +75,14 @@ def read_images(root: Path, size: int) -> Splits:
     for path in files(root):
         try:
             images.append(_square(path, size))
-        except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):  # Pillow raises any of these
+        except Exception:  # a damaged file makes Pillow's decoders raise errors of almost any type
             unreadable.append(path.relative_to(root).as_posix())
     notes = []
     if unreadable:
         more = f" and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
         notes.append(f"{len(unreadable)} files could not be read as images: {', '.join(unreadable[:NAMED])}{more}")
     if len(images) < 2:
-        raise InputError(
-            f"'{root}' holds {len(images)} readable images; needed: 2 or more" + "".join(f"; {n}" for n in notes)
-        )
+        raise InputError("; ".join([f"'{root}' holds {len(images)} readable images, allowed: 2 or more", *notes]))
     pixels = np.stack(images)
     if all((image == image[..., :1]).all() for image in images):
         pixels = pixels[..., :1]
@@ -97,7 +95,7 @@ def _square(path: Path, size: int) -> np.ndarray:
     """Return one image as uint8 (size, size, 3)."""
     with Image.open(path) as file:
         image = ImageOps.exif_transpose(file)
-        if image.mode.startswith("I"):  # 16 bits a pixel; Pillow itself would clip them to 255
+        if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow itself would clip at 255
             levels = np.asarray(image, np.float64)
             image = Image.fromarray(np.clip(np.rint(levels / 257), 0, 255).astype(np.uint8))
         elif image.mode == "F":
@@ -105,7 +103,7 @@ def _square(path: Path, size: int) -> np.ndarray:
         if image.has_transparency_data:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        square = min(image.size)
-        return np.asarray(
-            ImageOps.fit(image.convert("RGB"), (square, square)).resize((size, size), Image.Resampling.BILINEAR)
-        )
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        box = (left, top, left + side, top + side)
+        return np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, box))

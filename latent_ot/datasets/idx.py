@@ -68,16 +68,14 @@ class IdxSource(Source):
             arrays[split] = resize(images, size), labels.astype(np.int64)
         return Splits(arrays["train"][0], arrays["test"][0], arrays["train"][1], arrays["test"][1])
 
-    def download(self, data_dir: Path) -> None:
+    def download(self, name: str, data_dir: Path) -> None:
         """Let torchvision fetch and check the files."""
         from torchvision import datasets
 
         try:
             getattr(datasets, self.folder)(data_dir, download=True)
         except (OSError, RuntimeError) as error:
-            raise InputError(
-                f"data set '{self.names[0]}': the download failed ({error}); put the files there by hand"
-            ) from None
+            raise InputError(f"data set '{name}': the download failed ({error}); put the files there by hand") from None
 
     def _path(self, file: str, data_dir: Path, source: Path | None) -> Path | None:
         folders = (

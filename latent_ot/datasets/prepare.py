@@ -25,12 +25,12 @@ def prepare(dataset: str, source: Path | None, data_dir: Path, download: bool = 
         InputError: if the name is unknown, files are missing or damaged, another set of that name is already there, or
             ``data_dir`` cannot be written.
     """
-    if source is not None and not source.is_dir():
-        raise InputError(f"source '{source}' is no folder")
+    if source is not None and (dataset.startswith("folder:") or not source.is_dir()):
+        raise InputError(f"source '{source}' of data set '{dataset}'; allowed: a folder, and a plain name")
     if download:
-        find(dataset, data_dir).download(data_dir)
+        find(dataset, data_dir).download(dataset, data_dir)
     name = dataset
-    if source is not None and not dataset.startswith("folder:"):
+    if source is not None:
         name, splits = _from(dataset, source, data_dir)
         _keep(name, splits, data_dir)
     result = load(name, data_dir)
@@ -49,8 +49,8 @@ def _from(dataset: str, source: Path, data_dir: Path) -> tuple[str, Splits]:
             raise InputError(problem or f"data set '{dataset}' is made in code; it takes no source")
         return dataset, arrays or origin.read(dataset, data_dir, source)
     name, at, size = dataset.partition("@")
-    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
-        raise InputError(f"data set name '{name}'; allowed: words of a-z and 0-9 joined by single underscores")
+    if not re.fullmatch(prepared.NAME, name):
+        raise InputError(f"data set name '{name}'; allowed: letters and digits, joined by single '_', '-' or '.'")
     return name, arrays or read_images(source, parse(f"folder:{source}{at}{size}")[1])
 
 
@@ -59,9 +59,7 @@ def _keep(name: str, splits: Splits, data_dir: Path) -> None:
     there = prepared.read(data_dir / name)
     if there is not None:
         if prepared.content_id(name, there) != prepared.content_id(name, splits):
-            raise InputError(
-                f"'{data_dir / name}' holds another data set called '{name}'; delete it or take another name"
-            )
+            raise InputError(f"'{data_dir / name}' holds other images; delete it, or take another name than '{name}'")
         return
     need, free = sum(array.nbytes for array in splits[:2]), 0
     try:
@@ -70,5 +68,5 @@ def _keep(name: str, splits: Splits, data_dir: Path) -> None:
         prepared.write(data_dir / name, splits)
     except OSError as error:
         room = f": {need:,} bytes needed, {free:,} free" if free < need else ""
-        raise InputError(f"data folder '{data_dir}' cannot be written ({error.strerror}){room}") from None
+        raise InputError(f"data folder '{data_dir}' cannot be written ({error.strerror or error}){room}") from None
     log.info("data set '%s' is prepared", name)

@@ -7,6 +7,7 @@ when the set was made, and the content id, which is believed while the image fil
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 
 from latent_ot.errors import InputError
 
+NAME = r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*"  # safe in file names and as a part of a record's name
 SPLITS = ("test", "train")  # train comes last when writing: its presence means that the set is whole
 
 
@@ -31,7 +33,8 @@ class Splits(NamedTuple):
 
 def found(data_dir: Path) -> list[str]:
     """Return the names of the prepared sets under a data folder."""
-    return sorted(path.parts[-3] for path in data_dir.glob("[!.]*/train/images.npy"))
+    names = (path.parts[-3] for path in data_dir.glob("*/train/images.npy"))
+    return sorted(name for name in names if re.fullmatch(NAME, name))
 
 
 def read(folder: Path) -> Splits | None:

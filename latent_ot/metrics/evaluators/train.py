@@ -6,6 +6,7 @@ import math
 import os
 import platform
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -78,9 +79,11 @@ def train_evaluator(
     """
     recipe = RECIPES[choose("evaluator to train", name, RECIPES)]
     recipe = Recipe.build({**recipe.model_dump(), "epochs": epochs or recipe.epochs}, "train-evaluator")
-    out.mkdir(parents=True, exist_ok=True)
-    if not os.access(out, os.W_OK):
-        raise InputError(f"output folder '{out}' cannot be written")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:  # said before minutes are spent on training
+        raise InputError(f"output folder '{out}' cannot be written ({error.strerror})") from None
     data = load(dataset or name, data_dir)
     if data.kind != "image" or data.train_labels is None or data.test_labels is None:
         raise InputError(f"data set '{data.id}' has no labelled images; allowed: a labelled image set for '{name}'")
