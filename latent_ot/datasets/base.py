@@ -52,6 +52,10 @@ class Dataset:
         one = self.train.shape[1:]
         return (one[2], one[0], one[1]) if self.kind == "image" else one
 
+    def __str__(self) -> str:
+        what = "x".join(map(str, self.shape)) + (" images" if self.kind == "image" else "-D points")
+        return f"{self.id}: {len(self.train):,} training and {len(self.test):,} test {what} ({self.content_id})"
+
 
 class Source(ABC):
     """Where a data set comes from: one subclass in each file, answering to ``names``.
@@ -120,6 +124,13 @@ def sources() -> dict[str, Source]:
 def names() -> list[str]:
     """Return the named data sets; ``folder:PATH`` and prepared folders come on top of them."""
     return sorted(sources())
+
+
+def available(data_dir: Path) -> dict[str, str]:
+    """Return for every named set and every prepared folder ``ready``, or what is missing and how to get it."""
+    here = prepared.found(data_dir)
+    states = {name: None if name in here else source.missing(name, data_dir) for name, source in sources().items()}
+    return {name: state or "ready" for name, state in sorted({**dict.fromkeys(here), **states}.items())}
 
 
 def find(name: str, data_dir: Path) -> Source:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from latent_ot.datasets import prepared
-from latent_ot.datasets.base import load, names
+from latent_ot.datasets.base import available, load, names
 from latent_ot.datasets.prepare import prepare
 from latent_ot.errors import InputError
 
@@ -151,6 +151,16 @@ def test_missing_files_are_named_with_the_command_that_gets_them(name, tmp_path)
     assert f"latent-ot prepare {name} --data-dir {tmp_path} --download" in text
     assert "\n" not in text
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_available_is_said_without_reading_it(tiny_mnist):
+    folder, _, _ = tiny_mnist
+    write_arrays(folder / "own")
+    states = available(folder)
+    assert [states[name] for name in ("moons", "digits", "mnist5k", "mnist", "own")] == ["ready"] * 5
+    assert "--download" in states["cifar10"]
+    assert not (folder / "mnist").exists()
+    assert str(load("mnist", folder)).startswith("mnist: 40 training and 10 test 1x32x32 images")
 
 
 @pytest.mark.parametrize("keep", [2, 9, 1000])

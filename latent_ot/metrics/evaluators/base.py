@@ -3,11 +3,13 @@
 import hashlib
 from abc import ABC, abstractmethod
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from latent_ot.errors import InputError, choose
+
+if TYPE_CHECKING:  # listing evaluators needs no torch
+    import torch
+    from torch import Tensor
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -21,30 +23,34 @@ class Evaluator(ABC):
 
     chunk = 250  # images pushed through the network at once
 
-    def __init__(self, name: str, checksum: str, device: torch.device | str = "cpu") -> None:
+    def __init__(self, name: str, checksum: str, device: "torch.device | str" = "cpu") -> None:
+        import torch
+
         self.name = name
         self.checksum = checksum
         self.device = torch.device(device)
 
-    @torch.no_grad()
-    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, images: "Tensor") -> "tuple[Tensor, Tensor]":
         """Return features (N, D) and logits (N, K), float32 on ``device``, of uint8 images (N, C, H, W), C = 1 or 3.
 
         Raises:
             InputError: if the images are not a non-empty uint8 tensor of that shape.
         """
+        import torch
+
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3) or not len(images):
             found = f"{images.dtype} {tuple(images.shape)}"
             raise InputError(f"evaluator '{self.name}' got {found}; allowed: torch.uint8 (N, 1 or 3, H, W) with N >= 1")
-        pairs = [self.forward(chunk.to(self.device)) for chunk in images.split(self.chunk)]
+        with torch.no_grad():
+            pairs = [self.forward(chunk.to(self.device)) for chunk in images.split(self.chunk)]
         return torch.cat([p[0].float() for p in pairs]), torch.cat([p[1].float() for p in pairs])
 
     @abstractmethod
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: "Tensor") -> "tuple[Tensor, Tensor]":
         """Return features (n, D) and logits (n, K) of one chunk of uint8 images on ``device``."""
 
 
-def evaluator_names() -> list[str]:
+def names() -> list[str]:
     """Return the evaluators that ``load_evaluator`` knows: ``inception`` and those whose weights are in the package."""
     return sorted({"inception", *(path.stem for path in WEIGHTS.glob("*.safetensors"))})
 
@@ -55,11 +61,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load_evaluator(name: str, weights: Path | None = None, device: torch.device | str = "cpu") -> Evaluator:
+def load_evaluator(name: str, weights: Path | None = None, device: "torch.device | str" = "cpu") -> Evaluator:
     """Load an evaluator by name.
 
     Args:
-        name: one of ``evaluator_names()``; with ``weights``, any other name for a classifier of one's own.
+        name: one of ``names()``; with ``weights``, any other name for a classifier of one's own.
         weights: file to load instead of the packaged (or downloaded) one.
         device: where the network runs.
 
@@ -73,5 +79,5 @@ def load_evaluator(name: str, weights: Path | None = None, device: torch.device 
     from latent_ot.metrics.evaluators.small import Small
 
     if weights is None:
-        choose("evaluator", name, evaluator_names())
+        choose("evaluator", name, names())
     return Small(name, weights or WEIGHTS / f"{name}.safetensors", device)

@@ -54,10 +54,10 @@ RECIPES = {
 def train_evaluator(
     name: str,
     data_dir: Path,
-    out: Path = WEIGHTS,
+    out: Path | None = None,
+    seed: int = 0,
     dataset: str | None = None,
     epochs: int | None = None,
-    seed: int = 0,
     device: str = "cpu",
 ) -> dict[str, Any]:
     """Train the evaluator called ``name`` and write ``<out>/<name>.safetensors`` and the statement ``<name>.json``.
@@ -66,9 +66,9 @@ def train_evaluator(
         name: a key of ``RECIPES``.
         data_dir: the user's data folder.
         out: folder for the two files; the package's own by default.
+        seed: of initialisation, order and augmentation.
         dataset: what to train on, the set called ``name`` by default (``cifar10_25k`` for a part of CIFAR-10).
         epochs: instead of the recipe's.
-        seed: of initialisation, order and augmentation.
         device: where to train.
 
     Returns:
@@ -79,6 +79,7 @@ def train_evaluator(
     """
     recipe = RECIPES[choose("evaluator to train", name, RECIPES)]
     recipe = Recipe.build({**recipe.model_dump(), "epochs": epochs or recipe.epochs}, "train-evaluator")
+    out = out or WEIGHTS
     try:
         out.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out).close()
