@@ -1,194 +1,19 @@
-"""The papers' claims, judged by rule over the records: reproduced, not reproduced, inconclusive, or not run.
-
-A claim names pairs of methods, one metric and several data sets. Both methods are compared seed by seed under one
-protocol and budget: a 95 % t-interval of the difference that lies on the claimed side reproduces the claim, one on the
-other side does not, and one that contains the boundary is inconclusive.
-"""
+"""Verdicts on the papers' claims, printed: as a table with the evidence, or in full as JSON."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cache
-from typing import Literal, Self
+from dataclasses import asdict
+from pathlib import Path
 
-import yaml
-from pydantic import model_validator
-
-from latent_ot.bench.budgets import benchmarks
-from latent_ot.config import Config
-from latent_ot.report.published import stand_ins, stands_for, suite_methods
-from latent_ot.report.quantities import NONE, QUANTITIES
-from latent_ot.report.ranking import by_method, seeds
-from latent_ot.report.records import Record, by_protocol, select
-from latent_ot.report.statistics import Interval, paired_difference
-from latent_ot.report.text import Cell, Column, Grid
-
-Verdict = Literal["reproduced", "not reproduced", "inconclusive", "not run"]
-WORST_FIRST: tuple[Verdict, ...] = ("not reproduced", "inconclusive", "not run", "reproduced")
-SEEDS = 3
-"""Seeds that a verdict should rest on; two give an interval already, and one gives none."""
+from latent_ot.report.quantities import QUANTITIES
+from latent_ot.report.records import load
+from latent_ot.report.text import Cell, Column, Grid, render
+from latent_ot.report.verdicts import WORST_FIRST, Claim, Finding, Judged, claims, judge, worst
 
 RULE = (
     "Paired by seed, 95 % t-interval of the difference: all on the claimed side is reproduced, all on the other side "
     "not reproduced, otherwise inconclusive."
 )
-
-
-class Close(Config):
-    """``a`` and ``b`` differ by at most ``within``."""
-
-    a: str
-    b: str
-    within: float
-
-
-class Every(Config):
-    """Each of ``a`` is better than each of ``b``."""
-
-    a: list[str]
-    b: list[str]
-
-
-class Claim(Config):
-    """One statement. Exactly one of ``better`` (first over second), ``better_all`` and ``close`` is given.
-
-    ``paper_holds``: whether the paper's own numbers satisfy it. ``note``: what to know about it.
-    """
-
-    id: str
-    paper: str
-    source: str
-    metric: str
-    datasets: list[str]
-    better: tuple[str, str] | None = None
-    better_all: Every | None = None
-    close: Close | None = None
-    paper_holds: bool
-    note: str | None = None
-
-    @model_validator(mode="after")
-    def _one_form(self) -> Self:
-        if sum(form is not None for form in (self.better, self.better_all, self.close)) != 1:
-            raise ValueError("a claim has exactly one of better, better_all, close")
-        return self
-
-    @property
-    def pairs(self) -> list[tuple[str, str]]:
-        """The pairs of methods that are compared."""
-        if self.better_all:
-            return [(a, b) for a in self.better_all.a for b in self.better_all.b]
-        assert self.better or self.close
-        return [self.better] if self.better else [(self.close.a, self.close.b)]  # type: ignore[union-attr]
-
-    @property
-    def statement(self) -> str:
-        """The claim in words."""
-        label = QUANTITIES[self.metric].label
-        if self.close:
-            return f"{label} of {self.close.a} and {self.close.b} differ by at most {self.close.within:g}"
-        a, b = (self.better_all.a, self.better_all.b) if self.better_all else ([p] for p in self.better or ())
-        return f"{', '.join(a)} better than {', '.join(b)} in {label}"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The verdict on one pair of methods for one published data set, and what it rests on (or ``needs``)."""
-
-    a: str
-    b: str
-    published: str
-    verdict: Verdict
-    dataset: str | None = None
-    budget: str | None = None
-    protocol: str | None = None
-    difference: Interval | None = None
-    records: tuple[str, ...] = ()
-    needs: str | None = None
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A claim with its findings; its verdict is the worst of theirs: ``reproduced`` means wherever it is claimed."""
-
-    claim: Claim
-    findings: tuple[Finding, ...]
-
-    @property
-    def verdict(self) -> Verdict:
-        """The worst of: not reproduced, inconclusive, not run, reproduced."""
-        return min((f.verdict for f in self.findings), key=WORST_FIRST.index)
-
-
-@cache
-def claims() -> tuple[Claim, ...]:
-    """Return every claim of ``benchmarks/claims``."""
-    files = sorted((benchmarks() / "claims").glob("*.yaml"))
-    return tuple(Claim.build(row, where=f.name) for f in files for row in yaml.safe_load(f.read_text(encoding="utf-8")))
-
-
-def judge(claim: Claim, records: Sequence[Record]) -> Judged:
-    """Judge one claim on every published data set that it names."""
-    return Judged(claim, tuple(_find(claim, a, b, d, records) for d in claim.datasets for a, b in claim.pairs))
-
-
-def _find(claim: Claim, a: str, b: str, published: str, records: Sequence[Record]) -> Finding:
-    """Judge one pair of methods on the best evidence for one published data set.
-
-    Evidence with an interval comes first, then the data set itself before a stand-in, then larger budgets; the choice
-    never looks at the values.
-    """
-    own = stand_ins().get(published, [published])
-    candidates = []
-    for (dataset, protocol, budget), group in by_protocol(records).items():
-        if dataset != published and stands_for(dataset) != published:
-            continue
-        runs = by_method(group, "done")
-        left, right = (seeds(runs.get(method, []), claim.metric) for method in (a, b))
-        difference = paired_difference(left, right)
-        if difference:
-            place = own.index(dataset) if dataset in own else len(own)
-            shared = sorted(left.keys() & right.keys())
-            stems = tuple(r.stem for m in (a, b) for r in runs[m] if r.seed in shared)
-            rank = (difference.half is None, place, -group[0].images_budget, budget, protocol)
-            evidence = Finding(
-                a, b, published, _verdict(claim, difference), dataset, budget, protocol, difference, stems
-            )
-            candidates.append((rank, evidence))
-    if not candidates:
-        return Finding(a, b, published, "not run", needs=_needs(a, b, claim.metric, own, records))
-    found = min(candidates, key=lambda c: c[0])[1]
-    n = found.difference.n if found.difference else 0
-    needs = [f"{SEEDS} seeds, has {n}"] if n < SEEDS else []
-    for r in select(records, dataset=found.dataset, budget=found.budget):
-        if r.method in (a, b) and r.status != "done":
-            needs.append(f"{r.method} seed {r.seed} ({r.status}: {r.reason})")
-    return replace(found, needs="; ".join(needs) or None)
-
-
-def _verdict(claim: Claim, difference: Interval) -> Verdict:
-    if difference.half is None:
-        return "inconclusive"
-    low, high = difference.low, difference.high
-    if claim.close:
-        bound = claim.close.within
-        if -bound <= low and high <= bound:
-            return "reproduced"
-        return "not reproduced" if low > bound or high < -bound else "inconclusive"
-    if QUANTITIES[claim.metric].direction == "up":
-        low, high = -high, -low
-    return "reproduced" if high < 0 else "not reproduced" if low > 0 else "inconclusive"
-
-
-def _needs(a: str, b: str, metric: str, own: Sequence[str], records: Sequence[Record]) -> str:
-    suite = suite_methods()
-    if absent := [m for m in (a, b) if m not in suite]:
-        return f"{', '.join(absent)} in the suite"
-    why = {
-        f"{r.method} on {r.dataset}: {r.reason or r.reasons.get(metric, 'not measured')}": None
-        for r in records
-        if r.dataset in own and r.method in (a, b) and r.value(metric) is None
-    }
-    return "; ".join([f"{a} and {b} with the same seeds, budget and protocol on {' or '.join(own)}", *why])
 
 
 def claims_json(judged: Sequence[Judged]) -> str:
@@ -206,21 +31,41 @@ def claims_json(judged: Sequence[Judged]) -> str:
 
 
 def claims_grid(judged: Sequence[Judged]) -> Grid:
-    """Return one row per claim, pair of methods and published data set."""
-    keys = {"claim": "claim", "statement": "statement", "published": "data set", "paper": "paper's own numbers"}
-    keys |= {"verdict": "verdict", "evidence": "difference", "rests": "rests on, or needs"}
+    """Return one row per claim and published data set."""
+    heads = {"claim": "claim", "statement": "statement", "paper_holds": "paper's own numbers", "dataset": "data set"}
+    heads |= {"verdict": "verdict", "evidence": "evidence"}
     rows = []
     for j in judged:
-        for f in j.findings:
-            own = "hold" if j.claim.paper_holds else "do not hold"
-            what = f"{f.a} – {f.b}"
-            printed = f"{what}: {QUANTITIES[j.claim.metric].spread(f.difference)}" if f.difference else NONE
-            rests = f"{f.dataset} {f.budget}, {f.difference.n} seeds" if f.difference else ""
-            why = "; ".join(part for part in (rests, f"needs {f.needs}" if f.needs else "") if part)
-            values = (j.claim.id, j.claim.statement, f.published, own, f.verdict, printed, why)
-            rows.append(tuple(Cell.of(value) for value in values))
-    counts = {v: sum(f.verdict == v for j in judged for f in j.findings) for v in reversed(WORST_FIRST)}
-    header = "; ".join(f"{n} {verdict}" for verdict, n in counts.items())
-    notes = [f"{j.claim.id}: {j.claim.note}" for j in judged if j.claim.note]
-    columns = tuple(Column(key, head, right=False) for key, head in keys.items())
+        for i, dataset in enumerate(j.claim.datasets):
+            found = [f for f in j.findings if f.published == dataset]
+            said = (j.claim.id, j.claim.statement, "hold" if j.claim.paper_holds else "do not hold")
+            shown = [Cell("" if i else text, {"": text}) for text in said]  # a claim is named once, in its first row
+            verdict, evidence = worst(found), "; ".join(_evidence(j.claim, found))
+            rows.append((*shown, Cell.of(dataset), Cell.of(verdict), Cell.of(evidence)))
+    counts = {v: sum(j.verdict == v for j in judged) for v in reversed(WORST_FIRST)}
+    header = f"{len(judged)} claims: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
+    notes = [f"{j.claim.id} ({j.claim.source}): {j.claim.note}" for j in judged if j.claim.note]
+    columns = tuple(Column(key, head, right=False) for key, head in heads.items())
     return Grid("Claims", columns, tuple(rows), (header, RULE), tuple(notes))
+
+
+def _evidence(claim: Claim, findings: Sequence[Finding]) -> list[str]:
+    """Return the measured differences with what they were measured on (of many pairs a count), and what is needed."""
+    lines = []
+    for f in findings:
+        if f.difference:
+            seeds = f"{f.difference.n} seed{'s' if f.difference.n > 1 else ''}"
+            difference = QUANTITIES[claim.metric].spread(f.difference)
+            lines.append(f"{f.a} – {f.b}: {difference} ({f.dataset}, {f.budget}, {seeds})")
+    if len(findings) > 1:
+        verdicts = [f.verdict for f in findings]
+        lines = [f"of {len(findings)} pairs " + ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))]
+    needs = dict.fromkeys(need for f in findings for need in f.needs)
+    return [*lines, *([f"needs {', '.join(needs)}"] if needs else [])]
+
+
+def render_claims(root: Path, form: str) -> str:
+    """Return the verdicts over the records under ``root/results``: ``json`` in full, any other form as a table."""
+    records = load(root)
+    judged = [judge(claim, records) for claim in claims()]
+    return (claims_json(judged) if form == "json" else render([claims_grid(judged)], form)).rstrip("\n")

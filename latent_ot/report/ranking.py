@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from latent_ot.report.quantities import NONE, QUANTITIES
-from latent_ot.report.records import DATA, Record, by_protocol
+from latent_ot.report.records import COSTS, DATA, Record, by_protocol, significant
 from latent_ot.report.statistics import best, order, t_interval
 from latent_ot.report.text import Cell, Column, Grid
 
@@ -49,8 +49,10 @@ def measured(records: Sequence[Record], key: str, always: bool = True, mark: boo
     if not values:
         return Cell(NONE, {"": None, "half": None, "seeds": 0}, before=before)
     interval = t_interval(list(values.values()))
-    data = {"": interval.mean, "half": interval.half, "seeds": interval.n}
-    return Cell(QUANTITIES[key].spread(interval, always), data, mark, before)
+    text = QUANTITIES[key].text(interval.mean) if key in COSTS else QUANTITIES[key].spread(interval, always)
+    half = None if interval.half is None else significant(interval.half)
+    data = {"": significant(interval.mean), "half": half, "seeds": interval.n}
+    return Cell(text, data, mark, before)
 
 
 def ranked(group: Sequence[Record]) -> Grid:
@@ -75,7 +77,8 @@ def _grid(group: Sequence[Record], wanted: Sequence[str], head: tuple[str, tuple
     ended = {m: runs for m, runs in by_method(group).items() if m not in done and m != DATA}
 
     def row(place: str, name: str, method: str, status: str, runs: Sequence[Record]) -> tuple[Cell, ...]:
-        numbers = (measured(runs, k, always, method in winners[k]) for k in keys)
+        costless = method == DATA  # nothing is trained for the yardstick
+        numbers = (measured([] if costless and k in COSTS else runs, k, always, method in winners[k]) for k in keys)
         label = Cell(name, {"": method, "status": status})
         return (Cell(place, {"": int(place) if place else None}), label, *numbers)
 
@@ -110,37 +113,43 @@ def protocol_line(group: Sequence[Record]) -> str:
     p = next((r.protocol for r in group if r.protocol), None)
     if p is None:
         return "protocol: none, no run was scored"
-    parts = [f"n = {p.n:,} samples against as many real images of the {p.real} split"]
+    parts = [f"{p.n:,} samples against as many real ones of the {p.real} split"]
     if p.evaluator:
         parts.insert(0, f"evaluator {p.evaluator} (sha256 {(p.checksum or NONE)[:8]})")
         if p.reconstruction:
-            parts.append(
-                "reconstruction of {images:,} held-out images in {steps:,} code steps".format(**p.reconstruction)
-            )
-    else:
-        parts = [f"n = {p.n:,} samples against as many points of the {p.real} split"]
-    return f"protocol {p.id}: " + "; ".join(parts)
+            rebuilt = "{images:,} held-out images reconstructed in {steps:,} code steps"
+            parts.append(rebuilt.format(**p.reconstruction))
+    return f"protocol {p.id}: " + ", ".join(parts)
 
 
 def notes(group: Sequence[Record], keys: Sequence[str]) -> list[str]:
-    """Return why runs or values are missing, which settings were overridden, and which seeds a method lacks."""
-    found: dict[str, list[str]] = {}
-    every = {r.seed for r in group if r.method != DATA}
+    """Return why runs or values are missing, which samples collapsed, which settings were overridden, seeds lacking."""
+    absent: dict[tuple[str, str], dict[str, None]] = {}  # (method, reason) -> labels
+    found: dict[str, dict[str, None]] = {}  # what -> who
     for record in group:
+        who = f"{record.method} seed {record.seed}"
         if record.status != "done":
-            found.setdefault(f"{record.status}: {record.reason}", []).append(f"{record.method} seed {record.seed}")
+            found.setdefault(f"{record.status}: {record.reason}", {})[who] = None
             continue
         for key in keys:
-            if record.value(key) is None:
+            given = key in record.reasons
+            if record.value(key) is None and (given or record.method != DATA) and (given or key not in COSTS):
                 reason = record.reasons.get(key, "not measured in this run")
-                found.setdefault(f"no {QUANTITIES[key].label}: {reason}", []).append(record.method)
+                absent.setdefault((record.method, reason), {})[QUANTITIES[key].label] = None
+        if record.facts.get("collapsed"):
+            found.setdefault("the samples have collapsed, they vary less than a tenth as much as the data", {})[who] = (
+                None
+            )
         if record.overrides:
             pairs = (f"{part}.{k}={v}" for part, s in record.overrides.items() for k, v in _items(s))
-            found.setdefault("set by hand: " + ", ".join(pairs), []).append(record.method)
+            found.setdefault("set by hand: " + ", ".join(pairs), {})[record.method] = None
+    for (method, reason), labels in absent.items():
+        found.setdefault(f"no {', '.join(labels)}: {reason}", {})[method] = None
+    every = {r.seed for r in group if r.method != DATA}
     for method, runs in by_method(group).items():
-        if method != DATA and (lacking := every - {r.seed for r in runs}):
-            found.setdefault("not run at seed " + ", ".join(map(str, sorted(lacking))), []).append(method)
-    lines = [f"{', '.join(dict.fromkeys(who))}: {what}" for what, who in found.items()]
+        if method != DATA and runs[0].status != "declined" and (lacking := every - {r.seed for r in runs}):
+            found.setdefault("not run at seed " + ", ".join(map(str, sorted(lacking))), {})[method] = None
+    lines = [f"{', '.join(names)}: {what}" for what, names in found.items()]
     if not any(r.method == DATA for r in group):
         lines.append(f"{YARDSTICK}: not run under this protocol")
     return lines

@@ -14,7 +14,6 @@ from latent_ot.errors import InputError, nearest
 DATA = "data"
 """The yardstick's name in place of a method: held-out real examples scored as if they had been generated."""
 
-SIGNIFICANT = 8
 Series = list[tuple[float, float | None]]
 """(images seen, value) pairs; None stands for a value that was not finite."""
 
@@ -209,6 +208,11 @@ def write_record(path: Path, record: Record | Mapping[str, Any]) -> None:
     write_atomic(path, dump(record))
 
 
+def significant(value: float) -> float:
+    """Return ``value`` with 8 significant digits, so that equal results read alike whatever library summed them."""
+    return float(f"{value:.8g}")
+
+
 def _plain(value: Any, key: str) -> Any:
     """Return ``value`` with NumPy numbers and arrays as Python's own and floats rounded."""
     if hasattr(value, "tolist"):
@@ -219,7 +223,7 @@ def _plain(value: Any, key: str) -> Any:
         return [_plain(item, key) for item in value]
     if isinstance(value, float):
         if math.isfinite(value):
-            return float(f"{value:.{SIGNIFICANT}g}")
+            return significant(value)
         if key.startswith("curves."):
             return None
         raise InputError(f"record: key '{key}' = {value} is not finite; leave it out and say why under 'reasons'")

@@ -49,13 +49,13 @@ def order(rows: Mapping[str, Mapping[int, float]], direction: str) -> list[str]:
 
 
 def best(rows: Mapping[str, Mapping[int, float]], direction: str, printed: Callable[[float], str]) -> set[str]:
-    """Return the row with the best mean and the rows that tie with it.
+    """Return the row with the best mean and the rows that tie with it; nothing is best among fewer than two rows.
 
     With two or more common seeds a row ties when the interval of its paired difference to the best contains zero; with
     fewer there is no interval, and only an equal printed mean ties.
     """
     ranked = order(rows, direction)
-    if not ranked or direction == "none":
+    if len(ranked) < 2 or direction == "none":
         return set()
     first = rows[ranked[0]]
 

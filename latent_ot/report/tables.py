@@ -1,7 +1,9 @@
 """A published table beside ours: the same rows and columns, each cell ``published | ours ± interval``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from latent_ot.bench.budgets import settings
 from latent_ot.errors import InputError, choose, nearest
@@ -16,10 +18,10 @@ from latent_ot.report.published import (
     table_names,
 )
 from latent_ot.report.quantities import NONE, QUANTITIES
-from latent_ot.report.ranking import TIES, YARDSTICK, by_method, conditions, measured, protocol_line, seeds
-from latent_ot.report.records import DATA, Record, by_protocol, select
+from latent_ot.report.ranking import TIES, YARDSTICK, bench_table, by_method, conditions, measured, protocol_line, seeds
+from latent_ot.report.records import DATA, Record, by_protocol, dump, load, parse, select
 from latent_ot.report.statistics import best
-from latent_ot.report.text import Cell, Column, Grid, render
+from latent_ot.report.text import Cell, Column, Grid, render, show
 
 
 def table(
@@ -42,6 +44,16 @@ def table(
         InputError: for an unknown table, format or budget, or a data set that stands for none of the columns.
     """
     return render([beside(load_table(id), dataset, budget, records)], format)
+
+
+def render_published(id: str, dataset: str | None, budget: str | None, root: Path, form: str) -> str:
+    """Return ``table`` over the records under ``root/results``, without a newline at its end."""
+    return table(id, dataset, budget, load(root), form).rstrip("\n")
+
+
+def print_bench(records: Sequence[Record | Mapping[str, Any]]) -> None:
+    """Print the ranked table of ``records``: drawn on a terminal, plain text anywhere else."""
+    show(bench_table([r if isinstance(r, Record) else parse(dump(r).decode(), "record") for r in records]))
 
 
 def shown_for(dataset: str) -> list[str]:
@@ -79,7 +91,8 @@ def beside(spec: PublishedTable, dataset: str | None, budget: str | None, record
     columns = [Column("method", "method", right=False), *(Column(p.key, p.column.head + p.tag) for p in places)]
     winners = {p.key: _winners(spec, p) for p in places}
     yardstick = [measured(p.done(DATA), p.column.metric, before=f"{NONE} | ") for p in places]
-    rows: list[tuple[Cell, ...]] = [(Cell(YARDSTICK, {"": DATA}), *yardstick)] if any(p.runs for p in places) else []
+    shown = any(cell.text != NONE for cell in yardstick)
+    rows: list[tuple[Cell, ...]] = [(Cell(YARDSTICK, {"": DATA}), *yardstick)] if shown else []
     for row in spec.rows:
         same = row.method == row.label.lower().replace("-", "_")
         label = Cell(row.label if same else f"{row.label} ({row.method})", {"": row.method})
@@ -133,41 +146,41 @@ def _winners(spec: PublishedTable, place: Beside) -> set[str]:
 def _ours(places: Sequence[Beside], budget: str | None) -> list[str]:
     """Return one line for each data set and protocol: what stands for what, and under which conditions."""
     lines: dict[str, None] = {}
+    empty: dict[str, None] = {}
     for place in places:
         same = place.dataset == place.column.dataset
-        line = f"Ours{place.tag}: " + (place.dataset if same else f"{place.dataset} stands for {place.column.dataset}")
+        what = place.dataset if same else f"{place.dataset} stands for {place.column.dataset}"
         if place.runs:
             runs = [r for r in place.runs if r.method != DATA] or place.runs
-            line += f"; budget {runs[0].budget}, {conditions(runs)}; {protocol_line(place.runs)}"
+            lines[f"Ours{place.tag}: {what}; budget {runs[0].budget}, {conditions(runs)}"] = None
+            lines[protocol_line(place.runs)] = None
         else:
-            line += "; nothing was run" + (f" at budget {budget}" if budget else "")
-        lines[line] = None
-    return list(lines)
+            empty[what] = None
+    nothing = f"Nothing was run{f' at budget {budget}' if budget else ''} on: {', '.join(empty)}"
+    return [*lines, *([nothing] if empty else [])]
 
 
 def _missing(spec: PublishedTable, places: Sequence[Beside], budget: str | None) -> list[str]:
     """Return why cells are empty, and how to fill those that were not run."""
-    suite = suite_methods()
-    found: dict[str, list[str]] = {}
+    why: dict[str, dict[str, None]] = {}
     to_run: dict[tuple[str, str], dict[str, None]] = {}
-    for place, method in ((p, row.method) for row in spec.rows for p in places):
-        runs = by_method(place.runs).get(method, [])
-        if seeds(runs, place.column.metric):
+    for row, place in ((row, place) for row in spec.rows for place in places):
+        runs, key = by_method(place.runs).get(row.method, []), place.column.metric
+        if seeds(runs, key):
             continue
         at = place.runs[0].budget if place.runs else budget
         where = place.dataset + (f" at budget {at}" if at else "")
-        if method not in suite:
-            why = "not in the suite yet"
+        if row.method not in suite_methods():
+            reason = "not in the suite yet"
         elif not runs:
-            why = f"not run on {where}"
-            to_run.setdefault((place.dataset, f" BUDGET={at}" if at else ""), {})[method] = None
+            to_run.setdefault((place.dataset, f" BUDGET={at}" if at else ""), {})[row.method] = None
+            continue
         elif runs[0].status != "done":
-            why = f"{runs[0].status} on {where}: {runs[0].reason}"
+            reason = f"{runs[0].status} on {where}: {runs[0].reason}"
         else:
-            key = place.column.metric
-            why = f"no {QUANTITIES[key].label} on {where}: {runs[0].reasons.get(key, 'not measured in this run')}"
-        found.setdefault(why, []).append(method)
-    lines = [f"{NONE} for {', '.join(dict.fromkeys(methods))}: {why}" for why, methods in found.items()]
+            reason = f"no {QUANTITIES[key].label} on {where}: {runs[0].reasons.get(key, 'not measured in this run')}"
+        why.setdefault(reason, {})[row.method] = None
+    lines = [f"{NONE} for {', '.join(methods)}: {reason}" for reason, methods in why.items()]
     for (dataset, at), methods in to_run.items():
-        lines.append(f'to fill in: make bench DATASET={dataset} METHODS="{" ".join(methods)}"{at}')
+        lines.append(f'{NONE} not run: make bench DATASET={dataset} METHODS="{" ".join(methods)}"{at}')
     return lines

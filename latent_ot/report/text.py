@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
@@ -93,8 +94,8 @@ def to_text(grid: Grid) -> str:
         return "  ".join(padded).rstrip()
 
     rule = "  ".join("-" * width for width in widths)
-    lines = [grid.title, *grid.header, "", row(head), rule, *map(row, body)]
-    notes = (*grid.legend("*"), *grid.notes)
+    lines = [*map(_wrap, (grid.title, *grid.header)), "", row(head), rule, *map(row, body)]
+    notes = [_wrap(note) for note in (*grid.legend("*"), *grid.notes)]
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
 
@@ -190,6 +191,10 @@ def show(grids: Sequence[Grid], file: TextIO | None = None) -> None:
 
     for grid in grids:
         Console(file=file).print(to_rich(grid))
+
+
+def _wrap(line: str) -> str:
+    return textwrap.fill(line, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _md(text: str) -> str:

@@ -1,0 +1,157 @@
+"""Everything under ``leaderboards/`` but ``results/``: made from the records there, the same bytes every time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from latent_ot.bench.store import write_atomic
+from latent_ot.report.claims import claims_grid
+from latent_ot.report.plots import prd_figure, training_figure
+from latent_ot.report.published import load_table
+from latent_ot.report.quantities import QUANTITIES
+from latent_ot.report.ranking import COST, MORE, by_method, further, measured, ranked
+from latent_ot.report.records import Record, by_protocol, load, select
+from latent_ot.report.tables import beside, shown_for
+from latent_ot.report.text import Cell, Column, Grid, to_csv, to_markdown
+from latent_ot.report.verdicts import claims, judge
+
+PICTURES = ("samples", "reconstructions", "points", "latent")
+GENERATED = ("*.md", "*.csv", "figures/**/*.svg")
+"""What ``write`` may remove when no record calls for it any more; any other file is left alone."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One (data set, protocol, budget) on a page: tables as Markdown, figures and pictures as paths from the page."""
+
+    ranking: str
+    further: str
+    figures: list[tuple[str, str]]
+    pictures: list[tuple[str, dict[str, str]]]
+    runs: list[Record]
+
+
+def generate(root: Path) -> dict[str, bytes]:
+    """Return every generated file of the leaderboard at ``root``: path from there -> bytes.
+
+    Raises:
+        InputError: for a malformed record.
+    """
+    records = load(root)
+    judged = [judge(claim, records) for claim in claims()]
+    datasets = sorted({r.dataset for r in records})
+    pages: dict[str, bytes] = {}
+    for dataset in datasets:
+        pages |= _dataset(root, dataset, select(records, dataset=dataset))
+    fullest = {d: max(by_protocol(select(records, dataset=d)).values(), key=_methods) for d in datasets}
+    boards = [(d, to_markdown(ranked(group), level=3).split("\n", 1)[1]) for d, group in fullest.items()]
+    pages["README.md"] = _render("readme.md.j2", boards=boards, claims=claims_grid(judged).header[0], runs=len(records))
+    table = to_markdown(claims_grid(judged)).split("\n", 1)[1]
+    pages["claims.md"] = _render(
+        "claims.md.j2", table=table, judged=judged, any_record=any(j.rests_on() for j in judged)
+    )
+    return dict(sorted(pages.items()))
+
+
+def write(root: Path) -> list[Path]:
+    """Bring the generated files at ``root`` up to date, remove those that no record calls for, return the rest."""
+    pages = generate(root)
+    for name, data in pages.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_bytes() != data:
+            write_atomic(path, data)
+    for name in _left_over(root, pages):
+        (root / name).unlink()
+    return [root / name for name in pages]
+
+
+def stale(root: Path) -> list[str]:
+    """Return the generated files that are missing, differ from what the records say, or should not be there."""
+    pages = generate(root)
+    old = [name for name, data in pages.items() if not (root / name).exists() or (root / name).read_bytes() != data]
+    return sorted([*old, *_left_over(root, pages)])
+
+
+def _methods(group: Sequence[Record]) -> int:
+    return len(by_method(group, "done"))
+
+
+def _left_over(root: Path, pages: dict[str, bytes]) -> list[str]:
+    found = {path.relative_to(root).as_posix() for pattern in GENERATED for path in root.glob(pattern)}
+    return sorted(found - pages.keys())
+
+
+def _dataset(root: Path, dataset: str, records: Sequence[Record]) -> dict[str, bytes]:
+    """Return the page, the figures and the CSV of one data set."""
+    files: dict[str, bytes] = {}
+    sections, published = [], []
+    groups = by_protocol(records)
+    for (_, protocol, budget), group in groups.items():
+        figures = []
+        for name, make in (("training", training_figure), ("prd", prd_figure)):
+            if drawn := make(group):
+                short = protocol.removeprefix(f"{dataset}/").replace("/", "-")
+                path = f"figures/{dataset}/{budget}--{short}--{name}.svg"
+                files[path] = drawn
+                figures.append((name, quote(path)))
+        tables = to_markdown(ranked(group)), to_markdown(further(group), level=3)
+        sections.append(Section(*tables, figures, _pictures(root, group), list(group)))
+    for budget in dict.fromkeys(budget for _, _, budget in groups):
+        published += [to_markdown(beside(load_table(t), dataset, budget, records), 3) for t in shown_for(dataset)]
+    files[f"{dataset}.md"] = _render("dataset.md.j2", dataset=dataset, sections=sections, published=published)
+    files[f"{dataset}.csv"] = to_csv(_everything(groups)).encode()
+    return files
+
+
+def _pictures(root: Path, group: Sequence[Record]) -> list[tuple[str, dict[str, str]]]:
+    """Return, for each method, the pictures that lie beside its first finished run: kind -> link."""
+    shown = []
+    for method, runs in sorted(by_method(group, "done").items()):
+        stem = min(runs, key=lambda r: r.seed).stem
+        there = {
+            kind: f"results/{quote(stem)}.{kind}.png"
+            for kind in PICTURES
+            if (root / f"results/{stem}.{kind}.png").exists()
+        }
+        if there:
+            shown.append((method, there))
+    return shown
+
+
+def _everything(groups: dict[tuple[str, str, str], list[Record]]) -> Grid:
+    """Return all metrics of all methods. A metric has one column per protocol, so that no column mixes two."""
+    metrics = {k: q for k, q in QUANTITIES.items() if any(k in r.metrics for g in groups.values() for r in g)}
+    protocols = list(dict.fromkeys(protocol for _, protocol, _ in groups))
+    places = [(protocol, key) for protocol in protocols for key in metrics]
+    names = ("protocol", "budget", "method", "status", "reason", "images_budget", "width")
+    columns = (*(Column(n, n) for n in (*names, *COST, *MORE[-2:])), *(Column(f"{k}@{p}", k) for p, k in places))
+    rows = []
+    for (_, protocol, budget), group in groups.items():
+        for method, runs in sorted(by_method(group).items()):
+            done = [r for r in runs if r.status == "done"]
+            first = (done or runs)[0]
+            said: tuple[Any, ...] = (
+                protocol,
+                budget,
+                method,
+                first.status,
+                first.reason,
+                first.images_budget,
+                first.width,
+            )
+            cells = [Cell("", {"": value}) for value in said] + [measured(done, key) for key in (*COST, *MORE[-2:])]
+            cells += [measured(done, key) if at == protocol else Cell("") for at, key in places]
+            rows.append(tuple(cells))
+    return Grid("", columns, tuple(rows))
+
+
+def _render(template: str, **values: Any) -> bytes:
+    pages = Environment(
+        loader=PackageLoader("latent_ot.report"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return (pages.get_template(template).render(quote=quote, **values).rstrip() + "\n").encode()
