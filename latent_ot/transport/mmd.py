@@ -22,10 +22,10 @@ def imq_kernel(squared: Tensor, dim: int, sigma: float = 1.0, scales: Sequence[f
 
 
 def mmd_squared(x: Tensor, y: Tensor, sigma: float = 1.0, scales: Sequence[float] = SCALES) -> Tensor:
-    """Return the unbiased estimate of MMD^2 between samples ``x`` (n, d) and ``y`` (m, d): a scalar, negative by chance.
+    """Return the unbiased estimate of MMD^2 between samples ``x`` (n, d) and ``y`` (m, d), a scalar.
 
-    ``sigma``: the standard deviation of the prior, to which the kernel widths are tied. All pairs come from one distance
-    matrix. Pairs of a point with itself are left out within a sample, which is what makes the estimate unbiased.
+    ``sigma``: the standard deviation of the prior, to which the kernel widths are tied. All pairs come from one matrix
+    of distances. No point is paired with itself, which makes the estimate unbiased, and negative at times.
 
     Raises:
         InputError: if the samples are not both (., d), or one has fewer than two points.

@@ -1,0 +1,117 @@
+"""WAE-MMD: an autoencoder whose codes as a whole, not one by one, are held to N(0, I).
+
+Tolstikhin, Bousquet, Gelly and Schoelkopf, "Wasserstein Auto-Encoders", ICLR 2018, https://arxiv.org/abs/1711.01558,
+Algorithm 2: a reconstruction cost plus the maximum mean discrepancy between a batch of codes and as many draws from the
+prior, which bounds an optimal transport cost between data and model. Networks, batch and code length are the GLDO
+paper's, which runs it; cost, kernel, rates, input noise and pretraining are the authors'. Their schedules and their 200
+pretraining steps are kept as shares of the budget.
+"""
+
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from latent_ot.config import Config
+from latent_ot.methods.base import Method, Spec, require_images
+from latent_ot.networks.infogan import Encoder, Generator, init_normal
+from latent_ot.stage import Batch
+from latent_ot.transport.mmd import mmd_squared
+
+COST = 0.05  # on the squared error summed over an image; authors' release
+MMD_WEIGHT = {1: 10.0, 3: 100.0}
+"""Channels -> lambda: 10 for MNIST, 100 for CelebA (WAE, Section 4), whose value other colour images take, too."""
+SCHEDULE: dict[int, Literal["steps", "exponential"]] = {1: "steps", 3: "exponential"}
+"""Channels -> schedule of the learning rate: MNIST's and CelebA's (WAE, Appendix; authors' release)."""
+PRETRAIN_STEPS = 200
+
+
+class WaeMmdConfig(Config):
+    """Settings of WAE-MMD."""
+
+    batch_size: int = Field(64, ge=2, description="images a step; GLDO, Section 4.1 (WAE, Section 4: 100)")
+    latent_dim: int = Field(100, ge=1, description="code length d; GLDO, Section 4.1 (WAE: 8 for MNIST, 64 for CelebA)")
+    lr: float = Field(1e-3, gt=0, description="Adam; WAE, Section 4, and GLDO, Section 4.1")
+    beta1: float = Field(0.5, ge=0, lt=1, description="Adam; WAE, Section 4")
+    mmd_weight: float | None = Field(None, ge=0, description="lambda; none: 10 for one channel, else 100")
+    schedule: Literal["constant", "steps", "exponential"] | None = Field(
+        None, description="of lr; steps: /2 at 30 %, /5 at 50 % of the budget; exponential: to 1/100; none: by channels"
+    )
+    input_noise: float = Field(0.01, ge=0, description="std of truncated normal noise on encoder input; release")
+    pretrain: float = Field(
+        0.02, ge=0, lt=1, description="share of the budget, 200 steps at most, that fits moments of the codes; release"
+    )
+    init_std: float = Field(0.01, gt=0, description="initial weights; GLDO, Section 4.1, and WAE's release")
+
+
+def moment_mismatch(z: Tensor) -> Tensor:
+    """Return the mean squared differences of the codes' mean from 0 and covariance from I, added. ``z``: (n, d)."""
+    covariance = torch.cov(z.T, correction=0).view(z.shape[1], z.shape[1])
+    identity = torch.eye(z.shape[1], device=z.device, dtype=z.dtype)
+    return z.mean(dim=0).square().mean() + (covariance - identity).square().mean()
+
+
+class WaeMmd(Method):
+    """Deterministic encoder and decoder."""
+
+    Config = WaeMmdConfig
+    role = "representation"
+    default_sampler = "normal"
+    config: WaeMmdConfig
+
+    def __init__(self, config: WaeMmdConfig, spec: Spec) -> None:
+        super().__init__(config, spec)
+        shape = require_images(spec, "wae_mmd")
+        self.latent_dim = config.latent_dim
+        self.mmd_weight = MMD_WEIGHT.get(shape[0], 100.0) if config.mmd_weight is None else config.mmd_weight
+        self.schedule = config.schedule or SCHEDULE.get(shape[0], "exponential")
+        self.pretrain_steps = min(PRETRAIN_STEPS, int(config.pretrain * self.total_steps))
+        self.encoder = init_normal(Encoder(shape, self.latent_dim, spec.width), config.init_std)
+        self.decoder = init_normal(Generator(self.latent_dim, shape, spec.width), config.init_std)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """One Adam for both networks; it leaves the decoder alone while that has no gradient."""
+        return torch.optim.Adam(self.parameters(), lr=self.config.lr, betas=(self.config.beta1, 0.999), fused=True)
+
+    def rate(self) -> float:
+        """Return the learning rate of the step to come."""
+        if self.schedule == "exponential":
+            return self.config.lr * 0.01**self.progress
+        drops = (self.progress >= 0.3, self.progress >= 0.5) if self.schedule == "steps" else (False, False)
+        return self.config.lr / (2 if drops[0] else 1) / (5 if drops[1] else 1)
+
+    def code_batch(self, x: Tensor) -> Tensor:
+        """Return codes (n, d) of images, with the small input noise of training."""
+        if self.config.input_noise:
+            noise = torch.empty(x.shape)
+            std = self.config.input_noise
+            torch.nn.init.trunc_normal_(noise, 0.0, std, -2 * std, 2 * std, generator=self.generator)
+            x = x + noise.to(x.device)
+        return self.encoder(x)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One descent step of Algorithm 2; the first few fit the encoder's moments to the prior's."""
+        z = self.code_batch(batch.image)
+        optimizer: Any = self.optimizers()
+        optimizer.zero_grad()
+        if self.step < self.pretrain_steps:
+            loss = moment_mismatch(z)
+            self.observe(moment_mismatch=loss)
+        else:
+            squared = (batch.image - self.decoder(z)).square().sum() / len(z)
+            mmd = mmd_squared(z, self.noise(*z.shape))
+            loss = COST * squared + self.mmd_weight * mmd
+            self.observe(loss=loss, squared_error=squared, mmd=mmd)
+        for group in optimizer.param_groups:
+            group["lr"] = self.rate()
+        self.manual_backward(loss)
+        self.update("encoder" if self.step < self.pretrain_steps else "autoencoder", optimizer)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return codes (n, d), without noise."""
+        return self.encoder(x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return images of codes."""
+        return self.decoder(z)

@@ -1,0 +1,90 @@
+"""WGAN-GP: a generator that descends a Wasserstein-1 distance, estimated by a critic with a penalised slope.
+
+Gulrajani, Ahmed, Arjovsky, Dumoulin and Courville, "Improved Training of Wasserstein GANs", NeurIPS 2017,
+https://arxiv.org/abs/1704.00028, Algorithm 1: n_critic critic steps, each on images of its own, then one generator
+step. The critic has no batch normalisation, since the penalty is on each image's own gradient. Networks, batch and code
+length are the GLDO paper's, which runs it; the rest is the authors'.
+"""
+
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from latent_ot.config import Config
+from latent_ot.inversion import invert
+from latent_ot.losses.adversarial import wasserstein_critic, wasserstein_generator
+from latent_ot.losses.gradient_penalty import gradient_penalty, interpolates
+from latent_ot.methods.base import Method, Spec, require_images
+from latent_ot.networks.infogan import Encoder, Generator, init_normal
+from latent_ot.stage import Batch
+
+
+class WganGpConfig(Config):
+    """Settings of WGAN-GP."""
+
+    batch_size: int = Field(64, ge=2, description="images a critic step; GLDO, Section 4.1 (release: 50)")
+    n_critic: int = Field(5, ge=1, description="critic steps to a generator step; WGAN-GP, Algorithm 1")
+    penalty: float = Field(10.0, ge=0, description="lambda; WGAN-GP, Algorithm 1")
+    latent_dim: int = Field(100, ge=1, description="code length d; GLDO, Section 4.1")
+    lr: float = Field(1e-4, gt=0, description="Adam, both networks; WGAN-GP, Algorithm 1")
+    beta1: float = Field(0.5, ge=0, lt=1, description="Adam; authors' release for MNIST (Algorithm 1: 0)")
+    beta2: float = Field(0.9, ge=0, lt=1, description="Adam; WGAN-GP, Algorithm 1")
+    critic_norm: Literal["none", "layer"] = Field("none", description="authors' release; layer for its 64-pixel ResNet")
+    init_std: float = Field(0.02, gt=0, description="standard deviation of initial weights; the large-scale GAN study")
+
+
+class WganGp(Method):
+    """Generator G and critic f."""
+
+    Config = WganGpConfig
+    declines = {"encode": "a GAN has no encoder; it reconstructs by a search over codes"}
+    config: WganGpConfig
+
+    def __init__(self, config: WganGpConfig, spec: Spec) -> None:
+        super().__init__(config, spec)
+        shape = require_images(spec, "wgan_gp")
+        self.latent_dim = config.latent_dim
+        self.G = init_normal(Generator(config.latent_dim, shape, spec.width), config.init_std)
+        self.f = init_normal(Encoder(shape, 1, spec.width, config.critic_norm), config.init_std)
+
+    @property
+    def rows_per_step(self) -> int:
+        """Every critic step of an outer step draws its own images."""
+        return self.config.n_critic * self.config.batch_size
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """One Adam for each network."""
+        c = self.config
+        betas = (c.beta1, c.beta2)
+        return [torch.optim.Adam(net.parameters(), lr=c.lr, betas=betas, fused=True) for net in (self.G, self.f)]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Algorithm 1, lines 2 to 12."""
+        optimizers: Any = self.optimizers()
+        g_optimizer, f_optimizer = optimizers
+        with self.toggled_optimizer(f_optimizer):
+            for x in batch.image.chunk(self.config.n_critic):
+                with torch.no_grad():
+                    fake = self.G(self.noise(len(x), self.latent_dim))
+                gap = wasserstein_critic(self.f(x), self.f(fake))
+                t = torch.rand(len(x), generator=self.generator).to(self.device)
+                penalty = gradient_penalty(self.f, interpolates(x, fake, t))
+                f_optimizer.zero_grad()
+                self.manual_backward(gap + self.config.penalty * penalty)
+                self.update("critic", f_optimizer)
+        with self.toggled_optimizer(g_optimizer):
+            g_loss = wasserstein_generator(self.f(self.G(self.noise(self.config.batch_size, self.latent_dim))))
+            g_optimizer.zero_grad()
+            self.manual_backward(g_loss)
+            self.update("generator", g_optimizer)
+        self.observe(distance=-gap, penalty=penalty, generator=g_loss)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return images G(z)."""
+        return self.G(z)
+
+    def reconstruct(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
+        """Return the images that a search over codes from ``start`` brings nearest to ``x``."""
+        return self.decode(invert(self.decode, x, start, steps))
