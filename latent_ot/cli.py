@@ -1,5 +1,6 @@
 """The ``latent-ot`` command: results on stdout, progress and errors on stderr; bad input is one line, exit code 2."""
 
+import json
 import os
 import re
 import sys
@@ -309,11 +310,13 @@ def train_evaluator(
     data_dir: DataDir = DEFAULT_DATA,
     out: Annotated[Path | None, typer.Option(help="Folder of the weights; default: the package's own.")] = None,
     seed: Seed = 0,
+    dataset: Annotated[str | None, typer.Option(help="Train on this set instead of the one called NAME.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's.")] = None,
 ) -> None:
     """Train one of the suite's small feature networks on a data set's real training images."""
     from latent_ot.metrics.evaluators.train import train_evaluator as fit
 
-    print(fit(name, data_dir, out, seed))
+    print(json.dumps(fit(name, data_dir, out, seed, dataset, epochs), indent=2))
 
 
 @app.command()
