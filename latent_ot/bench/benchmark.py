@@ -65,6 +65,7 @@ class Benchmark:
         self.dataset: Dataset = load(request.dataset, request.data_dir, request.subset)
         self.budget: Budget = budget(request.budget, self.dataset.id, len(self.dataset.train))
         self.methods = list(request.methods) or settings()["defaults"]["methods"][self.dataset.kind]
+        self.gpus = self._gpus()
         self.store = Store(request.store)
         self.planner = Planner(self.catalog, self.dataset, self.budget, lambda: self.rules, request.overrides)
         self.planner.check_overrides(self.methods)
@@ -85,17 +86,20 @@ class Benchmark:
         runs = [self.planner.run(method, seed) for seed in self.request.seeds for method in self.methods]
         return [self.planner.data_row(self.request.seeds[0]), *runs]
 
-    def slots(self, stages: int) -> tuple[list[str], int]:
-        """Return the device of each worker, and the CPU threads that each may use."""
+    def _gpus(self) -> int:
         import torch
 
+        here, wanted = torch.cuda.device_count(), self.request.gpus
+        if wanted is not None and not 0 <= wanted <= here:
+            raise InputError(f"gpus = {wanted}: this machine has {here}; allowed: 0 to {here}")
+        return here if wanted is None else wanted
+
+    def slots(self, stages: int) -> tuple[list[str], int]:
+        """Return the device of each worker, and the CPU threads that each may use."""
         cores = machine.cores()
-        gpus = torch.cuda.device_count() if self.request.gpus is None else self.request.gpus
-        if gpus > torch.cuda.device_count():
-            raise InputError(f"gpus = {gpus}: this machine has {torch.cuda.device_count()}; allowed: 0 to that many")
-        if gpus:
-            workers = self.request.workers or gpus
-            return [f"cuda:{i % gpus}" for i in range(workers)], max(1, cores // workers)
+        if self.gpus:
+            workers = self.request.workers or self.gpus
+            return [f"cuda:{i % self.gpus}" for i in range(workers)], max(1, cores // workers)
         workers = self.request.workers or max(1, min(cores, stages))
         return ["cpu"] * workers, max(1, cores // workers)
 

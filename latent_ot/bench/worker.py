@@ -105,6 +105,8 @@ def main(order: Order, pipe: Connection) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "log.txt").open("a") as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
             logging.basicConfig(stream=log, level=logging.WARNING, force=True)
+            for name in ("lightning.pytorch", "lightning.fabric"):
+                logging.getLogger(name).setLevel(logging.ERROR)
             warnings.simplefilter("ignore")
             end = _run(order, store, folder, line)
         line.send(end)
