@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import torch
+
+from latent_ot.methods.wae_mmd import COST, WaeMmd, WaeMmdConfig, moment_mismatch
+from latent_ot.stage import Spec
+from latent_ot.transport.mmd import mmd_squared
+
+
+def build(channels=1, images=10**4, **settings):
+    torch.manual_seed(0)
+    config = WaeMmdConfig(**{"batch_size": 16, "latent_dim": 4, **settings})
+    return WaeMmd(config, Spec((channels, 16, 16), 100, images, width=0.1))
+
+
+def test_a_step_lowers_the_objective_of_its_batch(train, blobs):
+    method, batch = build(pretrain=0.0), blobs(1, 16)
+    x, prior = batch[0].image, torch.randn(16, 4)
+
+    def loss():
+        with torch.no_grad():
+            z = method.train().encoder(x)
+            squared = (method.decoder(z) - x).square().sum() / 16
+            return (COST * squared + method.mmd_weight * mmd_squared(z, prior)).item()
+
+    before = loss()
+    train(method, batch)
+    assert loss() < before
+
+
+def test_codes_are_drawn_to_the_prior(train, blobs):
+    methods = [train(build(mmd_weight=w, lr=5e-3), blobs(40, 64, seed=1)) for w in (0.0, 100.0)]
+    x, prior = blobs(1, 256, seed=2)[0].image, torch.randn(256, 4)
+    with torch.no_grad():  # with batch statistics: 40 steps are too few for the running ones
+        free, held = (mmd_squared(m.train().encoder(x), prior).item() for m in methods)
+    assert held < 0.5 * free
+
+
+def test_moment_mismatch_is_zero_for_white_codes_and_counts_mean_and_covariance():
+    z = np.random.default_rng(0).standard_normal((50, 3))
+    z -= z.mean(0)
+    white = torch.tensor(z @ np.linalg.inv(np.linalg.cholesky(z.T @ z / 50)).T)
+    assert moment_mismatch(white).item() == pytest.approx(0, abs=1e-20)
+    assert moment_mismatch(white + 2).item() == pytest.approx(4)
+    assert moment_mismatch(2 * white).item() == pytest.approx(9 * 3 / 9)  # (4 - 1)^2 on the diagonal of 3 x 3
+    assert moment_mismatch(white[:, :1]).item() == pytest.approx(0, abs=1e-20)
+
+
+def test_first_steps_train_the_encoder_alone(train, blobs):
+    method = build(images=10 * 16, pretrain=0.5)
+    decoder = {k: v.clone() for k, v in method.decoder.state_dict().items()}
+    batches = blobs(7, 16)
+    train(method, batches[:5])
+    assert method.updates == {"encoder": 5}
+    assert all(torch.equal(v, decoder[k]) for k, v in method.decoder.state_dict().items())
+    train(method, batches[5:])
+    assert method.updates == {"encoder": 5, "autoencoder": 2}
+
+
+def test_pretraining_is_a_small_share_and_never_more_than_the_authors_200_steps():
+    assert build(images=16 * 1000).pretrain_steps == 20
+    assert build(images=16 * 10**6).pretrain_steps == 200
+
+
+@pytest.mark.parametrize(
+    ("channels", "weight", "rates"),
+    [(1, 10.0, {0.0: 1, 0.29: 1, 0.3: 1 / 2, 0.5: 1 / 10, 1.0: 1 / 10}), (3, 100.0, {0.0: 1, 0.5: 0.1, 1.0: 0.01})],
+)
+def test_weight_and_schedule_are_the_data_sets_own(channels, weight, rates):
+    method = build(channels, images=16 * 100)
+    assert method.mmd_weight == weight
+    for progress, factor in rates.items():
+        method.step = round(100 * progress)
+        assert method.rate() == pytest.approx(1e-3 * factor)
+    assert build(channels, schedule="constant", mmd_weight=1.0).mmd_weight == 1.0
+    constant = build(channels, schedule="constant")
+    constant.step = 10**6
+    assert constant.rate() == 1e-3
+
+
+def test_input_noise_is_truncated_and_only_for_training():
+    method, x = build(), torch.zeros(64, 1, 16, 16)
+    method.encoder = torch.nn.Flatten()
+    noise = method.code_batch(x)
+    assert 0.008 < noise.std() < 0.01  # truncation at two standard deviations leaves 0.88 of the standard deviation
+    assert noise.abs().max() <= 0.02
+    assert torch.equal(method.encode(x), x.flatten(1))
