@@ -34,14 +34,19 @@ def start(benchmark: Benchmark, method: str):
 def run_to_end(benchmark: Benchmark, method: str) -> Path:
     process, pipe, folder = start(benchmark, method)
     process.join()
-    messages = []
+    assert last_word(pipe)["end"] == "done"
+    return folder
+
+
+def last_word(pipe) -> dict:
+    """Return the last message that a worker sent before its end."""
+    message: dict = {}
     while pipe.poll():
         try:
-            messages.append(pipe.recv())
+            message = pipe.recv()
         except EOFError:
             break
-    assert messages[-1]["end"] == "done", messages[-1]
-    return folder
+    return message
 
 
 def wait_for_new_checkpoint(process, path: Path, after: int) -> int:
@@ -74,7 +79,10 @@ def test_an_interrupted_run_ends_with_the_same_bytes(method, how, request_for):
         if process.is_alive():
             os.kill(process.pid, how)
             process.join()
-            interruptions += not (folder / "result.json").exists()
+            if not (folder / "result.json").exists():
+                interruptions += 1
+                if how == worker.STOP:
+                    assert last_word(pipe) == {"end": "stopped"}
         pipe.close()
     folder = run_to_end(broken, method)
     assert interruptions >= 1

@@ -67,6 +67,8 @@ class Local:
                         end = self._listen(ready, stage, display)
                         if end is None:
                             continue
+                        if asked_to_stop and end["end"] == "failed":
+                            end = {"end": "stopped"}
                         del running[ready]
                         ready.close()
                         process.join()
