@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latent_ot.metrics.inputs import rows, same_width
+from latent_ot.metrics.inputs import CHUNK, mean, rows, same_width
 
-CHUNK = 8192  # rows held in float64 at a time
 EPS = torch.finfo(torch.float64).eps
 
 
@@ -39,9 +38,9 @@ class Moments:
         """
         features = rows(features, what)
         count = len(features)
-        mean = features.double().mean(dim=0)
-        parts = [(part.double() - mean) / (count - 1) ** 0.5 for part in features.split(CHUNK)]
-        return cls(mean, torch.cat(parts) if count <= len(mean) else _triangle(parts), count)
+        centre = mean(features)
+        factor = features.double() - centre if count <= len(centre) else _triangle(features, centre)
+        return cls(centre, factor / (count - 1) ** 0.5, count)
 
     @property
     def covariance(self) -> Tensor:
@@ -49,26 +48,27 @@ class Moments:
         return self.factor.T @ self.factor
 
 
-def _triangle(parts: list[Tensor]) -> Tensor:
-    """Return a factor (d, d) of the sum of A^T A over the parts A (n, d)."""
-    covariance = np.zeros((parts[0].shape[1],) * 2)
-    for part in parts:
-        covariance += part.numpy().T @ part.numpy()  # NumPy sees the symmetry and does half the work; torch does not
+def _triangle(features: Tensor, centre: Tensor) -> Tensor:
+    """Return a factor (d, d) of A^T A for the centred features A (n, d), n > d."""
+    covariance = np.zeros((len(centre),) * 2)
+    for part in features.split(CHUNK):
+        a = (part.double() - centre).numpy()
+        covariance += a.T @ a  # NumPy sees the symmetry and does half the work; torch does not
     lower, failed = torch.linalg.cholesky_ex(torch.from_numpy(covariance))
     pivots = lower.diagonal() ** 2
     if not failed and pivots.min() > 1e-10 * pivots.max():
         return lower.T
     # A product A^T A loses the small directions of an ill-conditioned A; orthogonal transformations of A keep them.
-    factor = parts[0]
-    for part in parts[1:]:
-        factor = torch.linalg.qr(torch.cat([factor, part]), mode="r").R
-    return torch.linalg.qr(factor, mode="r").R
+    factor = torch.empty(0, len(centre), dtype=torch.float64)
+    for part in features.split(CHUNK):
+        factor = torch.linalg.qr(torch.cat([factor, part.double() - centre]), mode="r").R
+    return factor
 
 
 def _nuclear_norm(matrix: Tensor) -> Tensor:
     """Return the sum of the singular values of a matrix (r, s)."""
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    squares = torch.linalg.eigvalsh(wide @ wide.T)
+    squares = torch.linalg.eigvalsh(torch.from_numpy(wide.numpy() @ wide.numpy().T))
     if squares[0] > len(squares) * EPS * squares[-1]:
         return squares.sqrt().sum()
     # Squaring buried the small singular values under rounding: three times the cost, but exact to the last digits.

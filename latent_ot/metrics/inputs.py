@@ -7,6 +7,8 @@ from torch import Tensor
 
 from latent_ot.errors import InputError
 
+CHUNK = 2048  # rows held in float64 at a time
+
 
 def rows(values: Any, what: str, least: int = 2) -> Tensor:
     """Return ``values`` as a detached tensor (n, d).
@@ -35,6 +37,11 @@ def same_width(real: Tensor, fake: Tensor) -> None:
         raise InputError(
             f"features: {real.shape[-1]} of a real and {fake.shape[-1]} of a generated sample; allowed: equally many"
         )
+
+
+def mean(features: Tensor) -> Tensor:
+    """Return the mean (d,) of features (n, d) in float64, converting ``CHUNK`` rows at a time."""
+    return torch.stack([part.double().sum(dim=0) for part in features.split(CHUNK)]).sum(dim=0) / len(features)
 
 
 def image_pair(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,9 +11,9 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from latent_ot.metrics.inputs import rows, same_width
+from latent_ot.metrics.inputs import mean, rows, same_width
 
-TILE = 2048
+TILE = 1024  # products of a tile stay within a processor's cache while the visitors read them
 EXACT_WIDTH = 512  # up to this width float64 products cost little; wider features take float32 on centred values
 Side = Literal["real", "fake"]
 
@@ -51,7 +51,7 @@ class Features:
         }
         same_width(self.sets["real"], self.sets["fake"])
         self.width = self.sets["real"].shape[1]
-        self.mean = self.sets["real"].double().mean(dim=0)
+        self.mean = mean(self.sets["real"])
         self.dtype = torch.float64 if self.width <= EXACT_WIDTH else torch.float32
 
     def count(self, side: Side) -> int:

@@ -59,3 +59,11 @@ def test_points_of_a_mixture_are_scored_by_transport_and_by_modes():
     assert scores["ot_divergence"] == pytest.approx(2.5, abs=0.2)  # half of the points travel 5
     assert set(score_points(real, fake)) == {"ot_divergence"}
     assert score_points(real, real)["ot_divergence"] == pytest.approx(0, abs=1e-6)
+
+
+def test_scoring_changes_neither_set():
+    real, fake = (FeatureSet(s.features.double(), s.logits.double()) for s in (some(), some(seed=1)))
+    before = [t.clone() for s in (real, fake) for t in (s.features, s.logits)]
+    score_images(real, fake, seed=0)
+    after = [real.features, real.logits, fake.features, fake.logits]
+    assert all(torch.equal(a, b) for a, b in zip(after, before, strict=True))
