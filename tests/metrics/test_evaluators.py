@@ -1,14 +1,16 @@
 """Evaluators: the recorded accuracy, the checksum, and features that depend on the image alone."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from latent_ot.datasets.base import load
+from latent_ot.datasets.base import available, load
 from latent_ot.errors import InputError
 from latent_ot.metrics.evaluators import train
 from latent_ot.metrics.evaluators.base import WEIGHTS, Evaluator, load_evaluator, names, sha256
@@ -69,6 +71,18 @@ def test_mnist_knows_digits_that_were_kept_from_it(tmp_path):
     assert card["excluded"]["content_id"] == data.content_id
     assert card["data"]["images"] + card["excluded"]["images"] == 60_000
     assert right(load_evaluator("mnist"), data.test, data.test_labels) >= 0.985
+
+
+@pytest.mark.skipif("LATENT_OT_DATA" not in os.environ, reason="LATENT_OT_DATA names no folder with the real images")
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
+def test_the_stated_accuracy_is_that_of_the_real_test_images(name):
+    card = json.loads((WEIGHTS / f"{name}.json").read_text())
+    folder = Path(os.environ["LATENT_OT_DATA"])
+    if available(folder).get(card["data"]["id"]) != "ready":
+        pytest.skip(f"{card['data']['id']} is not in LATENT_OT_DATA")
+    data = load(card["data"]["id"], folder)
+    assert card["data"]["content_id"] == data.content_id
+    assert right(load_evaluator(name), data.test, data.test_labels) == pytest.approx(card["test_accuracy"], abs=3e-4)
 
 
 def test_features_do_not_depend_on_the_batch(digits):
