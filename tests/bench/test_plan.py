@@ -90,7 +90,10 @@ def test_settings_name_the_row():
     [
         (lambda: planner().run("gldp", 0), "method 'gldp' is unknown; .*nearest: gldo"),
         (lambda: planner().run("glo+gausian", 0), "latent sampler 'gausian' is unknown; .*nearest: gaussian"),
-        (lambda: planner(overrides={"glo": {"latent": 8}}).run("glo", 0), "glo: setting 'latent' is unknown; .*nearest"),
+        (
+            lambda: planner(overrides={"glo": {"latent": 8}}).run("glo", 0),
+            "glo: setting 'latent' is unknown; .*nearest",
+        ),
         (lambda: planner(overrides={"glo": {"latent_dim": -1}}).run("glo", 0), "glo: setting 'latent_dim' = -1: "),
         (lambda: planner(overrides={"gldo": {"eps": 1}}).check_overrides(["glo"]), "setting for 'gldo' is unknown"),
         (lambda: parse_overrides(["eps=1"]), "setting 'eps=1' is not of the form NAME.KEY=VALUE"),

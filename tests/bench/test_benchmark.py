@@ -1,0 +1,112 @@
+"""A benchmark ends with a row for every method, whatever became of it, and never does finished work again."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from latent_ot.bench.benchmark import Benchmark, Request
+from latent_ot.bench.sampling import draw
+from latent_ot.report import page, records
+
+BROKEN = """
+import os
+import torch
+from latent_ot.config import Config
+from latent_ot.methods.base import Method
+
+
+class Broken(Method):
+    def __init__(self, config, spec):
+        super().__init__(config, spec)
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=1.0)
+
+    def training_step(self, batch, batch_idx):
+        {fault}
+"""
+FAULTS = {
+    "raises": "raise RuntimeError('no such luck')",
+    "diverges": "self.observe(loss=torch.tensor(float('nan')))",
+    "dies": "os._exit(9)",
+}
+
+
+@pytest.fixture(scope="module")
+def request_here(tmp_path_factory) -> Request:
+    folder = tmp_path_factory.mktemp("bench")
+    plugins = []
+    for name, fault in FAULTS.items():
+        plugins.append(folder / f"{name}.py")
+        plugins[-1].write_text(BROKEN.format(fault=fault))
+    return Request(
+        "digits", ["pca", *FAULTS, "ae+gaussian"], [0], "smoke", folder / "data", folder / "runs", folder / "boards",
+        plugins=plugins,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ended(request_here):
+    rows, stopped = Benchmark(request_here).execute()
+    assert not stopped
+    return {row["method"]: row for row in rows}
+
+
+def test_a_broken_method_is_a_row_that_says_so(ended):
+    found = {name: (row["status"], row["reason"]) for name, row in ended.items()}
+    assert found["data"] == found["pca"] == found["ae+gaussian"] == ("done", None)
+    assert found["raises"] == ("failed", "RuntimeError: no such luck")
+    assert found["diverges"][0] == "diverged"
+    assert "loss = nan at step 1 " in found["diverges"][1]
+    assert found["dies"][0] == "failed"
+    assert "killed" in found["dies"][1]
+
+
+def test_records_are_what_reports_read(ended, request_here):
+    loaded = records.load(request_here.leaderboards)
+    assert {r.method for r in loaded} == set(ended)
+    text = (request_here.leaderboards / "results" / "digits--pca--smoke--s0.json").read_text()
+    assert str(Path.home()) not in text
+    assert str(request_here.store) not in text
+    row = json.loads(text)
+    assert {"fid", "is", "kid", "prd_f8", "prd_f1_8", "psnr", "ssim"} <= set(row["metrics"])
+    assert row["command"] == "latent-ot bench --dataset digits --methods pca --seeds 0 --budget smoke " + " ".join(
+        f"--plugin {name}.py" for name in FAULTS
+    )
+    page.write(request_here.leaderboards)
+    assert page.stale(request_here.leaderboards) == []
+
+
+def test_finished_work_is_reused(ended, request_here):
+    before = {p: p.stat().st_mtime_ns for p in request_here.store.rglob("model.safetensors")}
+    rows, _ = Benchmark(request_here).execute()
+    assert {p: p.stat().st_mtime_ns for p in request_here.store.rglob("model.safetensors")} == before
+    again = {row["method"]: row for row in rows}
+    assert again["pca"] == ended["pca"]
+    assert again["diverges"]["status"] == "diverged"
+
+
+def test_first_samples_do_not_depend_on_how_many_are_drawn(ended, request_here):
+    from latent_ot.bench.pictures import finished
+
+    model = finished(Benchmark(request_here), "ae+gaussian", 0)
+    assert torch.equal(draw(model, 40, seed=0), draw(model, 700, seed=0)[:40])
+
+
+def test_two_commands_at_once_share_a_store(request_here, tmp_path):
+    words = ["bench", "--dataset", "digits", "--budget", "smoke", "--methods", "pca,glo", "--store", "runs"]
+    command = [sys.executable, "-m", "latent_ot.cli", *words, "--data-dir", str(request_here.data_dir)]
+    both = [
+        subprocess.Popen(
+            [*command, "--leaderboards", name], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for name in ("one", "two")
+    ]
+    tables = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert tables[0] == tables[1]
