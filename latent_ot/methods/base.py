@@ -58,7 +58,13 @@ class Method(Stage):
         return z
 
     def sample_latent(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw codes (n, d) from the method's own prior, N(0, I) unless overridden."""
+        """Draw codes (n, d) from the method's own prior, N(0, I) unless overridden.
+
+        Raises:
+            Declined: if the method has no ``latent_dim``, hence no codes.
+        """
+        if not hasattr(self, "latent_dim"):
+            raise Declined(f"{type(self).__name__} has no codes")
         return torch.randn(n, self.latent_dim, generator=generator).to(self.device)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:

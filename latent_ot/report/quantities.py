@@ -38,7 +38,7 @@ class Quantity:
 QUANTITIES = {
     quantity.key: quantity
     for quantity in (
-        Quantity("fid", "FID", "down", 2),
+        Quantity("fid", "FID", "down", 3),
         Quantity("is", "IS", "up", 2),
         Quantity("kid", "KID ×1000", "down", 2, 1000.0),
         Quantity("prd_f8", "F8", "up", 3),
