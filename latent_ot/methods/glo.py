@@ -50,7 +50,9 @@ class GloConfig(Config):
         20, gt=0, description="epochs after which both step sizes are halved; GLANN's code, MNIST"
     )
     travel: float | None = Field(
-        5.0, gt=0, description="sum of a row's step sizes over its coordinates' size, in a short budget; none: no rule"
+        1.0,
+        gt=0,
+        description="how far a short training should move a code, in lengths of its start; none: lr_z as it is",
     )
     paper_epochs: int = Field(
         200, ge=1, description="from here on lr_z is the paper's; epochs of GLANN's code on MNIST"
@@ -63,14 +65,15 @@ class GloConfig(Config):
 def code_step(config: GloConfig, spec: Spec, scale: float) -> float:
     """Return the step size for codes whose coordinates start with the root mean square ``scale``.
 
-    It is the paper's where the budget has the paper's number of epochs. In a shorter one it is raised until the step
-    sizes of a row's updates sum to ``travel`` times ``scale``: a code then ends about its own length from its start.
+    It is the paper's where the budget has the paper's number of epochs. In a shorter one it is raised until codes end
+    about ``travel`` times their length from their start: Adam moves a coordinate by about its step size at each of the
+    row's updates, whose signs come out nearly independent, so that steps add up like those of a random walk.
     """
     if config.optim == "sgd" or config.travel is None or spec.epochs >= config.paper_epochs:
         return config.lr_z
     halvings, rest = divmod(spec.epochs, config.halve_every)
-    decayed = 2 * config.halve_every * (1 - 0.5**halvings) + rest * 0.5**halvings  # epochs, each times its decay
-    return max(config.lr_z, config.travel * scale / decayed)
+    squares = config.halve_every * (1 - 0.25**halvings) / 0.75 + rest * 0.25**halvings  # of the decay, over all epochs
+    return max(config.lr_z, config.travel * scale / max(1.0, squares) ** 0.5)
 
 
 class Glo(Method):

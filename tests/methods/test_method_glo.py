@@ -1,0 +1,153 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from latent_ot.errors import Declined, InputError
+from latent_ot.methods.glo import Glo, GloConfig, code_step
+from latent_ot.seeding import generator
+from latent_ot.stage import Batch, Spec
+
+
+def glo(n=24, images=10**4, size=16, width=0.1, **settings):
+    torch.manual_seed(0)
+    settings = {"batch_size": 8, "latent_dim": 6, **settings}
+    return Glo(GloConfig.build(settings, "glo"), Spec((1, size, size), n, images, width))
+
+
+def squares(n=24, size=16):
+    """Images (n, 1, size, size), each a bright square of its own place."""
+    x = torch.zeros(n, 1, size, size)
+    for i, (a, b) in enumerate(torch.randint(1, size - 6, (n, 2), generator=generator(0, "test")).tolist()):
+        x[i, 0, a : a + 5, b : b + 5] = 1
+    return x
+
+
+def batches(steps, x, rows=8):
+    indices = (torch.randperm(len(x), generator=generator(0, "test", t))[:rows] for t in range(steps))
+    return [Batch(i, x[i]) for i in indices]
+
+
+def test_codes_are_on_the_sphere_before_and_after_every_step(train):
+    method = glo()
+    method.after_step = lambda: torch.testing.assert_close(
+        method.Z.codes.norm(dim=1), torch.ones(24), atol=1e-5, rtol=0
+    )
+    method.after_step()
+    train(method, batches(5, squares()))
+    assert method.updates == {"generator": 5}
+
+
+def test_rows_of_no_batch_do_not_move_bit_for_bit(train):
+    method = glo()
+    start = method.start()
+    train(method, batches(3, squares()[:10]))  # rows 10 to 23 are never drawn
+    assert torch.equal(method.Z.codes[10:], start[10:])
+    assert (method.Z.codes[:10] != start[:10]).any(dim=1).all()
+
+
+def test_permuting_the_images_permutes_the_codes(train):
+    x, order = squares(), torch.randperm(24, generator=generator(1, "test"))
+    one = train(glo(), plain := batches(12, x))
+    other = glo()
+    other.Z.codes.copy_(other.start()[order])
+    train(other, [Batch(order.argsort()[b.index], b.image) for b in plain])
+    assert torch.equal(other.Z.codes, one.Z.codes[order])
+    assert torch.equal(other.decode(other.Z.codes), other.decode(one.Z.codes[order]))
+
+
+def test_few_images_are_learned_by_heart(train):
+    x = squares(64)
+    method = glo(64, latent_dim=16, batch_size=64, lr=1e-2, lr_z=0.03, travel=None, halve_every=300)
+    train(method, batches(400, x, rows=64)).eval()
+    with torch.no_grad():
+        assert F.mse_loss(method.decode(method.codes(x)), x) < 1e-3
+
+
+def test_an_unseen_image_is_reconstructed_by_search_on_the_sphere(train):
+    x = squares(64)
+    method = train(glo(64, batch_size=32, lr=3e-3), batches(60, x[:60], rows=32)).eval()
+    start = method.project(torch.randn(4, 6))
+    before = (method.decode(start) - x[60:]).square().mean()
+    assert (method.reconstruct(x[60:], start, 60) - x[60:]).square().mean() < 0.8 * before
+
+
+def test_step_size_of_codes_is_the_papers_at_the_papers_length_and_never_less():
+    config = GloConfig()
+    assert code_step(config, Spec((1, 32, 32), 60_000, 200 * 60_000), 0.1) == 0.003
+    assert code_step(config, Spec((1, 32, 32), 4_000, 199 * 4_000), 1e-9) == 0.003
+    assert code_step(GloConfig(travel=None), Spec((1, 32, 32), 4_000, 4_000), 0.1) == 0.003
+    assert code_step(GloConfig(optim="sgd", lr_z=10), Spec((1, 32, 32), 4_000, 4_000), 0.1) == 10
+
+
+@pytest.mark.parametrize("epochs", [0.5, 7, 20, 50, 130])
+def test_in_a_short_training_steps_of_random_sign_add_up_to_the_length_of_a_code(epochs):
+    config = GloConfig()
+    lr_z = code_step(config, Spec((1, 32, 32), 1000, int(1000 * epochs)), scale=1.0)
+    steps = torch.tensor([lr_z * 0.5 ** (t // 20) for t in range(max(1, int(epochs)))], dtype=torch.float64)
+    signs = torch.randn(10**4, len(steps), generator=generator(0, "test"), dtype=torch.float64).sign()
+    assert float((signs @ steps).square().mean().sqrt()) == pytest.approx(1, rel=0.05)
+
+
+@pytest.mark.parametrize("images", [24 * 4, 24 * 16])
+def test_codes_travel_about_their_own_length_whatever_the_budget(train, images):
+    method = train(glo(images=images, latent_dim=20), batches(images // 8, squares()))
+    facts = method.facts()
+    assert facts["updates_per_row"] == pytest.approx(images / 24)
+    assert 0.4 < facts["code_travel"] < 1.6
+
+
+def test_both_step_sizes_are_halved_every_twenty_epochs():
+    method = glo(24, batch_size=8)
+    decays = []
+    for method.step in (0, 59, 60, 119, 120):
+        decays.append(method.decay)
+    assert decays == [1, 1, 0.5, 0.5, 0.25]
+
+
+def test_gradient_descent_moves_codes_by_the_gradient_of_the_mean_loss(train):
+    method, (batch,) = glo(optim="sgd", lr_z=2.0, projection="none"), batches(1, squares())
+    before, z = method.Z.codes.clone(), method.Z(batch.index)
+    method.image_losses(method.G(z), batch.image).mean().backward()
+    train(method, [batch])
+    torch.testing.assert_close(method.Z.codes[batch.index], before[batch.index] - 2.0 * z.grad)
+
+
+def test_the_ball_holds_what_is_inside_and_projects_what_is_outside():
+    z = torch.tensor([[0.3, 0.4], [3.0, 4.0]])
+    torch.testing.assert_close(glo(projection="ball").project(z), torch.tensor([[0.3, 0.4], [0.6, 0.8]]))
+
+
+@pytest.mark.parametrize("loss", ["l2", "lap1"])
+def test_training_lowers_either_loss(train, loss):
+    method, seen = glo(loss=loss, lr=3e-3), []
+    method.after_step = lambda: seen.append(float(method.observed["loss"]))
+    train(method, batches(60, squares()))
+    assert sum(seen[-5:]) < 0.7 * sum(seen[:5])
+
+
+def test_facts_say_where_training_ended(train):
+    method, seen = glo(), []
+    method.after_step = lambda: seen.append(float(method.observed["loss"]))
+    train(method, batches(30, squares()))
+    running = seen[0]
+    for loss in seen[1:]:
+        running += 0.05 * (loss - running)
+    assert method.facts()["train_mse"] == pytest.approx(running, rel=1e-4)
+
+
+def test_what_it_cannot_do_it_declines(train):
+    with pytest.raises(Declined, match="no encoder"):
+        glo().encode(squares())
+    with pytest.raises(Declined, match="latent sampler"):
+        glo().sample(2, generator(0, "test"))
+    with pytest.raises(Declined, match="glo needs images"):
+        Glo(GloConfig(), Spec((2,), 10, 10))
+    with pytest.raises(InputError, match="nearest: projection"):
+        glo(projektion="sphere")
+
+
+def test_state_dict_is_all_there_is_to_store(train):
+    trained, copy = train(glo(), batches(3, squares())), glo()
+    copy.load_state_dict(trained.state_dict())
+    assert torch.equal(copy.Z.codes, trained.Z.codes)
+    assert copy.facts() == trained.facts()
