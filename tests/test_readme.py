@@ -17,7 +17,14 @@ def test_the_method_of_your_own_runs(tmp_path):
     plugin = tmp_path / "my_method.py"
     plugin.write_text(code.group(1))
     request = Request(
-        "digits", ["my_method"], [0], "smoke", tmp_path / "data", tmp_path / "runs", tmp_path / "boards", plugins=[plugin]
+        "digits",
+        ["my_method"],
+        [0],
+        "smoke",
+        tmp_path / "data",
+        tmp_path / "runs",
+        tmp_path / "boards",
+        plugins=[plugin],
     )
     records, _ = Benchmark(request).execute()
     assert {r["method"]: r["status"] for r in records} == {"data": "done", "my_method": "done"}

@@ -14,6 +14,7 @@ from latent_ot.datasets.base import Dataset
 from latent_ot.errors import Declined, InputError, choose
 
 BENCH = Path(__file__).parent
+PLURAL = {"image": "images", "points": "2-D points"}
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,7 @@ class Planner:
             stage = self.catalog.stage(kind, name)
             accepts = getattr(stage, "accepts", "image") if kind == "methods" else self.dataset.kind
             if accepts != self.dataset.kind:
-                held = "2-D points" if self.dataset.kind == "points" else "images"
-                raise Declined(f"{name} takes {'images' if accepts == 'image' else '2-D points'}; {self.dataset.id} holds {held}")
+                raise Declined(f"{name} takes {PLURAL[accepts]}; {self.dataset.id} holds {PLURAL[self.dataset.kind]}")
             config = stage.Config.build(self.overrides.get(name, {}), where=name)
             job = {
                 "role": "train" if kind == "methods" else "sampler",

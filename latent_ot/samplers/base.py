@@ -58,7 +58,7 @@ class LatentSampler(Stage):
         return self._sample(n, generator)
 
     def picture(self, path: Path, seed: int) -> None:
-        """Draw what the fitted sampler does to the plane, for 2-D codes; nothing unless a sampler has such a picture."""
+        """Draw what the fitted sampler does to the plane, for 2-D codes; nothing unless a sampler has a picture."""
 
     def _sample(self, n: int, generator: torch.Generator) -> Tensor:
         raise TypeError(f"{type(self).__name__} must define _sample")
