@@ -79,7 +79,7 @@ class Benchmark:
         if self.dataset.kind == "image":
             name = self.request.evaluator or self.dataset.evaluator or "inception"
             checksum = load_evaluator(name, self.request.weights).checksum
-        return protocol(self.dataset, self.budget, name, checksum, settings()["protocol"]["n"])
+        return protocol(self.dataset, self.budget, name, checksum, settings()["protocol"]["n"][self.dataset.kind])
 
     def plan(self) -> list[RunPlan]:
         """Return the data row and every method at every seed, in the order in which they should start."""
