@@ -4,16 +4,14 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from latent_ot.bench.budgets import Budget
-from latent_ot.bench.sources import digest
+from latent_ot.bench.sources import stage_digest
 from latent_ot.catalog import Catalog, Recipe
 from latent_ot.datasets.base import Dataset
 from latent_ot.errors import Declined, InputError, choose
 
-BENCH = Path(__file__).parent
 PLURAL = {"image": "images", "points": "2-D points"}
 
 
@@ -140,7 +138,7 @@ class Planner:
                 "role": "train" if kind == "methods" else "sampler",
                 "name": name,
                 "config": config.model_dump(mode="json"),
-                "source": digest(self.catalog.files[kind][name], BENCH / "train.py"),
+                "source": stage_digest(self.catalog.files[kind][name]),
                 "images": self.budget.images,
                 "width": self.budget.width,
             }
@@ -151,7 +149,7 @@ class Planner:
         job = {
             "role": "evaluate",
             "name": method,
-            "source": digest(BENCH / "evaluate.py"),
+            "source": stage_digest(None),
             "protocol": asdict(self.rules()),
         }
         return self._stage(f"{method}-evaluate", seed, job, stages)

@@ -29,6 +29,14 @@ def _read(path: Path) -> tuple[str, frozenset[Path]]:
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), frozenset(imports)
 
 
+BENCH = Path(__file__).parent
+
+
+def stage_digest(stage: Path | None) -> str:
+    """Return the digest of a training stage, by the file that defines it; of evaluation, for None."""
+    return digest(BENCH / "evaluate.py") if stage is None else digest(stage, BENCH / "train.py")
+
+
 def digest(*files: Path) -> str:
     """Return one digest of ``files`` and every module of the package that they import, directly or not."""
     pending, seen = list(files), set[Path]()

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from latent_ot.bench import machine
 from latent_ot.bench.evaluate import Scorer, evaluate
 from latent_ot.bench.load import KIND, load_stage
+from latent_ot.bench.sources import stage_digest
 from latent_ot.bench.store import Store, write_json
 from latent_ot.bench.train import Diverged, Stopped, Watch, as_tensor, build, train
 from latent_ot.catalog import Catalog
@@ -144,6 +145,7 @@ def run_stage(order: Order, store: Store, folder: Path, line: Line) -> dict[str,
     torch.use_deterministic_algorithms(True, warn_only=True)
     device = torch.device(order.device)
     catalog = Catalog(order.plugins)
+    _check_source(job, catalog)
     dataset = load(order.source, order.data_dir, order.subset)
     folders = {role: store.folder(name) for role, name in zip(job["inputs"], order.inputs, strict=True)}
     started = time.monotonic()
@@ -158,6 +160,13 @@ def run_stage(order: Order, store: Store, folder: Path, line: Line) -> dict[str,
     result["machine"] = {**machine.describe(device), "threads": threads}
     result["versions"] = machine.versions()
     return result
+
+
+def _check_source(job: Mapping[str, Any], catalog: Catalog) -> None:
+    """Refuse to file a result under a key that was made from other source: someone edited it since the plan."""
+    file = catalog.files[KIND[job["role"]]][job["name"]] if job["role"] in KIND else None
+    if stage_digest(file) != job["source"]:
+        raise InputError(f"{job['name']}: its source has changed since this command began; run it again")
 
 
 def _train(
