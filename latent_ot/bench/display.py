@@ -55,6 +55,7 @@ class Live:
         self.rows: dict[str, TaskID] = {}
         self.labels: dict[str, str] = {}
         self.began: dict[str, float] = {}
+        self.stages, self.ended = total, 0
         self.total = self.progress.add_task("stages", total=total, detail="")
         self.progress.start()
 
@@ -62,6 +63,8 @@ class Live:
         """Add a row above the total."""
         self.labels[name], self.began[name] = label, time.monotonic()
         self.rows[name] = self.progress.add_task(label, total=None, detail="starting")
+        self.progress.remove_task(self.total)  # rows stand in the order of their making, and the total stands last
+        self.total = self.progress.add_task("stages", total=self.stages, completed=self.ended, detail="")
 
     def update(self, name: str, state: dict[str, Any]) -> None:
         """Move the stage's bar."""
@@ -77,7 +80,8 @@ class Live:
             took = clock(time.monotonic() - self.began.pop(name, time.monotonic()))
             self.progress.console.print(f"{self.labels.get(name, name):<28} {status} in {took}" + _why(reason))
         if status not in ("stopped", "waiting"):
-            self.progress.advance(self.total)
+            self.ended += 1
+            self.progress.update(self.total, completed=self.ended)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
