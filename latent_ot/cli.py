@@ -1,11 +1,15 @@
 """The ``latent-ot`` command: results on stdout, progress and errors on stderr; bad input is one line, exit code 2."""
 
+import functools
+import inspect
 import json
 import os
 import re
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -105,30 +109,7 @@ def bench(
         raise typer.Exit(1)
 
 
-def _one(
-    method: str, dataset: str, seed: int, budget: str, subset: int | None, data_dir: Path, store: Path,
-    settings: list[str] | None, plugins: list[Path] | None,
-) -> "Benchmark":  # fmt: skip
-    from latent_ot.bench.benchmark import Benchmark, Request
-    from latent_ot.bench.plan import parse_overrides
-
-    return Benchmark(
-        Request(
-            default_dataset(dataset),
-            [method],
-            [seed],
-            budget,
-            data_dir,
-            store,
-            subset=subset,
-            overrides=parse_overrides(settings or []),
-            plugins=plugins or [],
-        )
-    )  # fmt: skip
-
-
-@app.command()
-def train(
+def one_run(
     method: str,
     dataset: Dataset = "",
     seed: Seed = 0,
@@ -138,30 +119,49 @@ def train(
     store: StoreDir = DEFAULT_STORE,
     settings: Settings = None,
     plugins: Plugins = None,
-) -> None:
+) -> "Benchmark":
+    """Return the benchmark of one method at one seed."""
+    from latent_ot.bench.benchmark import Benchmark, Request
+    from latent_ot.bench.plan import parse_overrides
+
+    overrides = parse_overrides(settings or [])
+    request = Request(default_dataset(dataset), [method], [seed], budget, data_dir, store, subset=subset)
+    return Benchmark(replace(request, overrides=overrides, plugins=plugins or []))
+
+
+def on_one_run(command: Callable[..., None]) -> Callable[..., None]:
+    """Make a command of ``command(benchmark, method, seed, …)``: it takes ``one_run``'s options and its own."""
+    shared = inspect.signature(one_run).parameters
+    own = list(inspect.signature(command).parameters.values())[3:]
+
+    @functools.wraps(command)
+    def run(**options: Any) -> None:
+        named = {name: options.pop(name) for name in shared}
+        command(one_run(**named), named["method"], named["seed"], **options)
+
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*shared.values(), *own)]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer makes options from
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return app.command()(run)
+
+
+@on_one_run
+def train(benchmark: "Benchmark", method: str, seed: int) -> None:
     """Train one method's stages, without scoring it."""
-    benchmark = _one(method, dataset, seed, budget, subset, data_dir, store, settings, plugins)
     for folder in benchmark.train_only(method, seed):
         print(folder)
 
 
-@app.command()
+@on_one_run
 def evaluate(
+    benchmark: "Benchmark",
     method: str,
-    dataset: Dataset = "",
-    seed: Seed = 0,
-    budget: BudgetName = "ci",
-    subset: Subset = None,
-    data_dir: DataDir = DEFAULT_DATA,
-    store: StoreDir = DEFAULT_STORE,
-    settings: Settings = None,
-    plugins: Plugins = None,
+    seed: int,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole record.")] = False,
 ) -> None:
     """Score one method (training it first if need be) and print its metrics; writes no leaderboard."""
     import json
 
-    benchmark = _one(method, dataset, seed, budget, subset, data_dir, store, settings, plugins)
     records, stopped = benchmark.score([benchmark.planner.run(method, seed)])
     if stopped:
         raise typer.Exit(130)
@@ -175,70 +175,49 @@ def evaluate(
             print(f"{name:<16} {value:.6g}")
 
 
-@app.command()
+@on_one_run
 def sample(
+    benchmark: "Benchmark",
     method: str,
-    dataset: Dataset = "",
-    n: Annotated[int, typer.Option(help="How many.")] = 64,
-    seed: Seed = 0,
-    budget: BudgetName = "ci",
-    subset: Subset = None,
-    data_dir: DataDir = DEFAULT_DATA,
-    store: StoreDir = DEFAULT_STORE,
-    settings: Settings = None,
-    plugins: Plugins = None,
+    seed: int,
+    n: Annotated[int, typer.Option(min=1, help="How many.")] = 64,
     out: Out = Path("samples.png"),
 ) -> None:
     """Draw from a trained method into a picture (2-D sets: a scatter plot)."""
     from latent_ot.bench import pictures
 
-    benchmark = _one(method, dataset, seed, budget, subset, data_dir, store, settings, plugins)
     pictures.sample(benchmark, method, seed, n, out)
     print(out)
 
 
-@app.command()
+@on_one_run
 def reconstruct(
+    benchmark: "Benchmark",
     method: str,
-    dataset: Dataset = "",
-    n: Annotated[int, typer.Option(help="How many held-out images.")] = 16,
-    steps: Annotated[int, typer.Option(help="Adam steps where codes are found by optimisation.")] = 200,
-    seed: Seed = 0,
-    budget: BudgetName = "ci",
-    subset: Subset = None,
-    data_dir: DataDir = DEFAULT_DATA,
-    store: StoreDir = DEFAULT_STORE,
-    settings: Settings = None,
-    plugins: Plugins = None,
+    seed: int,
+    n: Annotated[int, typer.Option(min=1, help="How many held-out images.")] = 16,
+    steps: Annotated[int, typer.Option(min=1, help="Adam steps where codes are found by optimisation.")] = 200,
     out: Out = Path("reconstructions.png"),
 ) -> None:
     """Reconstruct held-out images: originals above, reconstructions below."""
     from latent_ot.bench import pictures
 
-    benchmark = _one(method, dataset, seed, budget, subset, data_dir, store, settings, plugins)
     print(f"{pictures.reconstruct(benchmark, method, seed, n, steps, out):.2f} dB")
     print(out)
 
 
-@app.command()
+@on_one_run
 def interpolate(
+    benchmark: "Benchmark",
     method: str,
-    dataset: Dataset = "",
-    rows: Annotated[int, typer.Option(help="Pairs of drawn codes.")] = 8,
-    steps: Annotated[int, typer.Option(help="Images from one code to the other.")] = 10,
-    seed: Seed = 0,
-    budget: BudgetName = "ci",
-    subset: Subset = None,
-    data_dir: DataDir = DEFAULT_DATA,
-    store: StoreDir = DEFAULT_STORE,
-    settings: Settings = None,
-    plugins: Plugins = None,
+    seed: int,
+    rows: Annotated[int, typer.Option(min=1, help="Pairs of drawn codes.")] = 8,
+    steps: Annotated[int, typer.Option(min=2, help="Images from one code to the other.")] = 10,
     out: Out = Path("interpolations.png"),
 ) -> None:
     """Walk between drawn codes in straight lines (GLO: projected to the sphere), one pair a row."""
     from latent_ot.bench import pictures
 
-    benchmark = _one(method, dataset, seed, budget, subset, data_dir, store, settings, plugins)
     pictures.interpolate(benchmark, method, seed, rows, steps, out)
     print(out)
 

@@ -51,7 +51,7 @@ def reconstruct(benchmark: Benchmark, method: str, seed: int, n: int, steps: int
         InputError: if the method cannot reconstruct, with its reason.
     """
     model = finished(benchmark, method, seed)
-    originals = as_tensor(np.ascontiguousarray(benchmark.dataset.test[:n]))
+    originals = as_tensor(np.array(benchmark.dataset.test[:n]))
     try:
         rebuilt = rebuild(model, as_float(originals), seed, steps)
     except Declined as reason:
