@@ -3,7 +3,8 @@
 Radford, Metz and Chintala, "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial
 Networks", ICLR 2016, https://arxiv.org/abs/1511.06434, with the non-saturating loss of Goodfellow et al., "Generative
 Adversarial Nets", NeurIPS 2014: one discriminator step, then one generator step on fresh noise. Networks, batch and
-code length are the GLDO paper's, which runs it; optimizer and initial weights are DCGAN's. Batch normalisation stands
+code length are the GLDO paper's, which runs it, and so is the learning rate, which that paper states for the generator
+and which the discriminator takes, too; the rest of the optimizer and the initial weights are DCGAN's. Batch normalisation stands
 everywhere but on the generator's output and the discriminator's input; real and generated images are normalised apart.
 """
 
@@ -26,7 +27,7 @@ class DcganConfig(Config):
 
     batch_size: int = Field(64, ge=2, description="images a step; GLDO, Section 4.1 (DCGAN, Section 4: 128)")
     latent_dim: int = Field(100, ge=1, description="code length d; GLDO, Section 4.1, and DCGAN's release")
-    lr: float = Field(2e-4, gt=0, description="Adam, both networks; DCGAN, Section 4")
+    lr: float = Field(1e-3, gt=0, description="Adam; GLDO, Section 4.1, of the generator (DCGAN, Section 4: 2e-4)")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam; DCGAN, Section 4")
     init_std: float = Field(0.02, gt=0, description="standard deviation of initial weights; DCGAN, Section 4")
 

@@ -3,7 +3,8 @@
 Gulrajani, Ahmed, Arjovsky, Dumoulin and Courville, "Improved Training of Wasserstein GANs", NeurIPS 2017,
 https://arxiv.org/abs/1704.00028, Algorithm 1: n_critic critic steps, each on images of its own, then one generator
 step. The critic has no batch normalisation, since the penalty is on each image's own gradient. Networks, batch and code
-length are the GLDO paper's, which runs it; the rest is the authors'.
+length are the GLDO paper's, which runs it, and so is the learning rate, which that paper states for the generator and
+which the critic takes, too; the rest is the authors'.
 """
 
 from typing import Any, Literal
@@ -28,7 +29,7 @@ class WganGpConfig(Config):
     n_critic: int = Field(5, ge=1, description="critic steps to a generator step; WGAN-GP, Algorithm 1")
     penalty: float = Field(10.0, ge=0, description="lambda; WGAN-GP, Algorithm 1")
     latent_dim: int = Field(100, ge=1, description="code length d; GLDO, Section 4.1")
-    lr: float = Field(1e-4, gt=0, description="Adam, both networks; WGAN-GP, Algorithm 1")
+    lr: float = Field(1e-3, gt=0, description="Adam; GLDO, Section 4.1, of the generator (WGAN-GP, Algorithm 1: 1e-4)")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam; authors' release for MNIST (Algorithm 1: 0)")
     beta2: float = Field(0.9, ge=0, lt=1, description="Adam; WGAN-GP, Algorithm 1")
     critic_norm: Literal["none", "layer"] = Field("none", description="authors' release; layer for its 64-pixel ResNet")
