@@ -76,7 +76,7 @@ class Live:
         """Remove the row, leave a line, advance the total."""
         if name in self.rows:
             self.progress.remove_task(self.rows.pop(name))
-        if status not in ("reused", "waiting"):
+        if status not in ("reused", "waiting", "skipped"):
             took = clock(time.monotonic() - self.began.pop(name, time.monotonic()))
             self.progress.console.print(f"{self.labels.get(name, name):<28} {status} in {took}" + _why(reason))
         if status not in ("stopped", "waiting"):
@@ -116,7 +116,7 @@ class Plain:
         """Print how the stage ended and how many are left."""
         if status not in ("stopped", "waiting"):
             self.ended += 1
-        if status not in ("reused", "waiting"):
+        if status not in ("reused", "waiting", "skipped"):
             took = clock(time.monotonic() - self.began.get(name, time.monotonic()))
             self._print(f"[{self.ended}/{self.total}] {self.labels.get(name, name)} {status} in {took}{_why(reason)}")
 
