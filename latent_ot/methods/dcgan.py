@@ -4,8 +4,9 @@ Radford, Metz and Chintala, "Unsupervised Representation Learning with Deep Conv
 Networks", ICLR 2016, https://arxiv.org/abs/1511.06434, with the non-saturating loss of Goodfellow et al., "Generative
 Adversarial Nets", NeurIPS 2014: one discriminator step, then one generator step on fresh noise. Networks, batch and
 code length are the GLDO paper's, which runs it, and so is the learning rate, which that paper states for the generator
-and which the discriminator takes, too; the rest of the optimizer and the initial weights are DCGAN's. Batch normalisation stands
-everywhere but on the generator's output and the discriminator's input; real and generated images are normalised apart.
+and which the discriminator takes, too; the rest of the optimizer and the initial weights are DCGAN's. Batch
+normalisation stands everywhere but on the generator's output and the discriminator's input; real and generated images
+are normalised apart.
 """
 
 from typing import Any
