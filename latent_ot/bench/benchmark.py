@@ -192,11 +192,10 @@ class Benchmark:
             for network, count in result.get("updates", {}).items():
                 updates[network if network not in updates else f"{stage.job['name']}.{network}"] = count
         facts = {key: value for result in results for key, value in result.get("facts", {}).items()}
-        loss = {
-            name: [[row["images_seen"], row[name]] for row in first.get("curve", [])]
-            for name in (first.get("curve") or [{}])[0]
-            if name != "images_seen"
-        }
+        loss: dict[str, list[list[float]]] = {}
+        for row in first.get("curve", []):  # a phase of training may observe values of its own
+            for name in row.keys() - {"images_seen"}:
+                loss.setdefault(name, []).append([row["images_seen"], row[name]])
         return {
             "schema": 1,
             "status": status,
