@@ -94,9 +94,8 @@ class Glo(Method):
         self.Z = CodeTable(start, betas=(config.beta1, 0.999))
         self.lr_z = code_step(config, spec, scale=float(start.square().mean().sqrt()))
         self.register_buffer("trail", torch.zeros(2))  # mean squared error and code gradient of the last steps
-        self._ddp_params_and_buffers_to_ignore = [
-            f"Z.{name}" for name, _ in self.Z.named_buffers()
-        ]  # equal by themselves
+        tables = [f"Z.{name}" for name, _ in self.Z.named_buffers()]
+        self._ddp_params_and_buffers_to_ignore = tables  # every process takes the same steps: nothing to broadcast
 
     def start(self) -> Tensor:
         """Return the initial codes (N, d): N(0, I), projected."""
