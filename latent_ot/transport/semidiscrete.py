@@ -26,7 +26,7 @@ REPORT_POINTS = 1_000_000  # fresh points behind every reported error
 _EPS_START = 0.3  # first softness, in units of the spread of <w, z>
 _FOLD = 5  # points per code while eps falls by a factor e
 _OVERLAP_END = 0.5  # cells are hard enough once E sum_i s_i (1 - s_i) is below this
-_RECHECK = 1.15  # growth of the hard phase between two checks
+_RECHECK = (1.1, 1.5)  # least and most growth of the hard phase between two checks
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,13 @@ class Schedule:
 
     @property
     def first_check(self) -> int:
-        """Hard steps before the first check: counting noise alone needs n / tol^2 points."""
-        return math.ceil(1.1 * self.work / self.tol**2 / self.batch)
+        """Hard steps before the first check: counting noise needs n / tol^2 points, the average a little more."""
+        return max(100, math.ceil(1.3 * self.n / self.tol**2 / self.batch))
 
     @property
     def check_points(self) -> int:
-        """Points of a check: they tell error^2 to 7 % of tol^2 (one standard error)."""
-        return 2 * math.ceil(10 * math.sqrt(self.work) / self.tol**2)
+        """Points of a check: they tell error^2 to a tenth of tol^2 (one standard error); at most those of a report."""
+        return min(REPORT_POINTS, 2 * math.ceil(10 * math.sqrt(self.n) / self.tol**2))
 
     @property
     def max_steps(self) -> int:
@@ -113,26 +113,31 @@ class State:
         eps, worst = torch.zeros((), dtype=torch.float64), torch.full((), math.inf, dtype=torch.float64)
         return cls(**rows, **counts, eps=eps, best_error=worst, done=torch.zeros((), dtype=torch.bool))
 
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the fields' names."""
+        return [field.name for field in fields(cls)]
+
     def tensors(self) -> dict[str, Tensor]:
         """Return the fields by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: getattr(self, name) for name in self.names()}
 
 
 @dataclass(frozen=True)
 class Solution:
-    """Heights (n,) with sum zero, and how good they are.
+    """Heights (n,) with sum zero, the cells' mass centres (n, d), NaN where a cell was not hit, and how good they are.
 
-    ``error``: debiased RMS over codes of n v_i - 1 on ``report_points`` fresh points. ``empty_cells``: how many none of
-    those hit. ``iterations``, ``points``: steps made and training points drawn. ``converged``: error <= tolerance.
+    ``error``: debiased RMS over codes of n v_i - 1 on 10^6 fresh points. ``empty_cells``: how many none of those hit.
+    ``iterations``, ``points``: steps made and training points drawn. ``converged``: error <= tolerance.
     """
 
     heights: Tensor
+    centres: Tensor
     error: float
     empty_cells: int
     iterations: int
     points: int
     converged: bool
-    report_points: int
 
 
 class SemiDiscrete:
@@ -195,12 +200,16 @@ class SemiDiscrete:
         return (h - h.mean()).to(state.best.dtype)
 
     @torch.no_grad()
-    def solution(self, state: State, generator: torch.Generator, points: int = REPORT_POINTS) -> Solution:
-        """Judge the best heights on fresh points, an even number."""
-        volume = self.cells.volumes(state.best[: self.distinct], points, generator)
-        error, empty, steps = self._error(volume, points), int((volume == 0).sum()), int(state.steps)
-        drawn, converged = steps * self.schedule.batch, error <= self.schedule.tol
-        return Solution(self.heights(state), error, empty, steps, drawn, converged, points)
+    def conclude(self, state: State, generator: torch.Generator) -> tuple[Solution, State]:
+        """Judge the best heights on 10^6 fresh points; if they refute a running check, the state is no longer done."""
+        volume, centres = self.cells.census(state.best[: self.distinct], REPORT_POINTS, generator)
+        error, empty, steps = self._error(volume, REPORT_POINTS), int((volume == 0).sum()), int(state.steps)
+        converged = error <= self.schedule.tol
+        if not converged:
+            refuted = torch.full_like(state.best_error, error)
+            state = replace(state, done=torch.zeros_like(state.done), best_error=refuted)
+        drawn = steps * self.schedule.batch
+        return Solution(self.heights(state), centres[self.owner], error, empty, steps, drawn, converged), state
 
     def _soft_step(self, state: State, generator: torch.Generator) -> State:
         h, eps = state.heights[: self.distinct], float(state.eps)
@@ -237,10 +246,12 @@ class SemiDiscrete:
     def _checked(self, state: State, generator: torch.Generator) -> State:
         points, h = self.schedule.check_points, state.average
         error = self._error(self.cells.volumes(h[: self.distinct], points, generator), points)
-        state = replace(state, check=torch.ceil(state.check * _RECHECK).long())
+        growth = (error / self.schedule.tol) ** 2 / 0.9  # error^2 falls like 1 / points
+        growth = min(max(growth, _RECHECK[0]), _RECHECK[1])
+        state = replace(state, check=torch.ceil(state.check * growth).long())
         if error < float(state.best_error):
             state = replace(state, best=h.clone(), best_error=torch.full_like(state.best_error, error))
-        passed = error**2 <= 0.9 * self.schedule.tol**2  # with a standard error to spare
+        passed = error**2 <= 0.95 * self.schedule.tol**2
         return replace(state, done=torch.full_like(state.done, passed))
 
     def _error(self, volume: Tensor, points: int) -> float:
@@ -253,8 +264,8 @@ class SemiDiscrete:
 def solve(codes: Tensor, tol: float = 0.1, max_points: int | None = None, seed: int = 0) -> Solution:
     """Solve to ``tol`` and report the error on 10^6 fresh points; arguments and errors as in ``SemiDiscrete``.
 
-    Running checks use 20 sqrt(max(n, 1024)) / tol^2 points: the first after 1.1 max(n, 1024) / tol^2 points with hard
-    cells, then whenever those have grown by 15 %. A solution that passes one but not the report is improved further.
+    Running checks use 20 sqrt(n) / tol^2 points, at most 10^6: the first after 1.3 n / tol^2 points with hard cells,
+    then as far on as the last one foretells. A solution that passes one but not the report is improved further.
     """
     problem = SemiDiscrete(codes, tol, max_points)
     state = problem.start()
@@ -263,8 +274,6 @@ def solve(codes: Tensor, tol: float = 0.1, max_points: int | None = None, seed: 
         state = problem.step(state, seeded(seed, "sdot", k))
         over = int(state.steps) >= problem.schedule.max_steps
         if over or bool(state.done):
-            solution = problem.solution(state, seeded(seed, "sdot-report", k))
+            solution, state = problem.conclude(state, seeded(seed, "sdot-report", k))
             if over or solution.converged:
                 return solution
-            refuted = torch.full_like(state.best_error, solution.error)
-            state = replace(state, done=torch.zeros_like(state.done), best_error=refuted)
