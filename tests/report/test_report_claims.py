@@ -122,7 +122,7 @@ def test_claims_are_printed_with_verdict_evidence_and_paper(record, board):
     assert grid.header[0] == "2 claims: 1 reproduced, 1 not run, 0 inconclusive, 0 not reproduced"
     texts = [[cell.text for cell in row] for row in grid.rows]
     assert texts[0][:5] == ["c", "gldo better than glo in FID", "hold", "mnist", "reproduced"]
-    assert texts[0][5] == "gldo – glo: -10.17 ± 0.72 (mnist5k, ci, 3 seeds)"
+    assert texts[0][5] == "gldo – glo: -10.167 ± 0.717 (mnist5k, ci, 3 seeds)"
     assert texts[1][2:] == ["do not hold", "mnist", "not run", "needs gldo, glo"]
     rows = json.loads(claims_json(judged))
     assert rows[0]["verdict"] == "reproduced"

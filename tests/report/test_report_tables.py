@@ -76,7 +76,7 @@ def test_published_stands_beside_ours_with_the_interval_and_ties_marked(record):
     runs += [record("vae", s, {"fid": 50.0 + s, "is": 8.0}) for s in range(3)]
     lines = table("gldo-table1", "mnist5k", "ci", runs).splitlines()
     (gldo,) = [line for line in lines if line.startswith("GLDO ")]
-    assert gldo.split()[1:] == ["2.81", "|", "9.00", "±", "0.00*", "23.2", "±", "0.2", "|", "11.00", "±", "2.48*"]
+    assert gldo.split()[1:] == ["2.81", "|", "9.00", "±", "0.00*", "23.2", "±", "0.2", "|", "11.000", "±", "2.484*"]
     assert any(line.startswith("GLO ") and line.endswith("10.33 ± 1.43*") for line in lines)
     assert any(line.startswith("VAE ") and line.endswith("51.00 ± 2.48") for line in lines)
 
@@ -105,7 +105,7 @@ def test_without_a_data_set_every_column_stands_beside_its_own(record):
     protocol = {"id": "mnist/inception/n10000", "evaluator": "inception", "checksum": "ab" * 32, "n": 10000}
     runs = [record("gldo", dataset="mnist", metrics={"fid": 20.0}, protocol=protocol), record("gldo")]
     text = table("gldo-table1", None, None, runs)
-    assert "23.2 ± 0.2 | 20.00 ± –" in text
+    assert "23.2 ± 0.2 | 20.000 ± –" in text
     assert "stands for" not in text
     assert "Nothing was run on: fashion_mnist, cifar10, celeba64_crop160, lsun_bedroom64" in text
 
