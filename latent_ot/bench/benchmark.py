@@ -226,7 +226,7 @@ class Benchmark:
             "peak_memory_mb": max((r.get("peak_memory_mb", 0) for r in results), default=0),
             "machine": last.get("machine", {}),
             "versions": last.get("versions", machine.versions()),
-            "commit": machine.commit(),
+            "commit": last.get("commit"),
             "command": self.request.command(plan.method, plan.seed),
         }  # fmt: skip
 

@@ -159,6 +159,7 @@ def run_stage(order: Order, store: Store, folder: Path, line: Line) -> dict[str,
     result["peak_memory_mb"] = machine.peak_memory_mb(device)
     result["machine"] = {**machine.describe(device), "threads": threads}
     result["versions"] = machine.versions()
+    result["commit"] = machine.commit()
     return result
 
 
