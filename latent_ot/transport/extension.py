@@ -96,7 +96,7 @@ def idw(w: Tensor, codes: Tensor, heights: Tensor, centres: Tensor, threshold: f
     own = Cells(codes).assign(w, heights)[:, None]
     distance = torch.cdist(w, centres).nan_to_num(nan=torch.inf)
     order = distance.scatter(1, own, -1.0).topk(min(w.shape[1] + 1, len(codes)), 1, largest=False).indices
-    distance = distance.gather(1, order)
+    distance = (w[:, None] - centres[order]).norm(dim=2).nan_to_num(nan=torch.inf)  # exact, unlike products
     theta = angles(codes, own, order)
     joined = (theta <= threshold) & (theta > 0)
     joined[:, 0] = True

@@ -1,0 +1,185 @@
+import math
+
+import pytest
+import torch
+
+from latent_ot.errors import InputError
+from latent_ot.samplers.sdot import Sdot, SdotConfig
+from latent_ot.seeding import generator
+from latent_ot.stage import Batch, Spec
+from latent_ot.transport.cells import Cells
+from latent_ot.transport.semidiscrete import Schedule
+
+
+def codes(n, d, seed=0):
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
+
+
+def make(n, d, **config):
+    return Sdot(SdotConfig(**config), Spec(shape=(d,), count=n, images=1))
+
+
+def train(sampler, steps=None):
+    """Call the hooks of training in the trainer's order, for so many steps or to the end."""
+    while sampler.step < sampler.total_steps and not sampler.finished and steps != 0:
+        batch = Batch(torch.zeros(1, dtype=torch.int64), torch.zeros(1, sampler.dim))
+        sampler.on_train_batch_start(batch, sampler.step)
+        sampler.training_step(batch, sampler.step)
+        sampler.on_train_batch_end(None, batch, sampler.step)
+        steps = None if steps is None else steps - 1
+    if sampler.finished or sampler.step == sampler.total_steps:
+        sampler.on_train_end()
+    return sampler
+
+
+def trained(z, **config):
+    sampler = make(*z.shape, **config)
+    sampler.fit(z)
+    return train(sampler)
+
+
+@pytest.fixture(scope="module")
+def plane():
+    return trained(codes(200, 2))
+
+
+@pytest.fixture(scope="module")
+def space():
+    return trained(codes(300, 10))
+
+
+def test_training_ends_when_the_tolerance_is_met_on_fresh_points(space):
+    facts = space.facts()
+    assert space.finished
+    assert space.step < space.total_steps
+    assert facts["cell_error"] <= 0.1
+    assert facts["cell_error_reached"] is True
+    assert facts["cell_error_points"] >= 1_000_000
+    assert facts["empty_cells"] == 0
+    assert facts["sdot_points"] == facts["sdot_iterations"] * Schedule(300).batch
+    assert 0 <= facts["training_code_share"] < 0.5
+    assert space.images_seen == space.step
+
+
+def test_the_default_extension_is_exact_in_few_dimensions_and_pairs_above(plane, space):
+    assert plane.facts()["extension"] == "barycentric"
+    assert plane.facts()["eps"] > 0
+    assert space.facts()["extension"] == "pairs"
+    assert 0 < space.facts()["threshold"] < math.pi
+
+
+@pytest.mark.parametrize("case", ["plane", "space"])
+def test_draws_are_mixtures_of_codes_with_their_mean(case, request):
+    sampler = request.getfixturevalue(case)
+    drawn = sampler.sample(20_000, generator(0, "draw"))
+    assert drawn.shape == (20_000, sampler.dim)
+    assert drawn.dtype == torch.float32
+    assert drawn.abs().max() <= sampler.targets.abs().max()
+    assert (drawn.mean(0) - sampler.targets.mean(0)).abs().max() < 0.15
+
+
+def test_a_threshold_of_zero_draws_the_training_codes_in_equal_shares():
+    z = codes(100, 6)
+    sampler = trained(z, threshold=0.0)
+    drawn = sampler.sample(20_000, generator(0, "draw"))
+    row = torch.cdist(drawn, z).argmin(1)
+    assert torch.equal(drawn, z[row])
+    assert (torch.bincount(row, minlength=100) / 200 - 1).abs().max() < 0.5
+    assert sampler.facts()["training_code_share"] == 1.0
+
+
+def test_inverse_distance_weights_can_be_chosen_in_any_dimension():
+    sampler = trained(codes(100, 6), mode="idw")
+    assert torch.equal(Cells(sampler.targets).assign(sampler.centres, sampler.heights), torch.arange(100))
+    assert 0 < sampler.facts()["training_code_share"] < 1
+
+
+def test_a_tight_tolerance_in_the_plane_is_met_in_double_precision():
+    sampler = trained(codes(60, 2), tol=0.05)
+    assert sampler.targets.dtype == torch.float64
+    assert sampler.facts()["cell_error"] <= 0.05
+
+
+def test_state_dict_is_all_there_is_to_store(plane, space):
+    for sampler in (plane, space):
+        copy = make(len(sampler.targets), sampler.dim)
+        copy.load_state_dict(sampler.state_dict())
+        assert torch.equal(copy.sample(50, generator(1, "x")), sampler.sample(50, generator(1, "x")))
+        assert copy.facts() == sampler.facts()
+
+
+@pytest.mark.parametrize("at", [20, 150])
+def test_an_interrupted_training_ends_in_the_same_bytes(plane, at):
+    half = make(200, 2)
+    half.fit(codes(200, 2))
+    train(half, steps=at)
+    resumed = make(200, 2)
+    resumed.fit(codes(200, 2))
+    resumed.load_state_dict(half.state_dict())
+    resumed.restore(half.counters())
+    train(resumed)
+    assert resumed.step == plane.step
+    for name, value in plane.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name
+
+
+def test_too_many_codes_are_a_random_subset():
+    z = codes(500, 3)
+    sampler = trained(z, max_targets=50)
+    assert sampler.facts()["targets"] == 50
+    assert (sampler.targets[:, None] == z).all(2).any(1).all()
+    assert len(sampler.targets.unique(dim=0)) == 50
+    assert make(60_000, 2).targets.shape == (2000, 2)
+    assert make(60_000, 64).targets.shape == (60_000, 64)
+
+
+def test_what_runs_out_of_points_still_draws_and_says_so():
+    sampler = trained(codes(200, 5), tol=0.02, max_points=20_000)
+    assert not sampler.finished
+    assert sampler.step == sampler.total_steps
+    facts = sampler.facts()
+    assert facts["cell_error"] > 0.02
+    assert facts["cell_error_reached"] is False
+    assert sampler.sample(3, generator(0, "draw")).shape == (3, 5)
+
+
+def test_observed_values_are_finite_from_the_first_step():
+    sampler = make(100, 4)
+    sampler.fit(codes(100, 4))
+    train(sampler, steps=1)
+    assert sampler.observed
+    assert all(math.isfinite(float(value)) for value in sampler.observed.values())
+
+
+def test_nothing_is_drawn_before_training():
+    sampler = make(20, 2)
+    sampler.fit(codes(20, 2))
+    with pytest.raises(InputError, match="before it is fitted"):
+        sampler.sample(1, generator(0, "draw"))
+
+
+def test_impossible_requests_are_one_clear_line():
+    with pytest.raises(InputError, match="'mode' = 'barycentric' in 10 dimensions"):
+        make(20, 10, mode="barycentric")
+    with pytest.raises(InputError, match="all equal"):
+        make(20, 2).fit(torch.ones(20, 2))
+    with pytest.raises(InputError, match="1 of 20"):
+        make(20, 2).fit(codes(20, 2).index_fill(0, torch.tensor([3]), math.nan))
+    for name, value in {
+        "tol": 0,
+        "mix": 1.5,
+        "quantile": -0.1,
+        "neighbours": 0,
+        "max_points": 0,
+        "mode": "idv",
+    }.items():
+        with pytest.raises(InputError, match=name):
+            SdotConfig.build({name: value}, where="sdot")
+
+
+def test_the_picture_of_the_plane_is_the_same_bytes_twice(plane, space, tmp_path):
+    for name in ("a.png", "b.png"):
+        plane.picture(tmp_path / name, seed=0)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    space.picture(tmp_path / "none.png", seed=0)
+    assert not (tmp_path / "none.png").exists()
