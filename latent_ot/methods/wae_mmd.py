@@ -2,9 +2,11 @@
 
 Tolstikhin, Bousquet, Gelly and Schoelkopf, "Wasserstein Auto-Encoders", ICLR 2018, https://arxiv.org/abs/1711.01558,
 Algorithm 2: a reconstruction cost plus the maximum mean discrepancy between a batch of codes and as many draws from the
-prior, which bounds an optimal transport cost between data and model. Networks, batch and code length are the GLDO
-paper's, which runs it; cost, kernel, rates, input noise and pretraining are the authors'. Their schedules and their 200
-pretraining steps are kept as shares of the budget.
+prior, which bounds an optimal transport cost between data and model. Networks and batch are the GLDO paper's, which
+runs it; cost, weight, kernel, code length, rates, input noise and pretraining are the authors'. Their schedules and
+their 200 pretraining steps are kept as shares of the budget. The GLDO paper's code length of 100 is a setting away; it
+is no default, because the authors' weight belongs to their length: a batch of 64 codes cannot hold 100 dimensions to
+the prior with it, and the prior's draws decode to strokes.
 """
 
 from typing import Any, Literal
@@ -19,6 +21,8 @@ from latent_ot.networks.infogan import Encoder, Generator, init_normal
 from latent_ot.stage import Batch
 from latent_ot.transport.mmd import mmd_squared
 
+LATENT_DIM = {1: 8, 3: 64}
+"""Channels -> code length: 8 for MNIST, 64 for CelebA (WAE, Section 4), whose value other colour images take, too."""
 COST = 0.05  # on the squared error summed over an image; authors' release
 MMD_WEIGHT = {1: 10.0, 3: 100.0}
 """Channels -> lambda: 10 for MNIST, 100 for CelebA (WAE, Section 4), whose value other colour images take, too."""
@@ -31,7 +35,9 @@ class WaeMmdConfig(Config):
     """Settings of WAE-MMD."""
 
     batch_size: int = Field(64, ge=2, description="images a step; GLDO, Section 4.1 (WAE, Section 4: 100)")
-    latent_dim: int = Field(100, ge=1, description="code length d; GLDO, Section 4.1 (WAE: 8 for MNIST, 64 for CelebA)")
+    latent_dim: int | None = Field(
+        None, ge=1, description="code length d; none: 8 for one channel, else 64 (WAE, Section 4; GLDO: 100)"
+    )
     lr: float = Field(1e-3, gt=0, description="Adam; WAE, Section 4, and GLDO, Section 4.1")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam; WAE, Section 4")
     mmd_weight: float | None = Field(None, ge=0, description="lambda; none: 10 for one channel, else 100")
@@ -63,7 +69,7 @@ class WaeMmd(Method):
     def __init__(self, config: WaeMmdConfig, spec: Spec) -> None:
         super().__init__(config, spec)
         shape = require_images(spec, "wae_mmd")
-        self.latent_dim = config.latent_dim
+        self.latent_dim = config.latent_dim or LATENT_DIM.get(shape[0], 64)
         self.mmd_weight = MMD_WEIGHT.get(shape[0], 100.0) if config.mmd_weight is None else config.mmd_weight
         self.schedule = config.schedule or SCHEDULE.get(shape[0], "exponential")
         self.pretrain_steps = min(PRETRAIN_STEPS, int(config.pretrain * self.total_steps))

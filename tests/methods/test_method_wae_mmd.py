@@ -13,6 +13,12 @@ def build(channels=1, images=10**4, **settings):
     return WaeMmd(config, Spec((channels, 16, 16), 100, images, width=0.1))
 
 
+@pytest.mark.parametrize(("channels", "dim"), [(1, 8), (3, 64)])
+def test_code_length_is_waes_own_unless_it_is_set(channels, dim):
+    assert build(channels, latent_dim=None).latent_dim == dim
+    assert build(channels, latent_dim=100).latent_dim == 100
+
+
 def test_a_step_lowers_the_objective_of_its_batch(train, blobs):
     method, batch = build(pretrain=0.0), blobs(1, 16)
     x, prior = batch[0].image, torch.randn(16, 4)
