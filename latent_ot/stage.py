@@ -28,8 +28,8 @@ class Spec:
     """What a stage is trained on and for how long.
 
     ``shape``: of one training example, (C, H, W) or (d,). ``count``: training examples. ``images``: the budget, how
-    many training images the stage may draw (an image counts once per draw, for a critic too). ``width``: factor on the
-    hidden widths of networks. ``seed``: of the run.
+    many training images (a latent sampler: codes) the stage may draw (one counts once per draw, for a critic too).
+    ``width``: factor on the hidden widths of networks. ``seed``: of the run.
     """
 
     shape: tuple[int, ...]

@@ -26,10 +26,11 @@ def settings() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Budget:
-    """How much a stage may draw, at which width, and how held-out images are reconstructed."""
+    """How many images and, for a latent sampler, codes a stage may draw, at which width, and how to reconstruct."""
 
     name: str
     images: int
+    codes: int
     width: float
     reconstruction: dict[str, int]
 
@@ -46,4 +47,4 @@ def budget(name: str, dataset: str, count: int) -> Budget:
         epochs = row["epochs"]
         family = next((key for key in epochs if dataset.startswith(key)), "default")
         images = epochs[family] * count
-    return Budget(name, int(images), float(row["width"]), dict(row["reconstruction"]))
+    return Budget(name, int(images), int(row["codes"]), float(row["width"]), dict(row["reconstruction"]))

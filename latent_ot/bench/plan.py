@@ -139,7 +139,7 @@ class Planner:
                 "name": name,
                 "config": config.model_dump(mode="json"),
                 "source": stage_digest(self.catalog.files[kind][name]),
-                "images": self.budget.images,
+                "images": self.budget.images if kind == "methods" else self.budget.codes,
                 "width": self.budget.width,
             }
             stages.append(self._stage(name, seed, job, stages[-1:]))

@@ -17,9 +17,13 @@ class LatentSampler(Stage):
     A closed-form sampler (``closed_form = True``) writes ``_fit(codes)``. One that learns by steps writes
     ``training_step`` (its batches hold codes) and may override ``_fit`` to prepare buffers from the codes before the
     first step. State lives in buffers and parameters of fixed shape, so that ``state_dict`` is all there is to store.
+
+    A sampler that moves points of a source measure (``maps = True``) writes ``source`` and ``transport``, so that one
+    can walk between source points; any other writes ``_sample``.
     """
 
     closed_form: ClassVar[bool] = True
+    maps: ClassVar[bool] = False
     fitted: Tensor
 
     def __init__(self, config: Config, spec: Spec) -> None:
@@ -53,12 +57,28 @@ class LatentSampler(Stage):
         Raises:
             InputError: before the sampler is fitted.
         """
+        self.require_fitted()
+        return self._sample(n, generator)
+
+    def require_fitted(self) -> None:
+        """Refuse to go on before the sampler is fitted.
+
+        Raises:
+            InputError: then.
+        """
         if not bool(self.fitted):
             raise InputError(f"sampler '{type(self).__module__.split('.')[-1]}' draws nothing before it is fitted")
-        return self._sample(n, generator)
+
+    def source(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw points (n, k) of the source measure, for a sampler that ``maps``."""
+        raise TypeError(f"{type(self).__name__} must define source")
+
+    def transport(self, w: Tensor) -> Tensor:
+        """Map source points (n, k) to codes (n, d), the same points always to the same codes."""
+        raise TypeError(f"{type(self).__name__} must define transport")
 
     def picture(self, path: Path, seed: int) -> None:
         """Draw what the fitted sampler does to the plane, for 2-D codes; nothing unless a sampler has a picture."""
 
     def _sample(self, n: int, generator: torch.Generator) -> Tensor:
-        raise TypeError(f"{type(self).__name__} must define _sample")
+        return self.transport(self.source(n, generator))

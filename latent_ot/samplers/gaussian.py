@@ -25,6 +25,7 @@ class Gaussian(LatentSampler):
     """N(mean, factor factor^T) with the lower Cholesky factor."""
 
     Config = GaussianConfig
+    maps = True
     config: GaussianConfig
     mean: Tensor
     factor: Tensor
@@ -44,6 +45,10 @@ class Gaussian(LatentSampler):
         self.mean.copy_(mean)
         self.factor.copy_(torch.linalg.cholesky(covariance))
 
-    def _sample(self, n: int, generator: torch.Generator) -> Tensor:
-        noise = torch.randn(n, self.dim, generator=generator).to(self.device)
-        return self.mean + noise @ self.factor.T
+    def source(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw N(0, I)."""
+        return torch.randn(n, self.dim, generator=generator).to(self.device)
+
+    def transport(self, w: Tensor) -> Tensor:
+        """Return mean + factor w."""
+        return self.mean + w @ self.factor.T

@@ -58,6 +58,7 @@ class Sdot(LatentSampler):
 
     Config = SdotConfig
     closed_form = False
+    maps = True
     config: SdotConfig
     targets: Tensor
     heights: Tensor
@@ -164,9 +165,16 @@ class Sdot(LatentSampler):
             return extension.idw(w, z, h, self.centres, threshold)
         return extension.pairs(w, z, h, threshold, generator, self.config.neighbours, self.config.mix)
 
+    def source(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw uniform points of the centred unit cube."""
+        return draw(n, self.dim, generator, self.targets)
+
+    def transport(self, w: Tensor) -> Tensor:
+        """Return T~(w); where the extension chooses between pairs, rows of a batch always choose alike."""
+        return self.extend(w, generator(self.spec.seed, "pairs")).of(self.targets).float()
+
     def _sample(self, n: int, generator: torch.Generator) -> Tensor:
-        w = draw(n, self.dim, generator, self.targets)
-        return self.extend(w, generator).of(self.targets).float()
+        return self.extend(self.source(n, generator), generator).of(self.targets).float()
 
     @torch.no_grad()
     def facts(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from latent_ot.catalog import Catalog
 from latent_ot.datasets.base import Dataset
 from latent_ot.errors import InputError
 
-BUDGET = Budget("smoke", 640, 0.25, {"images": 8, "steps": 5})
+BUDGET = Budget("smoke", 640, 1280, 0.25, {"images": 8, "steps": 5})
 
 
 def dataset(kind="image", **changes) -> Dataset:
