@@ -3,6 +3,7 @@
 import ast
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -60,10 +61,19 @@ class Catalog:
         """Every latent sampler."""
         return sorted(self.files["samplers"])
 
+    def docstring(self, kind: str, name: str) -> str:
+        """Return the file's docstring, read without importing it; empty if it has none."""
+        return ast.get_docstring(ast.parse(self.files[kind][name].read_text())) or ""
+
     def summary(self, kind: str, name: str) -> str:
-        """Return the first line of the file's docstring, read without importing it."""
-        text = ast.get_docstring(ast.parse(self.files[kind][name].read_text())) or ""
-        return text.splitlines()[0] if text else ""
+        """Return the first line of the file's docstring."""
+        return self.docstring(kind, name).partition("\n")[0]
+
+    def source(self, kind: str, name: str) -> str | None:
+        """Return the paper that the file's docstring names first: its link, else its title; None if it names none."""
+        text = self.docstring(kind, name)
+        link, title = re.search(r"https?://[\w./-]*[\w/]", text), re.search(r'"([^"]+)"', text)
+        return link.group() if link else " ".join(title.group(1).split()) if title else None
 
     def module(self, kind: str, name: str) -> ModuleType:
         """Import the file that defines a method or a sampler."""

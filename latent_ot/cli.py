@@ -223,51 +223,36 @@ def interpolate(
 
 
 @app.command("list")
-def list_(plugins: Plugins = None) -> None:
+def list_(
+    plugins: Plugins = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
     """List methods, latent samplers, data sets, evaluators, budgets and published tables."""
-    from latent_ot.bench.budgets import benchmarks, settings
     from latent_ot.catalog import Catalog
-    from latent_ot.datasets.base import names
-    from latent_ot.metrics.evaluators.base import names as evaluator_names
+    from latent_ot.inventory import inventory
 
     catalog = Catalog(plugins or [])
+    found = inventory(catalog)
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
     print("methods (any representation+sampler is one too)")
-    for name in catalog.method_names():
-        about = catalog.summary("methods", name) if name not in catalog.pairs else catalog.pairs[name]["differs"]
-        print(f"  {name:<12} {about}")
+    for method in found["methods"]:
+        print(f"  {method['name']:<12} {method['about']}")
     print("latent samplers")
-    for name in catalog.sampler_names():
+    for name in found["samplers"]:
         print(f"  {name:<12} {catalog.summary('samplers', name)}")
-    print("data sets     ", *names(), "folder:PATH")
-    print("evaluators    ", *evaluator_names())
-    print("budgets       ", *settings()["budgets"])
-    print("tables        ", *sorted(p.stem for p in (benchmarks() / "tables").glob("*.yaml")))
+    for kind in ("representations", "datasets", "evaluators", "budgets", "tables"):
+        print(f"{kind:<15}", *found[kind])
 
 
 @app.command()
 def doctor(data_dir: DataDir = DEFAULT_DATA) -> None:
-    """Say what this machine has: cores, GPUs, versions, data sets, evaluators."""
-    import torch
+    """Say what this machine has and, where something is missing, what to do."""
+    from latent_ot.inventory import diagnosis
 
-    from latent_ot.bench import machine
-    from latent_ot.datasets.base import available
-    from latent_ot.metrics.evaluators.base import load_evaluator
-    from latent_ot.metrics.evaluators.base import names as evaluator_names
-
-    print(f"cpu           {machine.cpu_model()}, {machine.cores()} cores")
-    for index in range(torch.cuda.device_count()):
-        print(f"gpu {index}         {torch.cuda.get_device_name(index)}")
-    for name, version in machine.versions().items():
-        print(f"{name:<13} {version}")
-    for name, state in available(data_dir).items():
-        print(f"data          {name:<14} {state}")
-    for name in evaluator_names():
-        try:
-            load_evaluator(name)
-            state = "ready"
-        except InputError as error:
-            state = str(error)
-        print(f"evaluator     {name:<14} {state}")
+    for part, state in diagnosis(data_dir):
+        print(f"{part:<24} {state}")
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Bad input is one line on stderr and exit code 2; reading results is fast because it imports no torch."""
 
+import json
 import subprocess
 import sys
 
@@ -41,6 +42,42 @@ def test_a_mistake_is_one_line_and_exit_code_2(words, said, monkeypatch, capsys,
     assert said in err
     assert err.count("\n") == 1
     assert "Traceback" not in err
+
+
+def test_list_says_the_same_to_a_program(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["latent-ot", "list", "--json"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    found = json.loads(capsys.readouterr().out)
+    methods = {method.pop("name"): method for method in found["methods"]}
+    assert methods["ae_ot_sd"] | {"about": ""} == {
+        "stages": ["ae", "sdot"], "paper": "aeotgan", "trains_on": ["images", "points"], "about": "",
+    }  # fmt: skip
+    assert methods["wgan_gp"]["stages"] == ["wgan_gp"]
+    assert methods["vae"]["paper"] == "https://arxiv.org/abs/1312.6114"
+    assert methods["gldo"]["paper"].startswith("Optimizing Latent Distributions")
+    assert "gldo" in found["representations"]
+    assert "dcgan" not in found["representations"]
+    assert {"sdot", "gaussian"} <= set(found["samplers"])
+    assert {"moons", "mnist5k"} <= set(found["datasets"])
+    assert "mnist" in found["evaluators"]
+    assert "gldo-table1" in found["tables"]
+
+
+def test_doctor_says_what_is_missing_and_what_to_do_and_fetches_nothing(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["latent-ot", "doctor", "--data-dir", str(tmp_path)])
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    with pytest.raises(SystemExit):
+        cli.main()
+    said = {line[:24].strip(): line[25:] for line in capsys.readouterr().out.splitlines()}
+    assert said["torch"]
+    assert said["data mnist5k"] == "ready"
+    assert "latent-ot prepare cifar10" in said["data cifar10"]
+    assert said["evaluator mnist"].startswith("ready, sha256 ")
+    assert "--inception-weights" in said["evaluator inception"]
+    assert said["wandb"]
+    assert not (tmp_path / "torch").exists()
 
 
 @pytest.mark.parametrize("words", ["table gldo-table1", "claims", "leaderboard"])

@@ -56,6 +56,13 @@ class Inception(Evaluator):
         return self.net(images.expand(-1, 3, -1, -1))
 
 
+def kept() -> Path:
+    """Return where torch keeps the weights once they are downloaded; nothing is fetched."""
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+    return Path(torch.hub.get_dir()) / "checkpoints" / URL_INCEPTION_V3.rsplit("/", 1)[1]
+
+
 def _find(weights: Path | None) -> Path:
     """Return the weights file, downloaded into torch's own cache if none is given."""
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
@@ -64,8 +71,8 @@ def _find(weights: Path | None) -> Path:
         if not weights.is_file():
             raise InputError(f"inception weights: '{weights}' is not a file; fetch {URL_INCEPTION_V3} and {HOW}")
         return weights
-    name = URL_INCEPTION_V3.rsplit("/", 1)[1]
-    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    path = kept()
+    name = path.name
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
