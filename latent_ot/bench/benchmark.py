@@ -1,20 +1,21 @@
 """A benchmark from end to end: plan, run what is missing, write one record per run and the pages made from them."""
 
+import itertools
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from latent_ot.bench import machine
 from latent_ot.bench.budgets import Budget, budget, settings
-from latent_ot.bench.plan import Planner, Protocol, RunPlan, StagePlan, protocol
+from latent_ot.bench.plan import SCORING, Planner, Protocol, RunPlan, StagePlan, protocol
 from latent_ot.bench.store import Store, write_atomic
 from latent_ot.catalog import Catalog
 from latent_ot.datasets.base import Dataset, load
-from latent_ot.errors import InputError
+from latent_ot.errors import InputError, choose
 from latent_ot.report.records import dump, parse
 
 
@@ -63,12 +64,26 @@ class Benchmark:
         self.request = request
         self.catalog = Catalog(request.plugins)
         self.dataset: Dataset = load(request.dataset, request.data_dir, request.subset)
-        self.budget: Budget = budget(request.budget, self.dataset.id, len(self.dataset.train))
+        self.budget: Budget = budget(request.budget, self.dataset.id, len(self.dataset.train), self.dataset.kind)
         self.methods = list(request.methods) or settings()["defaults"]["methods"][self.dataset.kind]
         self.gpus = self._gpus()
         self.store = Store(request.store)
         self.planner = Planner(self.catalog, self.dataset, self.budget, lambda: self.rules, request.overrides)
         self.planner.check_overrides(self.methods)
+
+    @classmethod
+    def of_grid(cls, request: Request, representations: Sequence[str], samplers: Sequence[str]) -> "Benchmark":
+        """Return the benchmark of all pairs of the given representations and samplers; empty stands for all.
+
+        Raises:
+            InputError: for an unknown name.
+        """
+        catalog = Catalog(request.plugins)
+        kind = load(request.dataset, request.data_dir, request.subset).kind
+        rows = [choose("representation", r, catalog.representations(kind)) for r in representations]
+        columns = [choose("latent sampler", s, catalog.sampler_names()) for s in samplers]
+        pairs = itertools.product(rows or catalog.representations(kind), columns or catalog.sampler_names())
+        return cls(replace(request, methods=[catalog.pair_name(*pair) for pair in pairs]))
 
     @cached_property
     def rules(self) -> Protocol:
@@ -79,7 +94,8 @@ class Benchmark:
         if self.dataset.kind == "image":
             name = self.request.evaluator or self.dataset.evaluator or "inception"
             checksum = load_evaluator(name, self.request.weights).checksum
-        return protocol(self.dataset, self.budget, name, checksum, settings()["protocol"]["n"][self.dataset.kind])
+        rules, kind = settings()["protocol"], self.dataset.kind
+        return protocol(self.dataset, self.budget, name, checksum, rules["n"][kind], rules["repeats"][kind])
 
     def plan(self) -> list[RunPlan]:
         """Return the data row and every method at every seed, in the order in which they should start."""
@@ -111,7 +127,7 @@ class Benchmark:
 
         stages = list({stage.name: stage for plan in plans for stage in plan.stages}.values())
         missing = [s for s in stages if self.store.result(s.name) is None]
-        slots, threads = self.slots(sum(s.job["role"] == "train" for s in missing))
+        slots, threads = self.slots(sum(any(stage in missing for stage in plan.stages) for plan in plans))
 
         def order(stage: StagePlan, device: str) -> Order:
             r = self.request
@@ -184,7 +200,7 @@ class Benchmark:
         status, reason = ("declined", plan.declined) if plan.declined else (bad[0] if bad else ("done", None))
         if status == "stopped":
             return None
-        trained = [(s, r) for s, r in zip(plan.stages, results, strict=True) if s.job["role"] != "evaluate"]
+        trained = [(s, r) for s, r in zip(plan.stages, results, strict=True) if s.job["role"] not in SCORING]
         first = trained[0][1] if trained else {}
         last = results[-1] if results else {}
         updates: dict[str, int] = {}
@@ -208,6 +224,7 @@ class Benchmark:
             "seed": plan.seed,
             "budget": self.budget.name,
             "images_budget": self.budget.images,
+            "codes_budget": self.budget.codes,
             "width": self.budget.width,
             "overrides": {name: dict(values) for name, values in plan.overrides.items()},
             "config": {s.job["name"]: s.job["config"] for s, _ in trained},
@@ -217,7 +234,7 @@ class Benchmark:
             "curves": {**last.get("curves", {}), "loss": loss},
             "protocol": {
                 "id": rules.id, "evaluator": rules.evaluator, "checksum": rules.checksum, "n": rules.n,
-                "real": rules.real, "reconstruction": dict(rules.reconstruction),
+                "real": rules.real, "reconstruction": dict(rules.reconstruction), "repeats": rules.repeats,
             },
             "images_seen": first.get("images_seen", 0),
             "updates": updates,
@@ -239,7 +256,6 @@ class Benchmark:
         write_atomic(results / f"{stem}.json", data)
         if not plan.stages or not self.dataset.shareable:
             return
-        folder = self.store.folder(plan.stages[-1].name)
-        for name in ("samples", "reconstructions", "points", "latent"):
-            if (folder / f"{name}.png").exists():
-                shutil.copyfile(folder / f"{name}.png", results / f"{stem}.{name}.png")
+        for stage in plan.stages:
+            for picture in self.store.folder(stage.name).glob("*.png"):
+                shutil.copyfile(picture, results / f"{stem}.{picture.name}")

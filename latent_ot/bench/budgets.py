@@ -35,8 +35,8 @@ class Budget:
     reconstruction: dict[str, int]
 
 
-def budget(name: str, dataset: str, count: int) -> Budget:
-    """Return the budget called ``name`` for a data set of ``count`` training images.
+def budget(name: str, dataset: str, count: int, kind: str = "image") -> Budget:
+    """Return the budget called ``name`` for a data set of ``count`` training examples, "image" or "points".
 
     Raises:
         InputError: for an unknown name, with the allowed ones.
@@ -47,4 +47,5 @@ def budget(name: str, dataset: str, count: int) -> Budget:
         epochs = row["epochs"]
         family = next((key for key in epochs if dataset.startswith(key)), "default")
         images = epochs[family] * count
-    return Budget(name, int(images), int(row["codes"]), float(row["width"]), dict(row["reconstruction"]))
+    codes = row["codes"] if isinstance(row["codes"], int) else row["codes"][kind]
+    return Budget(name, int(images), codes, float(row["width"]), dict(row["reconstruction"]))

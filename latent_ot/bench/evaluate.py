@@ -9,28 +9,34 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from latent_ot.bench.load import load_model, load_stage
-from latent_ot.bench.sampling import draw, rebuild
+from latent_ot.bench.reconstruct import CODES
+from latent_ot.bench.sampling import draw, draw_codes, walk
 from latent_ot.bench.train import as_tensor
 from latent_ot.catalog import Catalog
 from latent_ot.datasets.base import Dataset
-from latent_ot.errors import Declined
 from latent_ot.methods.base import Method, Pair
 from latent_ot.metrics.evaluators.base import load_evaluator
 from latent_ot.metrics.features import FeatureSet, cached, extract
 from latent_ot.metrics.fid import fid
-from latent_ot.metrics.psnr import psnr
+from latent_ot.metrics.latent import score_codes
 from latent_ot.metrics.score import score_images, score_points
-from latent_ot.metrics.ssim import ssim
-from latent_ot.report.images import save_grid, save_points, save_strip
+from latent_ot.metrics.smoothness import smoothness
+from latent_ot.report.images import save_grid, save_points
+from latent_ot.report.latent import save_latent
 from latent_ot.samplers.base import LatentSampler
 from latent_ot.seeding import derive
 from latent_ot.stage import Spec, as_float
 
 GRID = 64
-STRIP = 16
+WALKS = (8, 10)  # rows and columns of the picture of interpolations
+PATHS = (64, 16)  # walks and their images, behind the smoothness of interpolation
+CODE_DRAWS = 1000  # behind the figures of a latent sampler's codes
+CODE_FIGURES = ("code_w2", "code_precision", "code_recall", "code_repeats")
+MODE_POINTS = 10_000  # behind mode coverage (iWGAN's 2-D studies)
 
 
 class Scorer:
@@ -42,9 +48,15 @@ class Scorer:
         self.dataset, self.rules, self.n = dataset, rules, rules["n"]
         self.evaluator = load_evaluator(rules["evaluator"], weights, device) if dataset.kind == "image" else None
         self.cache = cache
+        self.repeats = rules["repeats"]
         rows = np.random.default_rng(derive(0, "real")).permutation(len(dataset.train))[: self.n]
         self.real = as_tensor(np.ascontiguousarray(dataset.train[np.sort(rows)]))
         self.held_out = as_tensor(np.ascontiguousarray(dataset.test[: self.n]))
+
+    def points(self, split: str, array: np.ndarray) -> np.ndarray:
+        """Return the protocol's draws of n real points, (repeats, n, 2): the same ones for every method and seed."""
+        draws = (np.random.default_rng(derive(0, split, r)).permutation(len(array)) for r in range(self.repeats))
+        return np.stack([array[rows[: self.n]] for rows in draws])
 
     def features(self, images: Tensor) -> FeatureSet:
         """Return the evaluator's features of uint8 images (n, C, H, W)."""
@@ -59,9 +71,10 @@ class Scorer:
         return cached(self.cache / f"features-{name}.npz", lambda: self.features(self.real))
 
     def score(self, samples: Tensor, seed: int) -> tuple[dict[str, float], dict[str, Any]]:
-        """Return metrics and curves of samples, uint8 (n, C, H, W) or points (n, 2)."""
+        """Return metrics and curves of samples, uint8 (n, C, H, W) or points (repeats n, 2)."""
         if self.dataset.kind == "points":
-            return score_points(self.real.numpy(), samples.numpy(), self.dataset.modes, self.dataset.mode_std), {}
+            real, fake = self.points("real", self.dataset.train), samples.numpy().reshape(self.repeats, self.n, -1)
+            return score_points(real, fake, self.dataset.modes, self.dataset.mode_std, MODE_POINTS), {}
         return score_images(self.real_features, self.features(samples), seed)
 
 
@@ -75,15 +88,9 @@ def evaluate(
     report: Any,
 ) -> dict[str, Any]:
     """Score the model made of ``folders`` (none: the data row) and draw its pictures into ``folder``."""
-    n, seed = scorer.n, job["seed"]
-    total = 2 * n
-    if not folders:
-        samples, model = scorer.held_out[:n], None
-    else:
-        model = load_model(catalog, folders, device)
-        samples = draw(model, n, seed, lambda done: report(done=done, total=total))
-    metrics, curves = scorer.score(samples, seed)
-    report(done=total - 1, total=total)
+    model = load_model(catalog, folders, device) if folders else None
+    samples = _samples(model, scorer, job["seed"], report)
+    metrics, curves = scorer.score(samples, job["seed"])
     reasons: dict[str, str] = {}
     facts: dict[str, Any] = {}
     if scorer.dataset.kind == "points":
@@ -93,30 +100,47 @@ def evaluate(
         spread, real_spread = _spread(samples), _spread(scorer.real)
         facts["sample_std"] = round(spread, 4)
         facts["collapsed"] = spread < 0.1 * real_spread
-    if model is not None and scorer.dataset.kind == "image":
-        try:
-            metrics |= _reconstruct(model, scorer, job, folder, device)
-        except Declined as reason:
-            reasons["psnr"] = reasons["ssim"] = str(reason)
-        curve = _fid_curve(model, folders, scorer, catalog, seed, device, reasons)
+    if model is None:
+        reasons |= dict.fromkeys(("psnr", "ssim", "interp_smoothness", *CODE_FIGURES), "the data row is no model")
+        return {"metrics": metrics, "curves": curves, "reasons": reasons, "facts": facts}
+    if scorer.dataset.kind == "image":
+        rebuilt = json.loads((folders["reconstruct"] / "result.json").read_text())
+        metrics |= rebuilt["metrics"]
+        reasons |= rebuilt["reasons"]
+        save_grid(folder / "interpolations.png", _hwc(walk(model, *WALKS, job["seed"]).flatten(0, 1)), WALKS[1])
+        metrics["interp_smoothness"] = smoothness(walk(model, *PATHS, job["seed"]).numpy())
+        curve = _fid_curve(model, folders, scorer, catalog, job["seed"], device, reasons)
         if curve:
             curves["fid"] = [*curve, [_images(folders["train"]), metrics["fid"]]]
-    elif model is None:
-        reasons["psnr"] = reasons["ssim"] = "the data row is not reconstructed"
     if isinstance(model, Pair):
-        model.latent.picture(folder / "latent.png", seed)
+        metrics |= _codes(model, folders, scorer, folder, job["seed"])
+    else:
+        reasons |= dict.fromkeys(CODE_FIGURES, "trained end to end, without a latent sampler")
     return {"metrics": metrics, "curves": curves, "reasons": reasons, "facts": facts}
 
 
-def _reconstruct(
-    model: Method | Pair, scorer: Scorer, job: Mapping[str, Any], folder: Path, device: torch.device
-) -> dict:
-    """Reconstruct the protocol's held-out images; PSNR in dB and SSIM on uint8-quantised images."""
-    rules = scorer.rules["reconstruction"]
-    originals = scorer.held_out[: rules["images"]]
-    rebuilt = rebuild(model, as_float(originals).to(device), job["seed"], rules["steps"])
-    save_strip(folder / "reconstructions.png", _hwc(originals[:STRIP]), _hwc(rebuilt[:STRIP]))
-    return {"psnr": psnr(originals, rebuilt), "ssim": ssim(originals, rebuilt)}
+def _samples(model: Method | Pair | None, scorer: Scorer, seed: int, report: Any) -> Tensor:
+    """Return what is scored: the model's samples, or held-out examples in their place."""
+    total = scorer.n * scorer.repeats
+    if model is not None:
+        return draw(model, total, seed, lambda done: report(done=done, total=2 * total))
+    if scorer.dataset.kind == "points":
+        return torch.from_numpy(scorer.points("held out", scorer.dataset.test)).flatten(0, 1)
+    return scorer.held_out
+
+
+def _codes(model: Pair, folders: dict[str, Path], scorer: Scorer, folder: Path, seed: int) -> dict[str, float]:
+    """Score the latent sampler apart from the decoder, and draw its picture."""
+    training = load_file(folders["train"] / "codes.safetensors")["codes"]
+    if scorer.dataset.kind == "points":
+        held_out = as_float(as_tensor(np.array(scorer.dataset.test[:CODE_DRAWS])))
+        model.latent.picture(folder / "latent.png", seed)
+    else:
+        held_out = load_file(folders["reconstruct"] / CODES)["codes"]
+    drawn = draw_codes(model, CODE_DRAWS, seed)
+    if scorer.dataset.kind == "image":
+        save_latent(folder / "latent.png", training.numpy(), drawn.numpy(), seed)
+    return score_codes(drawn, held_out, training)
 
 
 def _fid_curve(

@@ -7,18 +7,23 @@ import torch
 
 from latent_ot.bench.benchmark import Benchmark
 from latent_ot.bench.load import load_model
-from latent_ot.bench.sampling import draw, quantise, rebuild
+from latent_ot.bench.reconstruct import searchable
+from latent_ot.bench.sampling import draw, rebuild, walk
 from latent_ot.bench.train import as_tensor
 from latent_ot.errors import Declined, InputError
 from latent_ot.methods.base import Method, Pair
 from latent_ot.metrics.psnr import psnr
 from latent_ot.report.images import save_grid, save_points, save_strip
-from latent_ot.seeding import generator
 from latent_ot.stage import as_float
 
 
 def finished(benchmark: Benchmark, method: str, seed: int) -> Method | Pair:
-    """Return a trained model.
+    """Return a trained model; see ``folders``."""
+    return load_model(benchmark.catalog, folders(benchmark, method, seed), torch.device("cpu"))
+
+
+def folders(benchmark: Benchmark, method: str, seed: int) -> dict[str, Path]:
+    """Return where the trained stages of a method lie, by role.
 
     Raises:
         InputError: if a stage of it is not trained yet, with the command that trains it.
@@ -31,8 +36,7 @@ def finished(benchmark: Benchmark, method: str, seed: int) -> Method | Pair:
             command = benchmark.request.command(method, seed).replace(" bench ", f" train {method} ")
             command = command.replace(f" --methods {method} --seeds ", " --seed ")
             raise InputError(f"{method} is not trained on {benchmark.dataset.id}: run `{command}` first")
-    folders = {stage.job["role"]: benchmark.store.folder(stage.name) for stage in plan.stages}
-    return load_model(benchmark.catalog, folders, torch.device("cpu"))
+    return {stage.job["role"]: benchmark.store.folder(stage.name) for stage in plan.stages}
 
 
 def sample(benchmark: Benchmark, method: str, seed: int, n: int, out: Path) -> None:
@@ -50,10 +54,10 @@ def reconstruct(benchmark: Benchmark, method: str, seed: int, n: int, steps: int
     Raises:
         InputError: if the method cannot reconstruct, with its reason.
     """
-    model = finished(benchmark, method, seed)
+    model = searchable(benchmark.catalog, folders(benchmark, method, seed)["train"], torch.device("cpu"))
     originals = as_tensor(np.array(benchmark.dataset.test[:n]))
     try:
-        rebuilt = rebuild(model, as_float(originals), seed, steps)
+        _, rebuilt = rebuild(model, as_float(originals), seed, steps)
     except Declined as reason:
         raise InputError(str(reason)) from None
     save_strip(out, originals.permute(0, 2, 3, 1).numpy(), rebuilt.permute(0, 2, 3, 1).numpy())
@@ -61,11 +65,6 @@ def reconstruct(benchmark: Benchmark, method: str, seed: int, n: int, steps: int
 
 
 def interpolate(benchmark: Benchmark, method: str, seed: int, rows: int, steps: int, out: Path) -> None:
-    """Write ``rows`` walks of ``steps`` images, straight lines between codes that the method draws."""
-    model = finished(benchmark, method, seed)
-    t = torch.linspace(0, 1, steps)[None, :, None]
-    with torch.no_grad():
-        a, b = model.sample_latent(2 * rows, generator(seed, "interpolate")).chunk(2)
-        codes = model.project(((1 - t) * a[:, None] + t * b[:, None]).flatten(0, 1))
-        images = quantise(model.decode(codes))
+    """Write ``rows`` walks of ``steps`` images between drawn source points, or between codes where there are none."""
+    images = walk(finished(benchmark, method, seed), rows, steps, seed).flatten(0, 1)
     save_grid(out, images.permute(0, 2, 3, 1).numpy(), steps)

@@ -12,6 +12,7 @@ from latent_ot.catalog import Catalog, Recipe
 from latent_ot.datasets.base import Dataset
 from latent_ot.errors import Declined, InputError, choose
 
+SCORING = ("reconstruct", "evaluate")  # roles of stages that train nothing
 PLURAL = {"image": "images", "points": "2-D points"}
 
 
@@ -27,8 +28,8 @@ class StagePlan:
 
     @property
     def part(self) -> str:
-        """What the stage is in a record: the method's or sampler's name, or "evaluate"."""
-        return "evaluate" if self.job["role"] == "evaluate" else self.job["name"]
+        """What the stage is in a record: the method's or sampler's name, or its role if it trains nothing."""
+        return self.job["role"] if self.job["role"] in SCORING else self.job["name"]
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,19 @@ class Protocol:
     n: int
     real: str
     reconstruction: Mapping[str, int]
+    repeats: int = 1
 
 
-def protocol(dataset: Dataset, budget: Budget, evaluator: str | None, checksum: str | None, n: int) -> Protocol:
-    """Name the protocol: the same sample count for every method and for the data row, so no more than are held out."""
+def protocol(
+    dataset: Dataset, budget: Budget, evaluator: str | None, checksum: str | None, n: int, repeats: int = 1
+) -> Protocol:
+    """Name the protocol: the same sample count for every method and for the data row, so no more than are held out.
+
+    Points are scored ``repeats`` times, each time on ``n`` fresh ones.
+    """
     n = min(n, len(dataset.test), len(dataset.train))
     rebuild = {**budget.reconstruction, "images": min(budget.reconstruction["images"], len(dataset.test))}
-    parts = [dataset.id, f"n{n}"]
+    parts = [dataset.id, f"n{n}x{repeats}"]
     if dataset.kind == "image":
         parts = [
             dataset.id,
@@ -71,7 +78,7 @@ def protocol(dataset: Dataset, budget: Budget, evaluator: str | None, checksum: 
             f"n{n}",
             f"rec{rebuild['images']}x{rebuild['steps']}",
         ]
-    return Protocol("/".join(parts), evaluator, checksum, n, "train", rebuild)
+    return Protocol("/".join(parts), evaluator, checksum, n, "train", rebuild, repeats)
 
 
 class Planner:
@@ -94,7 +101,10 @@ class Planner:
         plan = self.training(method, seed)
         if plan.declined:
             return plan
-        return replace(plan, stages=(*plan.stages, self._evaluate(method, seed, plan.stages)))
+        stages = plan.stages
+        if self.dataset.kind == "image":
+            stages += (self._reconstruct(seed, stages[0]),)
+        return replace(plan, stages=(*stages, self._evaluate(method, seed, stages)))
 
     def training(self, method: str, seed: int) -> RunPlan:
         """Plan the training of one method at one seed.
@@ -133,23 +143,33 @@ class Planner:
             accepts = getattr(stage, "accepts", "image") if kind == "methods" else self.dataset.kind
             if accepts != self.dataset.kind:
                 raise Declined(f"{name} takes {PLURAL[accepts]}; {self.dataset.id} holds {PLURAL[self.dataset.kind]}")
-            config = stage.Config.build(self.overrides.get(name, {}), where=name)
+            chosen = {**recipe.settings.get(name, {}), **self.overrides.get(name, {})}
+            config = stage.Config.build(chosen, where=name)
             job = {
                 "role": "train" if kind == "methods" else "sampler",
                 "name": name,
                 "config": config.model_dump(mode="json"),
-                "source": stage_digest(self.catalog.files[kind][name]),
+                "source": stage_digest("train", self.catalog.files[kind][name]),
                 "images": self.budget.images if kind == "methods" else self.budget.codes,
                 "width": self.budget.width,
             }
             stages.append(self._stage(name, seed, job, stages[-1:]))
         return tuple(stages)
 
+    def _reconstruct(self, seed: int, trained: StagePlan) -> StagePlan:
+        job = {
+            "role": "reconstruct",
+            "name": trained.job["name"],
+            "source": stage_digest("reconstruct"),
+            "rules": dict(self.rules().reconstruction),
+        }
+        return self._stage(f"{trained.job['name']}-reconstruct", seed, job, (trained,))
+
     def _evaluate(self, method: str, seed: int, stages: Sequence[StagePlan]) -> StagePlan:
         job = {
             "role": "evaluate",
             "name": method,
-            "source": stage_digest(None),
+            "source": stage_digest("evaluate"),
             "protocol": asdict(self.rules()),
         }
         return self._stage(f"{method}-evaluate", seed, job, stages)

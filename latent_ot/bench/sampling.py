@@ -35,11 +35,41 @@ def draw(model: Method | Pair, n: int, seed: int, tick: Callable[[int], None] = 
     return torch.cat(chunks)[:n]
 
 
-def rebuild(model: Method | Pair, images: Tensor, seed: int, steps: int) -> Tensor:
-    """Reconstruct held-out images, float (n, C, H, W) in [0, 1], as uint8; codes are sought from drawn ones."""
-    chunks = []
+@torch.no_grad()
+def draw_codes(model: Method | Pair, n: int, seed: int) -> Tensor:
+    """Return the codes (n, d) behind the samples that ``draw`` returns for the same arguments, on the CPU."""
+    chunks = [model.sample_latent(CHUNK, generator(seed, "sample", index)).cpu() for index in range(-(-n // CHUNK))]
+    return torch.cat(chunks)[:n]
+
+
+def rebuild(model: Method | Pair, images: Tensor, seed: int, steps: int) -> tuple[Tensor, Tensor]:
+    """Reconstruct held-out images, float (n, C, H, W) in [0, 1]; codes are sought from drawn ones.
+
+    Returns:
+        Codes (n, d), on the CPU, and their images as uint8.
+    """
+    codes, rebuilt = [], []
     for index, chunk in enumerate(images.split(CHUNK)):
         with torch.no_grad():
             start = model.sample_latent(len(chunk), generator(seed, "reconstruct", index))
-        chunks.append(quantise(model.reconstruct(chunk, start, steps).detach()))
-    return torch.cat(chunks)
+        found = model.infer(chunk, start, steps).detach()
+        with torch.no_grad():
+            rebuilt.append(quantise(model.decode(found)))
+        codes.append(found.cpu())
+    return torch.cat(codes), torch.cat(rebuilt)
+
+
+@torch.no_grad()
+def walk(model: Method | Pair, rows: int, steps: int, seed: int) -> Tensor:
+    """Return ``rows`` walks of ``steps`` images, uint8 (rows, steps, C, H, W), in straight lines between drawn ends.
+
+    The ends are source points where a latent sampler moves those to codes, and codes anywhere else.
+    """
+    g = generator(seed, "interpolate")
+    latent = model.latent if isinstance(model, Pair) and model.latent.maps else None
+    ends = model.sample_latent(2 * rows, g) if latent is None else latent.source(2 * rows, g)
+    a, b = ends.chunk(2)
+    t = torch.linspace(0, 1, steps, device=ends.device, dtype=ends.dtype)[None, :, None]
+    path = ((1 - t) * a[:, None] + t * b[:, None]).flatten(0, 1)
+    codes = model.project(path if latent is None else latent.transport(path))
+    return quantise(torch.cat([model.decode(chunk) for chunk in codes.split(CHUNK)])).unflatten(0, (rows, steps))

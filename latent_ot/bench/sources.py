@@ -32,9 +32,9 @@ def _read(path: Path) -> tuple[str, frozenset[Path]]:
 BENCH = Path(__file__).parent
 
 
-def stage_digest(stage: Path | None) -> str:
-    """Return the digest of a training stage, by the file that defines it; of evaluation, for None."""
-    return digest(BENCH / "evaluate.py") if stage is None else digest(stage, BENCH / "train.py")
+def stage_digest(role: str, stage: Path | None = None) -> str:
+    """Return the digest of what trains (``stage``: the file that defines it), or of "reconstruct" or "evaluate"."""
+    return digest(BENCH / f"{role}.py") if stage is None else digest(stage, BENCH / "train.py")
 
 
 def digest(*files: Path) -> str:

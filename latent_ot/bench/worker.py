@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from latent_ot.bench import machine
 from latent_ot.bench.evaluate import Scorer, evaluate
 from latent_ot.bench.load import KIND, load_stage
+from latent_ot.bench.reconstruct import reconstruct
 from latent_ot.bench.sources import stage_digest
 from latent_ot.bench.store import Store, write_json
 from latent_ot.bench.train import Diverged, Stopped, Watch, as_tensor, build, train
@@ -153,6 +154,9 @@ def run_stage(order: Order, store: Store, folder: Path, line: Line) -> dict[str,
         write_json(earlier, {"job": job, "threads": threads})
         scorer = Scorer(dataset, job["protocol"], order.weights, store.cache, device)
         result = evaluate(job, folders, scorer, catalog, folder, device, line.report_or_stop)
+    elif job["role"] == "reconstruct":
+        write_json(earlier, {"job": job, "threads": threads})
+        result = reconstruct(job, folders, dataset, catalog, folder, device, line.report_or_stop)
     else:
         result = _train(job, folders, dataset, catalog, folder, device, threads, order.checkpoint_seconds, line)
     result["wall_seconds"] = round(time.monotonic() - started, 3)
@@ -166,7 +170,7 @@ def run_stage(order: Order, store: Store, folder: Path, line: Line) -> dict[str,
 def _check_source(job: Mapping[str, Any], catalog: Catalog) -> None:
     """Refuse to file a result under a key that was made from other source: someone edited it since the plan."""
     file = catalog.files[KIND[job["role"]]][job["name"]] if job["role"] in KIND else None
-    if stage_digest(file) != job["source"]:
+    if stage_digest(job["role"], file) != job["source"]:
         raise InputError(f"{job['name']}: its source has changed since this command began; run it again")
 
 

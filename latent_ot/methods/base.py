@@ -77,12 +77,16 @@ class Method(Stage):
             raise Declined(f"{type(self).__name__} is a representation: sample it through a latent sampler")
         return self.decode(self.sample_latent(n, generator))
 
-    def reconstruct(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
-        """Reconstruct unseen images (n, C, H, W).
+    def infer(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
+        """Return codes (n, d) of unseen images (n, C, H, W).
 
         ``start``: codes (n, d) where a latent optimisation of ``steps`` Adam steps begins; an encoder ignores both.
         """
-        return self.decode(self.encode(x))
+        return self.encode(x)
+
+    def reconstruct(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
+        """Reconstruct unseen images (n, C, H, W); see ``infer``."""
+        return self.decode(self.infer(x, start, steps))
 
 
 class Pair:
@@ -112,9 +116,13 @@ class Pair:
         """Map any vectors (n, d) onto the representation's set of valid codes."""
         return self.representation.project(z)
 
+    def infer(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
+        """Return codes (n, d) of unseen images (n, C, H, W); see ``Method.infer``."""
+        return self.representation.infer(x, start, steps)
+
     def reconstruct(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
-        """Reconstruct unseen images (n, C, H, W); see ``Method.reconstruct``."""
-        return self.representation.reconstruct(x, start, steps)
+        """Reconstruct unseen images (n, C, H, W); see ``Method.infer``."""
+        return self.decode(self.infer(x, start, steps))
 
 
 __all__ = ["Method", "Pair", "Spec", "require_images"]

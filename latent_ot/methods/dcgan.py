@@ -77,6 +77,6 @@ class Dcgan(Method):
         """Return images G(z)."""
         return self.G(z)
 
-    def reconstruct(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
-        """Return the images that a search over codes from ``start`` brings nearest to ``x``."""
-        return self.decode(invert(self.decode, x, start, steps))
+    def infer(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
+        """Return the codes that a search from ``start`` finds for images ``x``."""
+        return invert(self.decode, x, start, steps)

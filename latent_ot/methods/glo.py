@@ -162,9 +162,9 @@ class Glo(Method):
         """Return images G(z)."""
         return self.G(z)
 
-    def reconstruct(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
-        """Return the images that a search over codes from ``start`` brings nearest to ``x``; GLDO, Section 4.3."""
-        return self.decode(invert(self.decode, x, start, steps, project=self.project))
+    def infer(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
+        """Return the codes that a search from ``start`` finds for images ``x``; GLDO, Section 4.3."""
+        return invert(self.decode, x, start, steps, project=self.project)
 
     def facts(self) -> dict[str, Any]:
         """Return the step size of codes, how far they went, and where training ended."""

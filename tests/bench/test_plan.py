@@ -35,7 +35,24 @@ def test_one_representation_serves_every_sampler():
     assert keys(first)[0] == keys(second)[0]
     assert keys(first)[1] != keys(second)[1]
     assert second.stages[1].inputs == (second.stages[0].name,)
-    assert second.stages[2].inputs == (second.stages[0].name, second.stages[1].name)
+    assert keys(first)[2] == keys(second)[2]  # held-out images are reconstructed once, whatever the sampler
+    assert [stage.part for stage in second.stages] == ["ae", "sdot", "reconstruct", "evaluate"]
+    assert second.stages[3].inputs == tuple(stage.name for stage in second.stages[:3])
+
+
+def test_a_sampler_draws_codes_and_a_representation_images():
+    stages = planner().run("ae_ot_sd", 0).stages
+    assert [stage.job["images"] for stage in stages[:2]] == [BUDGET.images, BUDGET.codes]
+
+
+def test_a_name_can_fix_settings_of_its_parts_and_set_comes_after_it():
+    data = dataset("points")
+
+    def components(name, overrides=None):
+        return planner(data, overrides).run(name, 0).stages[1].job["config"]["components"]
+
+    assert (components("kmeans_gauss_k8"), components("kmeans_gauss_k16")) == (8, 16)
+    assert components("kmeans_gauss_k8", {"kmeans_gauss": {"components": 3}}) == 3
 
 
 def test_bare_representation_is_the_pair_with_its_default_sampler():
