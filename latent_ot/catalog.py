@@ -5,11 +5,11 @@ import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -29,6 +29,8 @@ class Recipe:
     name: str
     parts: tuple[str, ...]
     paper: str | None = None
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the name fixes: part -> its settings."""
 
 
 class Catalog:
@@ -64,6 +66,23 @@ class Catalog:
     def docstring(self, kind: str, name: str) -> str:
         """Return the file's docstring, read without importing it; empty if it has none."""
         return ast.get_docstring(ast.parse(self.files[kind][name].read_text())) or ""
+
+    def pair_name(self, representation: str, sampler: str) -> str:
+        """Return the shortest name of a pair: a named one, the representation's own if the sampler is its default."""
+        for name, row in self.pairs.items():
+            if (row["representation"], row["sampler"]) == (representation, sampler) and "settings" not in row:
+                return name
+        default = getattr(self.stage("methods", representation), "default_sampler", None)
+        return representation if sampler == default else f"{representation}+{sampler}"
+
+    def representations(self, kind: str = "image") -> list[str]:
+        """Return the representations of data sets of a kind, "image" or "points"."""
+        stages = {name: self.stage("methods", name) for name in self.files["methods"]}
+        return sorted(
+            name
+            for name, stage in stages.items()
+            if getattr(stage, "role", None) == "representation" and getattr(stage, "accepts", "image") == kind
+        )
 
     def summary(self, kind: str, name: str) -> str:
         """Return the first line of the file's docstring."""
@@ -118,7 +137,7 @@ class Catalog:
         if name in self.pairs:
             row = self.pairs[name]
             representation = "points" if kind == "points" else row["representation"]
-            return Recipe(name, (representation, row["sampler"]), row["paper"])
+            return Recipe(name, (representation, row["sampler"]), row["paper"], row.get("settings", {}))
         stage = self.stage("methods", name)
         if getattr(stage, "role", None) == "representation":
             return Recipe(name, (name, stage.default_sampler))  # type: ignore[attr-defined]

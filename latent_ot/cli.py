@@ -89,7 +89,6 @@ def bench(
     """Train, evaluate and rank methods on one data set; finished work is reused, stopped work resumes."""
     from latent_ot.bench.benchmark import Benchmark, Request
     from latent_ot.bench.plan import parse_overrides
-    from latent_ot.report.page import write as write_pages
     from latent_ot.report.tables import print_bench
 
     if track is not None:
@@ -98,15 +97,49 @@ def bench(
         default_dataset(dataset), words(methods), numbers(seeds), budget, data_dir, store, leaderboards, subset,
         parse_overrides(settings or []), plugins or [], evaluator, inception_weights, gpus, workers, track,
     )  # fmt: skip
-    benchmark = Benchmark(request)
+    finish(Benchmark(request), leaderboards, print_bench)
+
+
+def finish(benchmark: "Benchmark", leaderboards: Path, show: Callable[..., None]) -> None:
+    """Run a benchmark, write the pages, show its records and exit as its end calls for."""
+    from latent_ot.report.page import write as write_pages
+
     records, stopped = benchmark.execute()
     write_pages(leaderboards)
-    print_bench(records)
+    show(records)
     if stopped:
         print("stopped; run the same command again to go on where it stopped", file=sys.stderr)
         raise typer.Exit(130)
     if all(record["status"] != "done" for record in records if record["method"] != "data"):
         raise typer.Exit(1)
+
+
+@app.command()
+def grid(
+    dataset: Dataset = "",
+    representations: Annotated[str, typer.Option(help="Names; default: all that take the data set.")] = "",
+    samplers: Annotated[str, typer.Option(help="Names; default: all.")] = "",
+    seeds: Seeds = "0",
+    budget: BudgetName = "ci",
+    subset: Subset = None,
+    data_dir: DataDir = DEFAULT_DATA,
+    store: StoreDir = DEFAULT_STORE,
+    leaderboards: Boards = DEFAULT_BOARDS,
+    settings: Settings = None,
+    plugins: Plugins = None,
+    gpus: Gpus = None,
+    workers: Workers = None,
+) -> None:
+    """Run every representation with every latent sampler; each is trained once, each sampler once on each."""
+    from latent_ot.bench.benchmark import Benchmark, Request
+    from latent_ot.bench.plan import parse_overrides
+    from latent_ot.report.grid import print_grid
+
+    request = Request(
+        default_dataset(dataset), [], numbers(seeds), budget, data_dir, store, leaderboards, subset,
+        parse_overrides(settings or []), plugins or [], gpus=gpus, workers=workers,
+    )  # fmt: skip
+    finish(Benchmark.of_grid(request, words(representations), words(samplers)), leaderboards, print_grid)
 
 
 def one_run(

@@ -20,10 +20,9 @@ def inventory(catalog: Catalog) -> dict[str, Any]:
     from latent_ot.metrics.evaluators.base import names as evaluators
     from latent_ot.report.published import table_names
 
-    roles = {name: catalog.stage("methods", name) for name in catalog.files["methods"]}
     return {
         "methods": [_method(catalog, name) for name in catalog.method_names()],
-        "representations": sorted(n for n, cls in roles.items() if getattr(cls, "role", None) == "representation"),
+        "representations": [*catalog.representations("image"), *catalog.representations("points")],
         "samplers": catalog.sampler_names(),
         "datasets": [*datasets(), "folder:PATH"],
         "evaluators": evaluators(),

@@ -10,16 +10,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from latent_ot.bench.store import write_atomic
 from latent_ot.report.claims import claims_grid
+from latent_ot.report.grid import grid_tables, heat_map
 from latent_ot.report.plots import prd_figure, training_figure
 from latent_ot.report.published import load_table
 from latent_ot.report.quantities import QUANTITIES
-from latent_ot.report.ranking import COST, MORE, by_method, further, measured, ranked
+from latent_ot.report.ranking import COST, SIZE, by_method, further, measured, ranked
 from latent_ot.report.records import Record, by_protocol, load, select
 from latent_ot.report.tables import beside, shown_for
 from latent_ot.report.text import Cell, Column, Grid, to_csv, to_markdown
 from latent_ot.report.verdicts import claims, judge
 
-PICTURES = ("samples", "reconstructions", "points", "latent")
+PICTURES = ("samples", "reconstructions", "interpolations", "points", "latent")
 GENERATED = ("*.md", "*.csv", "figures/**/*.svg")
 """What ``write`` may remove when no record calls for it any more; any other file is left alone."""
 
@@ -30,6 +31,7 @@ class Section:
 
     ranking: str
     further: str
+    grid: list[str]
     figures: list[tuple[str, str]]
     pictures: list[tuple[str, dict[str, str]]]
     runs: list[Record]
@@ -93,14 +95,15 @@ def _dataset(root: Path, dataset: str, records: Sequence[Record]) -> dict[str, b
     groups = by_protocol(records)
     for (_, protocol, budget), group in groups.items():
         figures = []
-        for name, make in (("training", training_figure), ("prd", prd_figure)):
+        for name, make in (("training", training_figure), ("prd", prd_figure), ("grid", heat_map)):
             if drawn := make(group):
                 short = protocol.removeprefix(f"{dataset}/").replace("/", "-")
                 path = f"figures/{dataset}/{budget}--{short}--{name}.svg"
                 files[path] = drawn
                 figures.append((name, quote(path)))
         tables = to_markdown(ranked(group)), to_markdown(further(group), level=3)
-        sections.append(Section(*tables, figures, _pictures(root, group), list(group)))
+        grid = [to_markdown(table, level=3) for table in grid_tables(group)]
+        sections.append(Section(*tables, grid, figures, _pictures(root, group), list(group)))
     for budget in dict.fromkeys(budget for _, _, budget in groups):
         published += [to_markdown(beside(load_table(t), dataset, budget, records), 3) for t in shown_for(dataset)]
     files[f"{dataset}.md"] = _render("dataset.md.j2", dataset=dataset, sections=sections, published=published)
@@ -129,7 +132,7 @@ def _everything(groups: dict[tuple[str, str, str], list[Record]]) -> Grid:
     protocols = list(dict.fromkeys(protocol for _, protocol, _ in groups))
     places = [(protocol, key) for protocol in protocols for key in metrics]
     names = ("protocol", "budget", "method", "status", "reason", "images_budget", "width")
-    columns = (*(Column(n, n) for n in (*names, *COST, *MORE[-2:])), *(Column(f"{k}@{p}", k) for p, k in places))
+    columns = (*(Column(n, n) for n in (*names, *COST, *SIZE)), *(Column(f"{k}@{p}", k) for p, k in places))
     rows = []
     for (_, protocol, budget), group in groups.items():
         for method, runs in sorted(by_method(group).items()):
@@ -144,7 +147,7 @@ def _everything(groups: dict[tuple[str, str, str], list[Record]]) -> Grid:
                 first.images_budget,
                 first.width,
             )
-            cells = [Cell("", {"": value}) for value in said] + [measured(done, key) for key in (*COST, *MORE[-2:])]
+            cells = [Cell("", {"": value}) for value in said] + [measured(done, key) for key in (*COST, *SIZE)]
             cells += [measured(done, key) if at == protocol else Cell("") for at, key in places]
             rows.append(tuple(cells))
     return Grid("", columns, tuple(rows))

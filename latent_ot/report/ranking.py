@@ -8,8 +8,10 @@ from latent_ot.report.statistics import best, order, t_interval
 from latent_ot.report.text import Cell, Column, Grid
 
 IMAGES = ("fid", "is", "kid", "prd_f8", "prd_f1_8", "psnr")
-POINTS = ("ot_divergence", "modes", "high_quality")
-MORE = ("precision", "recall", "density", "coverage", "ssim", "parameters", "peak_memory_mb")
+POINTS = ("ot_divergence", "ot_divergence_std", "modes", "high_quality")
+CODES = ("code_w2", "code_precision", "code_recall", "code_repeats")
+SIZE = ("parameters", "peak_memory_mb")
+MORE = ("precision", "recall", "density", "coverage", "ssim", "interp_smoothness", *CODES, *SIZE)
 COST = ("seconds", "images_seen")
 YARDSTICK = "data (held-out)"
 TIES = "best, or tied with it (paired 95 % interval of the difference contains zero; with one seed, equal as printed)"
@@ -63,7 +65,7 @@ def ranked(group: Sequence[Record]) -> Grid:
 
 def further(group: Sequence[Record]) -> Grid:
     """Return the remaining metrics and costs of one group."""
-    return _grid(group, MORE if primary(group) == "fid" else MORE[-2:], ("Further figures", ()))
+    return _grid(group, MORE if primary(group) == "fid" else (*CODES, *SIZE), ("Further figures", ()))
 
 
 def _grid(group: Sequence[Record], wanted: Sequence[str], head: tuple[str, tuple[str, ...]]) -> Grid:
@@ -103,6 +105,8 @@ def heading(group: Sequence[Record]) -> tuple[str, tuple[str, ...]]:
 def conditions(runs: Sequence[Record]) -> str:
     """Return images per stage, width and seeds of ``runs``; where methods differ, the exceptions by name."""
     draws = _common("", {r.method: f"{r.images_budget:,} images a stage" for r in runs})
+    if any(r.codes_budget for r in runs):
+        draws += _common(", ", {r.method: f"{r.codes_budget or 0:,} codes a latent sampler" for r in runs})
     width = _common("width ", {r.method: f"{r.width:g}" for r in runs})
     numbers = ", ".join(str(s) for s in sorted({r.seed for r in runs}))
     return f"{draws}; {width}; seed{'s' if ',' in numbers else ''} {numbers}"
@@ -114,6 +118,8 @@ def protocol_line(group: Sequence[Record]) -> str:
     if p is None:
         return "protocol: none, no run was scored"
     parts = [f"{p.n:,} samples against as many real ones of the {p.real} split"]
+    if p.repeats > 1:
+        parts[0] += f", the mean of {p.repeats:,} draws of both"
     if p.evaluator:
         parts.insert(0, f"evaluator {p.evaluator} (sha256 {(p.checksum or NONE)[:8]})")
         if p.reconstruction:

@@ -38,6 +38,7 @@ class Protocol(_Part):
     n: int
     real: str = "train"
     reconstruction: dict[str, int] | None = None
+    repeats: int = 1
 
 
 class PRDCurve(_Part):
@@ -74,6 +75,7 @@ class Record(_Part):
     seed: int
     budget: str
     images_budget: int
+    codes_budget: int | None = None
     width: float
     overrides: dict[str, JsonValue] = {}
     config: dict[str, JsonValue] = {}

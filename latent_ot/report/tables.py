@@ -91,7 +91,7 @@ def beside(spec: PublishedTable, dataset: str | None, budget: str | None, record
     columns = [Column("method", "method", right=False), *(Column(p.key, p.column.head + p.tag) for p in places)]
     winners = {p.key: _winners(spec, p) for p in places}
     yardstick = [measured(p.done(DATA), p.column.metric, before=f"{NONE} | ") for p in places]
-    shown = any(cell.text != NONE for cell in yardstick)
+    shown = any(cell.text != NONE for cell in yardstick) and all(row.method != DATA for row in spec.rows)
     rows: list[tuple[Cell, ...]] = [(Cell(YARDSTICK, {"": DATA}), *yardstick)] if shown else []
     for row in spec.rows:
         same = row.method == row.label.lower().replace("-", "_")
@@ -139,7 +139,7 @@ def _cell(place: Beside, printed: Published | None, method: str, mark: bool) -> 
 
 def _winners(spec: PublishedTable, place: Beside) -> set[str]:
     metric = place.column.metric
-    values = {row.method: seeds(place.done(row.method), metric) for row in spec.rows}
+    values = {row.method: seeds(place.done(row.method), metric) for row in spec.rows if row.method != DATA}
     return best(values, place.column.direction, QUANTITIES[metric].text)
 
 
@@ -170,10 +170,11 @@ def _missing(spec: PublishedTable, places: Sequence[Beside], budget: str | None)
             continue
         at = place.runs[0].budget if place.runs else budget
         where = place.dataset + (f" at budget {at}" if at else "")
-        if row.method not in suite_methods():
+        if row.method not in {*suite_methods(), DATA}:
             reason = "not in the suite yet"
         elif not runs:
-            to_run.setdefault((place.dataset, f" BUDGET={at}" if at else ""), {})[row.method] = None
+            if row.method != DATA:  # the yardstick comes with any method
+                to_run.setdefault((place.dataset, f" BUDGET={at}" if at else ""), {})[row.method] = None
             continue
         elif runs[0].status != "done":
             reason = f"{runs[0].status} on {where}: {runs[0].reason}"

@@ -67,3 +67,11 @@ def test_scoring_changes_neither_set():
     score_images(real, fake, seed=0)
     after = [real.features, real.logits, fake.features, fake.logits]
     assert all(torch.equal(a, b) for a, b in zip(after, before, strict=True))
+
+
+def test_points_are_scored_draw_by_draw():
+    real = np.random.default_rng(0).standard_normal((3, 40, 2))
+    shifts = np.array([0.0, 1.0, 2.0])
+    scores = score_points(real, real + np.array([1.0, 0.0]) * shifts[:, None, None])
+    assert scores["ot_divergence"] == pytest.approx(1, abs=1e-6)  # of a shift: its length
+    assert scores["ot_divergence_std"] == pytest.approx(1, abs=1e-6)
