@@ -4,31 +4,59 @@
 sum_i ||x_i - g(f(x_i))||^2, and the distribution of the codes is left as it falls. The encoder mirrors the decoder. The
 mean over batch and pixels stands for the sum: under Adam the two differ only in its epsilon. Code penalty and
 decoder-only refinement are the AE-OT release's and off here, since the paper's loss has neither.
+
+The autoencoder of "Optimal Transport Based Generative Autoencoders" (AE-OTtrans, AE-OTgen) on MNIST and Fashion-MNIST,
+from Section 5.1 and the authors' public code, whose 15,000 steps end where it would halve lr, once:
+``--set ae.network=fc --set ae.squash=true --set ae.latent_dim=8 --set ae.init_std=null --set ae.batch_size=128
+--set ae.lr=0.003 --set ae.beta1=0.5 --set ae.halve_every=15000``
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from latent_ot.config import Config
 from latent_ot.methods.base import Method, Spec, require_images
+from latent_ot.networks import fc
 from latent_ot.networks.infogan import Encoder, Generator, init_normal
 from latent_ot.stage import Batch
 
 LATENT_DIM = {1: 64, 3: 128}
 """Channels -> code length: 64 for MNIST (AE-OT-GAN, Section 4.1), 128 as its CIFAR-10 and CelebA generators take."""
 
+NETWORKS: dict[str, tuple[Callable[..., nn.Sequential], Callable[..., nn.Sequential]]] = {
+    "conv": (Encoder, Generator),
+    "fc": (fc.Encoder, fc.Decoder),
+}
+
 
 class AeConfig(Config):
     """Settings of the autoencoder."""
 
-    batch_size: int = Field(64, ge=2, description="images a step; silent in AE-OT-GAN, as in GLDO, Section 4.1")
-    latent_dim: int | None = Field(None, ge=1, description="code length; none: 64 for one channel, else 128")
-    lr: float = Field(1e-3, gt=0, description="Adam; silent in the paper, and its release's 2e-5 needs 500 epochs")
-    init_std: float = Field(0.02, gt=0, description="standard deviation of initial weights; silent in the paper")
+    network: Literal["conv", "fc"] = Field(
+        "conv", description="InfoGAN's (AE-OT-GAN, Section 4.1) or fully connected (OTgen, Section 5.1)"
+    )
+    squash: bool = Field(False, description="whether a sigmoid bounds the codes; it does in OTgen's public code")
+    batch_size: int = Field(
+        64, ge=2, description="images a step; silent in AE-OT-GAN, as in GLDO, Section 4.1 (OTgen, Section 5.1: 128)"
+    )
+    latent_dim: int | None = Field(
+        None, ge=1, description="code length; none: 64 for one channel, else 128 (OTgen, Section 5.1: 8)"
+    )
+    lr: float = Field(
+        1e-3, gt=0, description="Adam; silent in the paper, its release's 2e-5 needs 500 epochs (OTgen's code: 3e-3)"
+    )
+    beta1: float = Field(0.9, ge=0, lt=1, description="Adam; silent in the paper (OTgen's code: 0.5)")
+    halve_every: int | None = Field(
+        None, ge=1, description="steps after which lr is halved; none: never (OTgen's code: 15,000)"
+    )
+    init_std: float | None = Field(
+        0.02, gt=0, description="of initial weights; silent in the paper; none: PyTorch's own draws (OTgen's code)"
+    )
     code_l1: float = Field(
         0.0, ge=0, description="weight of mean_i ||z_i||_1; the release's 1e-5, summed over its batch of 512, is 5.1e-3"
     )
@@ -49,12 +77,21 @@ class Ae(Method):
         super().__init__(config, spec)
         shape = require_images(spec, "ae")
         self.latent_dim = config.latent_dim or LATENT_DIM.get(shape[0], 128)
-        self.encoder = init_normal(Encoder(shape, self.latent_dim, spec.width), config.init_std)
-        self.decoder = init_normal(Generator(self.latent_dim, shape, spec.width), config.init_std)
+        encoder, decoder = NETWORKS[config.network]
+        self.encoder = self._start(encoder(shape, self.latent_dim, spec.width))
+        self.decoder = self._start(decoder(self.latent_dim, shape, spec.width))
+        if config.squash:
+            self.encoder.append(nn.Sigmoid())
+
+    def _start(self, network: nn.Sequential) -> nn.Sequential:
+        if self.config.init_std is not None:
+            init_normal(network, self.config.init_std)
+        return network
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One Adam for both networks."""
-        return torch.optim.Adam(self.parameters(), lr=self.config.lr, fused=True)
+        betas = (self.config.beta1, 0.999)
+        return torch.optim.Adam(self.parameters(), lr=self.config.lr, betas=betas, fused=True)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One descent step on the reconstruction error, of the decoder alone in the last share of the budget."""
@@ -65,6 +102,8 @@ class Ae(Method):
         error = mse_loss(self.decoder(z), batch.image)
         loss = error + self.config.code_l1 * z.abs().sum(dim=1).mean()
         optimizer: Any = self.optimizers()
+        if self.config.halve_every is not None:
+            optimizer.param_groups[0]["lr"] = self.config.lr * 0.5 ** (self.step // self.config.halve_every)
         optimizer.zero_grad()
         self.manual_backward(loss)
         self.update("decoder" if refining else "autoencoder", optimizer)

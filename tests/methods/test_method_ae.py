@@ -1,7 +1,14 @@
+import re
+
 import pytest
 import torch
+from torch import nn
 
+from latent_ot.bench.plan import parse_overrides
+from latent_ot.errors import InputError
+from latent_ot.methods import ae
 from latent_ot.methods.ae import Ae, AeConfig
+from latent_ot.networks.infogan import Encoder, Generator, init_normal
 from latent_ot.stage import Spec
 
 
@@ -51,3 +58,84 @@ def test_the_code_penalty_is_the_mean_one_norm(train, blobs):
         expected = 0.3 * method.train().encoder(batch[0].image).abs().sum(1).mean()
     train(method, batch)
     assert (method.observed["loss"] - method.observed["error"]).item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_the_default_is_the_convolutional_autoencoder_drawn_in_its_old_order(train, blobs):
+    torch.manual_seed(0)
+    encoder = init_normal(Encoder((1, 16, 16), 64, 0.1), 0.02)
+    decoder = init_normal(Generator(64, (1, 16, 16), 0.1), 0.02)
+    expected = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
+    method = build()
+    assert list(method.state_dict()) == list(expected.state_dict())
+    assert all(torch.equal(v, method.state_dict()[k]) for k, v in expected.state_dict().items())
+    optimizer = torch.optim.Adam(expected.parameters(), lr=1e-3, fused=True)
+    for batch in blobs(3, 16):
+        optimizer.zero_grad()
+        nn.functional.mse_loss(decoder(encoder(batch.image)), batch.image).backward()
+        optimizer.step()
+    train(method, blobs(3, 16))
+    assert all(torch.equal(v, method.state_dict()[k]) for k, v in expected.state_dict().items())
+
+
+def test_the_settings_named_in_the_file_are_those_of_ot_gen():
+    settings = parse_overrides(re.findall(r"--set ([^\s`]+)", ae.__doc__))
+    config = AeConfig.build(settings["ae"], where="ae")
+    method = Ae(config, Spec((1, 28, 28), 60_000, 15_000 * 128))
+    assert method.total_steps == 15_000
+    assert [layer.out_features for layer in method.encoder if isinstance(layer, nn.Linear)] == [512, 512, 8]
+    assert isinstance(method.encoder[-1], nn.Sigmoid)
+    group = method.configure_optimizers().param_groups[0]
+    assert (group["lr"], group["betas"]) == (3e-3, (0.5, 0.999))
+    assert (config.halve_every, config.code_l1, config.refine) == (15_000, 0, 0)
+    torch.manual_seed(0)
+    own = nn.Linear(784, 512, bias=False).weight
+    torch.manual_seed(0)
+    assert torch.equal(Ae(config, Spec((1, 28, 28), 9, 9)).encoder[1].weight, own)
+
+
+@pytest.mark.parametrize("network", ["conv", "fc"])
+def test_squashed_codes_are_the_sigmoids_of_the_others(network, blobs):
+    x = blobs(1, 16)[0].image
+    free, squashed = (build(network=network, squash=squash, latent_dim=5).eval() for squash in (False, True))
+    z = squashed.encode(x)
+    assert z.shape == (16, 5)
+    torch.testing.assert_close(z, free.encode(x).sigmoid())
+    assert list(free.state_dict()) == list(squashed.state_dict())
+    assert squashed.reconstruct(x, z, 0).shape == x.shape
+
+
+def test_the_fully_connected_autoencoder_learns_a_batch_by_heart(train, blobs):
+    batch = blobs(1, 16)
+    method = build(network="fc", squash=True, latent_dim=8, lr=3e-3, beta1=0.5, init_std=None)
+    before = error(method.train(), batch[0].image)
+    assert train(method, batch * 100).observed["error"] < 0.1 * before
+
+
+def test_the_fully_connected_autoencoder_takes_adams_steps_on_the_squared_error(train, blobs):
+    method, copy = (build(network="fc", squash=True, beta1=0.5) for _ in range(2))
+    optimizer = torch.optim.Adam(copy.train().parameters(), lr=1e-3, betas=(0.5, 0.999))
+    for batch in blobs(3, 16):
+        optimizer.zero_grad()
+        (copy.decoder(copy.encoder(batch.image)) - batch.image).square().mean().backward()
+        optimizer.step()
+    train(method, blobs(3, 16))
+    for k, v in copy.state_dict().items():
+        torch.testing.assert_close(method.state_dict()[k], v, rtol=1e-4, atol=1e-5)
+
+
+def test_the_learning_rate_is_halved_at_the_steps_that_are_set(train, blobs):
+    method, rates = build(images=5 * 16, halve_every=2), []
+    method.after_step = lambda: rates.append(method.optimizers().param_groups[0]["lr"])
+    train(method, blobs(5, 16))
+    assert rates == pytest.approx([1e-3, 1e-3, 5e-4, 5e-4, 2.5e-4])
+    resumed, rates = build(halve_every=2), []
+    resumed.after_step = lambda: rates.append(resumed.optimizers().param_groups[0]["lr"])
+    resumed.restore({"images_seen": 48, "step": 3, "updates": {}})
+    train(resumed, blobs(2, 16))
+    assert rates == pytest.approx([5e-4, 2.5e-4])
+
+
+def test_settings_that_make_no_sense_are_refused():
+    for name, value in {"network": "mlp", "beta1": 1.0, "halve_every": 0, "init_std": 0, "squash": "maybe"}.items():
+        with pytest.raises(InputError, match=f"'{name}'"):
+            AeConfig.build({name: value}, where="ae")
