@@ -22,7 +22,7 @@ from latent_ot.methods.base import Method, Pair
 from latent_ot.metrics.evaluators.base import load_evaluator
 from latent_ot.metrics.features import FeatureSet, cached, extract
 from latent_ot.metrics.fid import fid
-from latent_ot.metrics.latent import score_codes
+from latent_ot.metrics.latent import LEAST, score_codes
 from latent_ot.metrics.score import score_images, score_points
 from latent_ot.metrics.smoothness import smoothness
 from latent_ot.report.images import save_grid, save_points
@@ -95,6 +95,8 @@ def evaluate(
     facts: dict[str, Any] = {}
     if scorer.dataset.kind == "points":
         save_points(folder / "points.png", scorer.real.numpy(), samples.numpy())
+        if scorer.dataset.modes is None:
+            reasons |= dict.fromkeys(("modes", "high_quality"), f"{scorer.dataset.id} is no mixture of modes")
     else:
         save_grid(folder / "samples.png", _hwc(samples[:GRID]))
         spread, real_spread = _spread(samples), _spread(scorer.real)
@@ -113,7 +115,7 @@ def evaluate(
         if curve:
             curves["fid"] = [*curve, [_images(folders["train"]), metrics["fid"]]]
     if isinstance(model, Pair):
-        metrics |= _codes(model, folders, scorer, folder, job["seed"])
+        metrics |= _codes(model, folders, scorer, folder, job["seed"], reasons)
     else:
         reasons |= dict.fromkeys(CODE_FIGURES, "trained end to end, without a latent sampler")
     return {"metrics": metrics, "curves": curves, "reasons": reasons, "facts": facts}
@@ -129,7 +131,9 @@ def _samples(model: Method | Pair | None, scorer: Scorer, seed: int, report: Any
     return scorer.held_out
 
 
-def _codes(model: Pair, folders: dict[str, Path], scorer: Scorer, folder: Path, seed: int) -> dict[str, float]:
+def _codes(
+    model: Pair, folders: dict[str, Path], scorer: Scorer, folder: Path, seed: int, reasons: dict[str, str]
+) -> dict[str, float]:
     """Score the latent sampler apart from the decoder, and draw its picture."""
     training = load_file(folders["train"] / "codes.safetensors")["codes"]
     if scorer.dataset.kind == "points":
@@ -140,6 +144,9 @@ def _codes(model: Pair, folders: dict[str, Path], scorer: Scorer, folder: Path, 
     drawn = draw_codes(model, CODE_DRAWS, seed)
     if scorer.dataset.kind == "image":
         save_latent(folder / "latent.png", training.numpy(), drawn.numpy(), seed)
+    if len(held_out) < LEAST:
+        reasons |= dict.fromkeys(CODE_FIGURES, f"{len(held_out)} held-out codes; {LEAST} or more are needed")
+        return {}
     return score_codes(drawn, held_out, training)
 
 

@@ -1,0 +1,72 @@
+"""Walks begin and end at drawn points, and go through the source where a sampler maps one."""
+
+import pytest
+import torch
+
+from latent_ot.bench.sampling import draw_codes, rebuild, walk
+from latent_ot.config import Config
+from latent_ot.methods.base import Method, Pair
+from latent_ot.samplers.base import LatentSampler
+from latent_ot.seeding import generator
+from latent_ot.stage import Spec
+
+
+class Square(LatentSampler):
+    """Uniform source points, squared."""
+
+    maps = True
+
+    def source(self, n, generator):
+        return torch.rand(n, self.dim, generator=generator)
+
+    def transport(self, w):
+        return w.square()
+
+
+class Drawn(LatentSampler):
+    def _sample(self, n, generator):
+        return torch.rand(n, self.dim, generator=generator)
+
+
+class Picture(Method):
+    """Codes (n, 4) are 2 x 2 images."""
+
+    role = "representation"
+
+    def encode(self, x):
+        return x.flatten(1)
+
+    def decode(self, z):
+        return z.unflatten(1, (1, 2, 2))
+
+
+def model(kind):
+    sampler = kind(Config(), Spec((4,), 10, 10))
+    sampler.fit(torch.rand(10, 4))
+    return Pair(Picture(Config(), Spec((1, 2, 2), 10, 10)).eval(), sampler)
+
+
+@pytest.mark.parametrize("kind", [Square, Drawn])
+def test_a_walk_is_straight_in_the_source_or_else_in_the_codes(kind):
+    images = walk(model(kind), 3, 5, seed=0).float() / 255
+    assert images.shape == (3, 5, 1, 2, 2)
+    straight = images.flatten(2).sqrt() if kind is Square else images.flatten(2)
+    bend = straight[:, :-2] - 2 * straight[:, 1:-1] + straight[:, 2:]
+    assert bend.abs().max() < 0.1 if kind is Square else bend.abs().max() < 0.01  # images are rounded to 1/255
+    a, b = torch.rand(6, 4, generator=generator(0, "interpolate")).chunk(2)
+    torch.testing.assert_close(straight[:, 0], a, atol=0.05, rtol=0)
+    torch.testing.assert_close(straight[:, -1], b, atol=0.05, rtol=0)
+
+
+def test_codes_are_those_behind_the_samples():
+    pair = model(Drawn)
+    first = torch.rand(500, 4, generator=generator(3, "sample", 0))
+    assert torch.equal(draw_codes(pair, 7, seed=3), first[:7])
+    assert torch.equal(draw_codes(pair, 600, seed=3)[:500], first)
+
+
+def test_rebuilding_gives_the_codes_and_their_images():
+    images = torch.randint(0, 256, (5, 1, 2, 2)).float() / 255
+    codes, rebuilt = rebuild(model(Drawn), images, seed=0, steps=3)
+    torch.testing.assert_close(codes, images.flatten(1))
+    assert torch.equal(rebuilt, (images * 255).round().to(torch.uint8))
