@@ -24,6 +24,7 @@ from latent_ot.transport.cells import draw
 from latent_ot.transport.semidiscrete import REPORT_POINTS, Schedule, SemiDiscrete, Solution, State
 
 EXACT_DIM = 3  # up to here the mass centres can be triangulated
+GLANCES = 16  # steps at the first look at the error, and then at every doubling, until checks begin
 EXACT_TARGETS = 2000  # as many codes draw the plane well, and solve in seconds
 
 
@@ -65,6 +66,7 @@ class Sdot(LatentSampler):
     centres: Tensor
     threshold: Tensor
     eps: Tensor
+    seen: Tensor
     cell_error: Tensor
     empty_cells: Tensor
 
@@ -82,6 +84,7 @@ class Sdot(LatentSampler):
         self.register_buffer("centres", torch.zeros(n if self.mode != "pairs" else 0, self.dim, dtype=kind))
         for name in ("threshold", "eps", "cell_error"):
             self.register_buffer(name, torch.zeros((), dtype=torch.float64))
+        self.register_buffer("seen", torch.full((), torch.inf, dtype=torch.float64))
         self.register_buffer("empty_cells", torch.zeros((), dtype=torch.int64))
         for name, value in State.blank(n, kind).tensors().items():
             self.register_buffer(f"state_{name}", value)
@@ -132,13 +135,21 @@ class Sdot(LatentSampler):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One step of the solver; once it is done, judge the heights: go on if they fail, else keep them."""
         self.state = state = self.problem.step(self.state, self.generator)
-        checked = {"error": state.best_error} if bool(state.best_error.isfinite()) else {}
-        self.observe(**checked, softness=state.eps)
+        self._look(state)
         last = self.step + 1 >= self.total_steps
         if last or self.finished:
             solution, self.state = self.problem.conclude(state, generator(self.spec.seed, "report", self.step))
             if last or self.finished:
                 self._keep(solution)
+
+    def _look(self, state: State) -> None:
+        """Observe the held-out error: that of the last check, before the first one that of the last glance."""
+        steps = self.step + 1
+        checked = bool(state.best_error.isfinite())
+        if not checked and steps >= GLANCES and not steps & (steps - 1):
+            self.seen.fill_(self.problem.glance(state, generator(self.spec.seed, "glance", steps)))
+        error = state.best_error if checked else self.seen
+        self.observe(**({"error": error} if bool(error.isfinite()) else {}), softness=state.eps)
 
     @torch.no_grad()
     def _keep(self, solution: Solution) -> None:

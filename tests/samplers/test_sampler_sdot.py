@@ -183,3 +183,18 @@ def test_the_picture_of_the_plane_is_the_same_bytes_twice(plane, space, tmp_path
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     space.picture(tmp_path / "none.png", seed=0)
     assert not (tmp_path / "none.png").exists()
+
+
+def test_the_held_out_error_is_seen_long_before_the_first_check():
+    z = codes(300, 10)
+    sampler = make(300, 10)
+    sampler.fit(z)
+    assert "error" not in train(sampler, 15).observed
+    early = float(train(sampler, 1).observed["error"])
+    later = float(train(sampler, 48).observed["error"])
+    assert not torch.isfinite(sampler.state.best_error)  # no check yet
+    cells = Cells(sampler.problem.cells.slopes[:300])
+    volume = cells.volumes(sampler.state.average, 400_000, generator(1, "judge"))
+    truth = float(((300 * volume - 1).square().mean() - 300 / 400_000).sqrt())
+    assert later**2 == pytest.approx(truth**2, abs=3 * (2 / 300) ** 0.5 / 4)  # three standard errors of 4 points a code
+    assert later < early
