@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from latent_ot.config import Config as BaseConfig
-from latent_ot.seeding import derive, generator
+from latent_ot.seeding import derive, generator, seed_layers
 
 
 class Batch(NamedTuple):
@@ -109,7 +109,7 @@ class Stage(L.LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed everything random in the step to come from (seed, step)."""
         self.generator = generator(self.spec.seed, "step", self.step)
-        torch.manual_seed(derive(self.spec.seed, "layers", self.step))  # dropout and the like draw globally
+        seed_layers(derive(self.spec.seed, "layers", self.step))  # dropout and the like draw globally
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Count what the step drew, then let the runner look (progress, checkpoints, an early stop)."""

@@ -144,6 +144,7 @@ def run_stage(order: Order, store: Store, folder: Path, line: Line) -> dict[str,
     threads = json.loads(earlier.read_text())["threads"] if earlier.exists() else order.threads
     torch.set_num_threads(threads)  # sums depend on it, so a resumed stage keeps what it began with
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing here reads it
     device = torch.device(order.device)
     catalog = Catalog(order.plugins)
     _check_source(job, catalog)
