@@ -1,0 +1,246 @@
+import math
+
+import lightning as L
+import pytest
+import torch
+from torch.distributions import MultivariateNormal
+from torch.utils.data import DataLoader
+
+from latent_ot.bench.train import Stopped, Watch, build, train
+from latent_ot.errors import InputError
+from latent_ot.samplers.flow import Flow, FlowConfig, orders
+from latent_ot.stage import Batch, Spec
+
+PEAK = 0.5 * math.log(2 * math.pi)  # -log density of N(0, 1) at 0
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def normal(n, d, seed=0):
+    return torch.randn(n, d, generator=seeded(seed))
+
+
+def make(n, d, steps=1, seed=0, width=1.0, **config):
+    config = FlowConfig(**config)
+    spec = Spec(shape=(d,), count=n, images=steps * config.batch_size, width=width, seed=seed)
+    return build(Flow, config, spec)
+
+
+def fit(sampler, batches):
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(sampler, DataLoader(batches, batch_size=None))
+    return sampler.eval()
+
+
+def trained(codes, steps, **config):
+    sampler = make(*codes.shape, steps=steps, **config)
+    sampler.fit(codes)
+    rows = torch.randint(len(codes), (steps, sampler.config.batch_size), generator=seeded(7))
+    return fit(sampler, [Batch(index, codes[index]) for index in rows])
+
+
+def shaken(d, scale=0.5, **config):
+    """A flow in double precision that is far from where it starts."""
+    sampler = make(10, d, **config).double()
+    g = seeded(3)
+    for parameter in sampler.parameters():
+        parameter.data.copy_(scale * torch.randn(parameter.shape, generator=g))
+    return sampler
+
+
+@pytest.mark.parametrize("d", [2, 3, 4, 7, 100])
+def test_the_inverse_undoes_the_flow_both_ways(d):
+    sampler, z = shaken(d, 0.1), normal(50, d).double()
+    with torch.no_grad():
+        w, _ = sampler(z)
+        assert (w - z).abs().max() > 0.1
+        torch.testing.assert_close(sampler.inverse(w), z, atol=1e-10, rtol=0)
+        torch.testing.assert_close(sampler(sampler.inverse(z))[0], z, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("d", [2, 3, 4])
+def test_the_log_determinant_equals_that_of_the_autograd_jacobian(d):
+    sampler = shaken(d)
+    for z in normal(5, d, 1).double():
+        jacobian = torch.autograd.functional.jacobian(lambda x: sampler(x[None])[0][0], z)
+        torch.testing.assert_close(sampler(z[None])[1][0], torch.linalg.slogdet(jacobian).logabsdet)
+
+
+def test_the_density_integrates_to_one_in_the_plane():
+    sampler = shaken(2, hidden=8)
+    line = torch.linspace(-20, 20, 601, dtype=torch.float64)
+    with torch.no_grad():
+        density = (-sampler.nll(torch.cartesian_prod(line, line))).exp().view(601, 601)
+    mass = torch.trapezoid(torch.trapezoid(density, line), line)
+    assert mass.item() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("d", [2, 3, 5, 8, 101])
+def test_every_coordinate_is_changed_by_two_couplings_at_least(d):
+    for seed in range(20):
+        place, changed = torch.arange(d), torch.zeros(d, dtype=torch.int64)
+        for order in orders(d, seed):
+            assert torch.equal(order.sort().values, torch.arange(d))
+            place = place[order]
+            changed[place[d // 2 :]] += 1
+        assert changed.min() >= 2
+        assert d % 2 or changed.max() == 2
+
+
+def test_the_order_depends_on_the_seed_alone():
+    assert torch.equal(make(10, 20, seed=1).orders, make(99, 20, seed=1, hidden=5).orders)
+    assert not torch.equal(make(10, 20, seed=1).orders, make(10, 20, seed=2).orders)
+
+
+def test_whitened_codes_have_mean_zero_and_covariance_one():
+    codes = normal(500, 6, 1) @ normal(6, 6, 2) * 1e4 - 300
+    sampler = make(500, 6)
+    sampler.fit(codes)
+    z = sampler.whiten(codes)
+    torch.testing.assert_close(z.mean(0), torch.zeros(6), atol=1e-4, rtol=0)
+    torch.testing.assert_close(z.T.cov(correction=0), torch.eye(6), atol=1e-3, rtol=0)
+
+
+def test_the_likelihood_of_gaussian_codes_is_their_entropy():
+    factor = normal(4, 4, 2)
+    sampler = trained(normal(5000, 4, 1) @ factor.T + 5, steps=300, lr=5e-3)
+    target = MultivariateNormal(torch.full((4,), 5.0), factor @ factor.T)
+    fresh = normal(20_000, 4, 3) @ factor.T + 5
+    with torch.no_grad():
+        nll = sampler.nll(sampler.whiten(fresh)) + sampler.spread.log().sum()
+        excess = nll + target.log_prob(fresh)
+    assert excess.mean() > -0.01  # no density beats the true one
+    assert excess.mean() < 0.03
+    assert target.entropy() - nll.mean() == pytest.approx(0, abs=0.1)
+
+
+def test_bent_codes_get_a_likelihood_that_no_gaussian_has():
+    x = normal(25_000, 2, 1)
+    codes = torch.stack([x[:, 0], 0.3 * x[:, 1] + x[:, 0].square()], dim=1)
+    entropy = math.log(2 * math.pi * math.e) + math.log(0.3)
+    gaussian = 0.5 * codes.T.cov().logdet().item() + math.log(2 * math.pi * math.e)
+    sampler = trained(codes[:20_000], steps=400, lr=5e-3)
+    with torch.no_grad():
+        nll = (sampler.nll(sampler.whiten(codes[20_000:])) + sampler.spread.log().sum()).mean().item()
+    assert gaussian - entropy > 1.5
+    assert entropy - 0.05 < nll < entropy + 0.2
+
+
+def test_a_density_may_pass_that_of_the_standard_normal_at_its_peak():
+    codes = torch.where(normal(2000, 2, 1) > 0, 1.0, -1.0) + 0.02 * normal(2000, 2, 2)
+    assert trained(codes, steps=200, lr=1e-2).facts()["nats_per_dim"] < PEAK - 0.1
+
+
+def test_constant_dimensions_come_back_constant_and_the_others_with_their_spread():
+    codes = normal(1000, 5, 1) * torch.tensor([1.0, 0.0, 30.0, 0.0, 0.1]) + torch.tensor([0.0, 7.0, -2.0, 0.0, 1.0])
+    sampler = trained(codes, steps=200, lr=5e-3)
+    with torch.no_grad():
+        drawn = sampler.sample(5000, seeded())
+    assert sampler.facts()["directions"] == 3
+    torch.testing.assert_close(drawn[:, [1, 3]], torch.tensor([[7.0, 0.0]]).expand(5000, 2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(drawn[:, [0, 2, 4]].std(0), codes[:, [0, 2, 4]].std(0), rtol=0.1, atol=0)
+
+
+def test_fewer_codes_than_dimensions_span_what_they_span():
+    codes = normal(4, 30, 1) + 3
+    with torch.no_grad():
+        drawn = trained(codes, steps=20).sample(500, seeded()) - codes.mean(0)
+    span = torch.linalg.svd(codes - codes.mean(0), full_matrices=False).Vh[:3]
+    assert (drawn - drawn @ span.T @ span).norm() < 1e-4 * drawn.norm()
+
+
+@pytest.mark.parametrize("codes", [torch.ones(1, 4), torch.full((7, 4), 0.1)])
+def test_codes_all_alike_are_drawn_again(codes):
+    with torch.no_grad():
+        torch.testing.assert_close(trained(codes, steps=2).sample(5, seeded()), codes[:1].expand(5, 4))
+
+
+def test_codes_on_a_sphere_do_not_diverge():
+    codes = torch.nn.functional.normalize(normal(3000, 8, 1) * torch.arange(1, 9), dim=1)
+    sampler = trained(codes, steps=200, lr=1e-2)
+    with torch.no_grad():
+        drawn = sampler.sample(2000, seeded())
+    assert drawn.isfinite().all()
+    assert drawn.norm(dim=1).mean() == pytest.approx(1, abs=0.1)
+    assert drawn.norm(dim=1).quantile(0.99) < 2
+    entropy_of_noise = math.log(sampler.config.noise) + 0.5 * math.log(2 * math.pi * math.e)
+    assert entropy_of_noise < sampler.facts()["nats_per_dim"] < PEAK + 0.5
+
+
+def test_a_common_scale_of_the_codes_changes_nothing_but_the_scale():
+    codes = normal(300, 4, 1)
+    with torch.no_grad():
+        small, large = (trained(c, steps=10).sample(50, seeded()) for c in (codes, 1024 * codes))
+    torch.testing.assert_close(large / 1024, small, atol=1e-4, rtol=1e-4)
+
+
+def test_no_gradient_reaches_the_codes():
+    codes = normal(256, 4, 1).requires_grad_()
+    sampler = make(256, 4)
+    sampler.fit(codes.detach())
+    before = sampler.log_factor.detach().clone()
+    fit(sampler, [Batch(torch.arange(256), codes)])
+    assert codes.grad is None
+    assert not torch.equal(sampler.log_factor, before)
+
+
+def test_draws_are_a_map_of_the_source():
+    sampler = trained(normal(300, 3, 1), steps=5)
+    with torch.no_grad():
+        w = sampler.source(7, seeded())
+        assert w.shape == (7, 3)
+        assert torch.equal(sampler.transport(w), sampler.sample(7, seeded()))
+        assert sampler.sample(7, seeded()).dtype == torch.float32
+
+
+def test_an_interrupted_training_ends_in_the_same_bytes(tmp_path):
+    codes, folders, asked = normal(300, 5, 1), [tmp_path / "whole", tmp_path / "halves"], []
+    whole, half, resumed = (make(300, 5, steps=6, batch_size=32) for _ in range(3))
+    for folder in folders:
+        folder.mkdir()
+
+    def run(sampler, folder, stop=lambda: False):
+        train(sampler, codes, folder, Watch(lambda **values: None, stop, 1e9), torch.device("cpu"))
+
+    run(whole, folders[0])
+    with pytest.raises(Stopped):
+        run(half, folders[1], lambda: asked.append(1) or len(asked) == 3)
+    run(resumed, folders[1])
+    assert half.step == 3
+    for name, value in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name
+
+
+def test_state_dict_is_all_there_is_to_store():
+    sampler = trained(normal(300, 4, 1), steps=5)
+    copy = make(300, 4)
+    copy.load_state_dict(sampler.state_dict())
+    with torch.no_grad():
+        assert torch.equal(copy.sample(9, seeded()), sampler.sample(9, seeded()))
+    assert copy.facts() == sampler.facts()
+
+
+def test_the_width_factor_applies_to_the_hidden_layers():
+    assert make(10, 6, width=0.5).couplings[0].net[0].out_features == 32
+    assert make(10, 6, width=1e-9).couplings[0].net[0].out_features == 1
+
+
+def test_impossible_requests_are_one_clear_line():
+    with pytest.raises(InputError, match="dimension 1; allowed: 2 or more"):
+        make(10, 1)
+    with pytest.raises(InputError, match="1 of 10"):
+        make(10, 2).fit(normal(10, 2).index_fill(0, torch.tensor([3]), math.nan))
+    with pytest.raises(InputError, match="before it is fitted"):
+        make(10, 2).sample(1, seeded())
+    for name, value in {"batch_size": 0, "hidden": 0, "lr": 0, "weight_decay": -1, "noise": 0}.items():
+        with pytest.raises(InputError, match=name):
+            FlowConfig.build({name: value}, where="flow")
