@@ -159,10 +159,15 @@ def _fid_curve(
     device: torch.device,
     reasons: dict[str, str],
 ) -> list[list[float]]:
-    """Return [images seen, FID] at the snapshots; a sampler that trains by steps is not refitted at each of them."""
-    if isinstance(model, Pair) and not model.latent.closed_form:
-        reasons["curves.fid"] = "the latent sampler is trained once, on the final codes"
-        return []
+    """Return [images seen, FID] at the snapshots, if a sampler is fitted to codes in closed form and the usual one."""
+    if isinstance(model, Pair):
+        name = type(model.latent).__module__.rpartition(".")[2]
+        if not model.latent.closed_form:
+            reasons["curves.fid"] = "the latent sampler is trained once, on the final codes"
+            return []
+        if name != model.representation.default_sampler:
+            reasons["curves.fid"] = "followed with the representation's default latent sampler only"
+            return []
     points = []
     images = as_tensor(scorer.dataset.train)
     for weights in sorted((folders["train"] / "snapshots").glob("*.safetensors")):

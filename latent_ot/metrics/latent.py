@@ -38,8 +38,7 @@ def score_codes(drawn: Tensor, held_out: Tensor, training: Tensor) -> dict[str, 
             that are not finite.
     """
     drawn, held_out = (
-        rows(codes, f"{name} codes", least=LEAST).cpu()
-        for codes, name in ((drawn, "drawn"), (held_out, "held-out"))
+        rows(codes, f"{name} codes", least=LEAST).cpu() for codes, name in ((drawn, "drawn"), (held_out, "held-out"))
     )
     training = rows(training, "training codes", least=1).cpu()
     widths = [codes.shape[1] for codes in (drawn, held_out, training)]
