@@ -18,6 +18,7 @@ from latent_ot.bench.sampling import draw, draw_codes, walk
 from latent_ot.bench.train import as_tensor
 from latent_ot.catalog import Catalog
 from latent_ot.datasets.base import Dataset
+from latent_ot.errors import Declined
 from latent_ot.methods.base import Method, Pair
 from latent_ot.metrics.evaluators.base import load_evaluator
 from latent_ot.metrics.features import FeatureSet, cached, extract
@@ -109,8 +110,11 @@ def evaluate(
         rebuilt = json.loads((folders["reconstruct"] / "result.json").read_text())
         metrics |= rebuilt["metrics"]
         reasons |= rebuilt["reasons"]
-        save_grid(folder / "interpolations.png", _hwc(walk(model, *WALKS, job["seed"]).flatten(0, 1)), WALKS[1])
-        metrics["interp_smoothness"] = smoothness(walk(model, *PATHS, job["seed"]).numpy())
+        try:
+            save_grid(folder / "interpolations.png", _hwc(walk(model, *WALKS, job["seed"]).flatten(0, 1)), WALKS[1])
+            metrics["interp_smoothness"] = smoothness(walk(model, *PATHS, job["seed"]).numpy())
+        except Declined as reason:
+            reasons["interp_smoothness"] = str(reason)
         curve = _fid_curve(model, folders, scorer, catalog, job["seed"], device, reasons)
         if curve:
             curves["fid"] = [*curve, [_images(folders["train"]), metrics["fid"]]]
