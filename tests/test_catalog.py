@@ -54,3 +54,20 @@ def test_a_plugin_is_a_sampler_like_any_other(tmp_path):
 def test_a_plugin_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match=r"plugin .absent\.py."):
         Catalog([tmp_path / "absent.py"])
+
+
+def test_a_pair_goes_by_its_shortest_name():
+    catalog = Catalog()
+    named = {
+        ("ae", "sdot"): "ae_ot_sd",
+        ("glo", "gaussian"): "glo",
+        ("glo", "imle"): "glann",
+        ("pca", "flow"): "pca+flow",
+    }
+    assert {pair: catalog.pair_name(*pair) for pair in named} == named
+    assert catalog.pair_name("points", "kmeans_gauss") == "kmeans_gauss"  # not a name that fixes settings
+
+
+def test_representations_are_told_apart_by_what_they_take():
+    assert {"ae", "vae", "wae_mmd", "rae_gp", "glo", "gldo", "pca"} <= set(Catalog().representations("image"))
+    assert Catalog().representations("points") == ["points"]

@@ -1,7 +1,6 @@
-import lightning as L
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from driving import fit
 
 from latent_ot.stage import Batch
 
@@ -9,17 +8,6 @@ from latent_ot.stage import Batch
 @pytest.fixture
 def train():
     """Train a method on an iterable of batches, one per outer step."""
-
-    def fit(method, batches):
-        L.Trainer(
-            accelerator="cpu",
-            max_epochs=1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        ).fit(method, DataLoader(batches, batch_size=None))  # a bare list would be a list of loaders
-        return method
 
     return fit
 

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from driving import seeded
 from torch import nn
 
 from latent_ot.errors import Declined, InputError
@@ -8,10 +9,6 @@ from latent_ot.methods.rae_gp import RaeGp, RaeGpConfig, defaults, jacobian_pena
 from latent_ot.stage import Batch, Spec
 
 MODES = ["jacobian_hutchinson", "squared_output"]
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def draw(*shape, seed=0):

@@ -1,25 +1,16 @@
 import math
 
-import lightning as L
 import pytest
 import torch
+from driving import assert_interruption_changes_nothing, fit, fit_codes, normal, seeded
 from torch.distributions import MultivariateNormal
-from torch.utils.data import DataLoader
 
-from latent_ot.bench.train import Stopped, Watch, build, train
+from latent_ot.bench.train import build
 from latent_ot.errors import InputError
 from latent_ot.samplers.flow import Flow, FlowConfig, orders
 from latent_ot.stage import Batch, Spec
 
 PEAK = 0.5 * math.log(2 * math.pi)  # -log density of N(0, 1) at 0
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(n, d, seed=0):
-    return torch.randn(n, d, generator=seeded(seed))
 
 
 def make(n, d, steps=1, seed=0, width=1.0, **config):
@@ -28,24 +19,8 @@ def make(n, d, steps=1, seed=0, width=1.0, **config):
     return build(Flow, config, spec)
 
 
-def fit(sampler, batches):
-    trainer = L.Trainer(
-        accelerator="cpu",
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.fit(sampler, DataLoader(batches, batch_size=None))
-    return sampler.eval()
-
-
 def trained(codes, steps, **config):
-    sampler = make(*codes.shape, steps=steps, **config)
-    sampler.fit(codes)
-    rows = torch.randint(len(codes), (steps, sampler.config.batch_size), generator=seeded(7))
-    return fit(sampler, [Batch(index, codes[index]) for index in rows])
+    return fit_codes(make(*codes.shape, steps=steps, **config), codes, steps)
 
 
 def shaken(d, scale=0.5, **config):
@@ -203,21 +178,9 @@ def test_draws_are_a_map_of_the_source():
 
 
 def test_an_interrupted_training_ends_in_the_same_bytes(tmp_path):
-    codes, folders, asked = normal(300, 5, 1), [tmp_path / "whole", tmp_path / "halves"], []
-    whole, half, resumed = (make(300, 5, steps=6, batch_size=32) for _ in range(3))
-    for folder in folders:
-        folder.mkdir()
-
-    def run(sampler, folder, stop=lambda: False):
-        train(sampler, codes, folder, Watch(lambda **values: None, stop, 1e9), torch.device("cpu"))
-
-    run(whole, folders[0])
-    with pytest.raises(Stopped):
-        run(half, folders[1], lambda: asked.append(1) or len(asked) == 3)
-    run(resumed, folders[1])
-    assert half.step == 3
-    for name, value in whole.state_dict().items():
-        assert torch.equal(resumed.state_dict()[name], value), name
+    assert_interruption_changes_nothing(
+        lambda: make(300, 5, steps=6, batch_size=32), normal(300, 5, 1), tmp_path, after=3
+    )
 
 
 def test_state_dict_is_all_there_is_to_store():

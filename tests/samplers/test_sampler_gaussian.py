@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from driving import seeded
 
 from latent_ot.errors import InputError
 from latent_ot.samplers.gaussian import Gaussian, GaussianConfig
@@ -13,10 +14,6 @@ def gaussian(codes):
     sampler = Gaussian(GaussianConfig(), Spec(shape=(codes.shape[1],), count=len(codes), images=1))
     sampler.fit(codes)
     return sampler
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def relative(a, b):

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from driving import normal, seeded
 from sklearn.mixture import GaussianMixture
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
@@ -10,14 +11,6 @@ from latent_ot.samplers.gaussian import Gaussian, GaussianConfig
 from latent_ot.samplers.gmm import Gmm, GmmConfig
 from latent_ot.seeding import derive
 from latent_ot.stage import Spec
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(n, d, seed=0):
-    return torch.randn(n, d, generator=seeded(seed))
 
 
 def blobs(counts=(300, 200, 100), d=3, gap=20.0):

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from driving import normal
 from scipy.spatial import cKDTree
 from torch import nn
 
@@ -12,10 +13,6 @@ from latent_ot.samplers import imle
 from latent_ot.samplers.imle import Imle, ImleConfig, nearest
 from latent_ot.seeding import generator
 from latent_ot.stage import Spec
-
-
-def normal(n, d, seed=0):
-    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
 
 
 def make(z, epochs=1, **config):

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from driving import normal, seeded
 from scipy.cluster.vq import kmeans2
 from sklearn.mixture import GaussianMixture
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
@@ -10,14 +11,6 @@ from latent_ot.samplers.kmeans_gauss import KmeansGauss, KmeansGaussConfig
 from latent_ot.stage import Spec
 
 COUNTS = (300, 200, 100)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(n, d, seed=0):
-    return torch.randn(n, d, generator=seeded(seed))
 
 
 def blobs(d=3):

@@ -3,17 +3,18 @@ import math
 import ot
 import pytest
 import torch
+from driving import normal, step_codes
 from scipy.optimize import linear_sum_assignment
 
 from latent_ot.errors import InputError
 from latent_ot.samplers.ot_gen import OtGen, OtGenConfig, diversity, squared_distance
 from latent_ot.seeding import derive, generator
-from latent_ot.stage import Batch, Spec
+from latent_ot.stage import Spec
 from latent_ot.transport.assignment import assign
 
 
 def codes(n, d, seed=0, scale=1.0, shift=0.0):
-    return scale * torch.randn(n, d, generator=torch.Generator().manual_seed(seed)) + shift
+    return scale * normal(n, d, seed) + shift
 
 
 def doubles(n, d, seed=0):
@@ -26,26 +27,10 @@ def make(n, d, width=0.125, steps=1, seed=0, **config):
     return OtGen(config, Spec((d,), n, images=steps * config.batch_size, width=width, seed=seed))
 
 
-def train(sampler, z, steps=None):
-    """Call the hooks of training in the trainer's order, for so many steps or to the end."""
-    adam = sampler.configure_optimizers() if not hasattr(sampler, "adam") else sampler.adam
-    sampler.adam, sampler.optimizers, sampler.manual_backward = adam, lambda: adam, lambda loss: loss.backward()
-    last = sampler.total_steps if steps is None else sampler.step + steps
-    while sampler.step < last:
-        rows = torch.randint(len(z), (sampler.config.batch_size,), generator=generator(0, "rows", sampler.step))
-        batch = Batch(rows, z[rows])
-        sampler.on_train_batch_start(batch, sampler.step)
-        sampler.training_step(batch, sampler.step)
-        sampler.on_train_batch_end(None, batch, sampler.step)
-    if sampler.step == sampler.total_steps:
-        sampler.on_train_end()
-    return sampler.eval()
-
-
 def trained(z, steps, **config):
     sampler = make(*z.shape, steps=steps, **config)
     sampler.fit(z)
-    return train(sampler, z)
+    return step_codes(sampler, z)
 
 
 class Given(torch.nn.Module):
@@ -159,11 +144,11 @@ def test_a_step_reports_the_loss_that_it_descends_on():
     z = codes(300, 4, scale=5.0, shift=-2.0)
     sampler = make(300, 4, steps=2, diversity=0.5)
     sampler.fit(z)
-    train(sampler, z, steps=1)
+    step_codes(sampler, z, steps=1)
     batch = z[torch.randint(300, (128,), generator=generator(0, "rows", 1))]
     loss, w2, p, matched = sampler.objective(sampler.map, batch, generator(0, "step", 1))
     assert torch.equal(p, sampler.map(sampler.source(128, generator(0, "step", 1))))
-    train(sampler, z, steps=1)
+    step_codes(sampler, z, steps=1)
     assert sampler.observed["loss"].item() == loss.item() > w2.item() == sampler.observed["w2_squared"].item()
     assert w2.item() == squared_distance(p, matched).item()
     assert sampler.updates == {"map": 2}
@@ -231,13 +216,13 @@ def test_an_interrupted_training_ends_in_the_same_bytes():
     whole = trained(z, 8, diversity=1.0)
     half, resumed = (make(60, 2, steps=8, diversity=1.0) for _ in range(2))
     half.fit(z)
-    train(half, z, steps=5)
+    step_codes(half, z, steps=5)
     resumed.fit(z)
     resumed.load_state_dict(half.state_dict())
     resumed.restore(half.counters())
     resumed.adam = resumed.configure_optimizers()
     resumed.adam.load_state_dict(half.adam.state_dict())
-    train(resumed, z)
+    step_codes(resumed, z)
     assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())
 
 

@@ -2,17 +2,18 @@ import math
 
 import pytest
 import torch
+from driving import normal, step_codes
 from scipy.optimize import linear_sum_assignment
 
 from latent_ot.catalog import Catalog
 from latent_ot.errors import InputError
 from latent_ot.samplers.ot_trans import OtTrans, OtTransConfig
 from latent_ot.seeding import derive, generator
-from latent_ot.stage import Batch, Spec
+from latent_ot.stage import Spec
 
 
 def codes(n, d, seed=0, scale=1.0, shift=0.0):
-    return scale * torch.randn(n, d, generator=torch.Generator().manual_seed(seed)) + shift
+    return scale * normal(n, d, seed) + shift
 
 
 def make(n, d, width=0.125, steps=1, seed=0, **config):
@@ -21,26 +22,10 @@ def make(n, d, width=0.125, steps=1, seed=0, **config):
     return OtTrans(config, Spec((d,), n, images=steps * config.batch_size, width=width, seed=seed))
 
 
-def train(sampler, z, steps=None):
-    """Call the hooks of training in the trainer's order, for so many steps or to the end."""
-    adam = sampler.configure_optimizers() if not hasattr(sampler, "adam") else sampler.adam
-    sampler.adam, sampler.optimizers, sampler.manual_backward = adam, lambda: adam, lambda loss: loss.backward()
-    last = sampler.total_steps if steps is None else sampler.step + steps
-    while sampler.step < last:
-        rows = torch.randint(len(z), (sampler.config.batch_size,), generator=generator(0, "rows", sampler.step))
-        batch = Batch(rows, z[rows])
-        sampler.on_train_batch_start(batch, sampler.step)
-        sampler.training_step(batch, sampler.step)
-        sampler.on_train_batch_end(None, batch, sampler.step)
-    if sampler.step == sampler.total_steps:
-        sampler.on_train_end()
-    return sampler.eval()
-
-
 def trained(z, steps, **config):
     sampler = make(*z.shape, steps=steps, **config)
     sampler.fit(z)
-    return train(sampler, z)
+    return step_codes(sampler, z)
 
 
 def same_points(x, y):
@@ -112,7 +97,7 @@ def test_the_loss_is_summed_over_coordinates(reg_loss, expected):
         sampler.targets.fill_(2.0)
         for parameter in sampler.map.parameters():
             parameter.zero_()
-    train(sampler, codes(10, 3))
+    step_codes(sampler, codes(10, 3))
     assert sampler.observed["loss"].item() == pytest.approx(expected)
 
 
@@ -120,11 +105,11 @@ def test_assigning_every_step_uses_the_batch_of_that_step():
     z = codes(400, 3)
     sampler = make(400, 3, steps=5, resample_ot="per_step", batch_size=16)
     sampler.fit(z)
-    train(sampler, z, steps=1)
+    step_codes(sampler, z, steps=1)
     seen = []
     for _ in range(2):
         rows = torch.randint(400, (16,), generator=generator(0, "rows", sampler.step))
-        train(sampler, z, steps=1)
+        step_codes(sampler, z, steps=1)
         assert same_points(sampler.map.codes(sampler.targets), z[rows])
         squared = (sampler.starts[:, None] - sampler.targets).square().sum(dim=2)
         best = float(squared.numpy()[linear_sum_assignment(squared.numpy())].sum())
@@ -208,13 +193,13 @@ def test_an_interrupted_training_ends_in_the_same_bytes(resample_ot):
     whole = trained(z, 8, resample_ot=resample_ot)
     half, resumed = (make(60, 2, steps=8, resample_ot=resample_ot) for _ in range(2))
     half.fit(z)
-    train(half, z, steps=5)
+    step_codes(half, z, steps=5)
     resumed.fit(z)
     resumed.load_state_dict(half.state_dict())
     resumed.restore(half.counters())
     resumed.adam = resumed.configure_optimizers()
     resumed.adam.load_state_dict(half.adam.state_dict())
-    train(resumed, z)
+    step_codes(resumed, z)
     assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())
 
 

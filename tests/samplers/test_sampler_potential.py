@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from driving import normal
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
@@ -12,10 +13,6 @@ from latent_ot.seeding import generator
 from latent_ot.stage import Spec
 
 SMALL = {"hidden": 64, "layers": 2, "activation": "elu", "batch_size": 64, "lr": 3e-3}
-
-
-def normal(n, d, seed=0):
-    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
 
 
 def make(z, steps=1, **config):

@@ -5,14 +5,11 @@ import numpy as np
 import ot
 import pytest
 import torch
+from driving import seeded
 from scipy.optimize import linear_sum_assignment
 
 from latent_ot.errors import InputError
 from latent_ot.transport.assignment import assign, potentials
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def cloud(n, d, seed=0, scale=1.0, shift=0.0):

@@ -1,0 +1,73 @@
+"""How tests drive a stage: seeded codes, training by the trainer or by its hooks, an interrupted training."""
+
+import lightning as L
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from latent_ot.bench.train import Stopped, Watch
+from latent_ot.bench.train import train as run_stage
+from latent_ot.seeding import generator
+from latent_ot.stage import Batch
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def normal(n, d, seed=0):
+    return torch.randn(n, d, generator=seeded(seed))
+
+
+def fit(stage, batches):
+    """Train on an iterable of batches, one per outer step, with Lightning's trainer."""
+    L.Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    ).fit(stage, DataLoader(batches, batch_size=None))  # a bare list would be a list of loaders
+    return stage
+
+
+def fit_codes(sampler, codes, steps):
+    """Fit a sampler that learns by steps, on random batches of codes (n, d)."""
+    sampler.fit(codes)
+    rows = torch.randint(len(codes), (steps, sampler.config.batch_size), generator=seeded(7))
+    return fit(sampler, [Batch(index, codes[index]) for index in rows]).eval()
+
+
+def step_codes(sampler, z, steps=None):
+    """Call the hooks of training in the trainer's order, for so many steps or to the end."""
+    adam = sampler.configure_optimizers() if not hasattr(sampler, "adam") else sampler.adam
+    sampler.adam, sampler.optimizers, sampler.manual_backward = adam, lambda: adam, lambda loss: loss.backward()
+    last = sampler.total_steps if steps is None else sampler.step + steps
+    while sampler.step < last:
+        rows = torch.randint(len(z), (sampler.config.batch_size,), generator=generator(0, "rows", sampler.step))
+        batch = Batch(rows, z[rows])
+        sampler.on_train_batch_start(batch, sampler.step)
+        sampler.training_step(batch, sampler.step)
+        sampler.on_train_batch_end(None, batch, sampler.step)
+    if sampler.step == sampler.total_steps:
+        sampler.on_train_end()
+    return sampler.eval()
+
+
+def assert_interruption_changes_nothing(make, codes, folder, after):
+    """Train ``make()`` on codes whole, and again with a stop after so many steps; both must end in the same bytes."""
+    asked, whole, half, resumed = [], make(), make(), make()
+    for name in ("whole", "halves"):
+        (folder / name).mkdir()
+
+    def run(sampler, name, stop=lambda: False):
+        run_stage(sampler, codes, folder / name, Watch(lambda **values: None, stop, 1e9), torch.device("cpu"))
+
+    run(whole, "whole")
+    with pytest.raises(Stopped):
+        run(half, "halves", lambda: asked.append(1) or len(asked) == after)
+    run(resumed, "halves")
+    assert half.step == after
+    for name, value in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name
