@@ -271,10 +271,10 @@ def list_(
         return
     print("methods (any representation+sampler is one too)")
     for method in found["methods"]:
-        print(f"  {method['name']:<12} {method['about']}")
+        print(f"  {method['name']:<16} {method['about']}")
     print("latent samplers")
     for name in found["samplers"]:
-        print(f"  {name:<12} {catalog.summary('samplers', name)}")
+        print(f"  {name:<16} {catalog.summary('samplers', name)}")
     for kind in ("representations", "datasets", "evaluators", "budgets", "tables"):
         print(f"{kind:<15}", *found[kind])
 

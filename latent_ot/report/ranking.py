@@ -105,8 +105,8 @@ def heading(group: Sequence[Record]) -> tuple[str, tuple[str, ...]]:
 def conditions(runs: Sequence[Record]) -> str:
     """Return images per stage, width and seeds of ``runs``; where methods differ, the exceptions by name."""
     draws = _common("", {r.method: f"{r.images_budget:,} images a stage" for r in runs})
-    if any(r.codes_budget for r in runs):
-        draws += _common(", ", {r.method: f"{r.codes_budget or 0:,} codes a latent sampler" for r in runs})
+    codes = {r.method: f"{r.codes_budget:,} codes a latent sampler" for r in runs if r.codes_budget}
+    draws += _common(", ", codes) if codes else ""
     width = _common("width ", {r.method: f"{r.width:g}" for r in runs})
     numbers = ", ".join(str(s) for s in sorted({r.seed for r in runs}))
     return f"{draws}; {width}; seed{'s' if ',' in numbers else ''} {numbers}"
