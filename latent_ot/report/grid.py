@@ -58,7 +58,8 @@ def grid_tables(group: Sequence[Record]) -> list[Grid]:
         head = (Column("representation", "", right=False), *(Column(c, c) for c in columns))
         name = QUANTITIES[metric].head
         title = f"{heading(group)[0]}: {name} of representations with latent samplers"
-        tables.append(Grid(title, head, tuple(cells), heading(group)[1], (), "the best pair"))
+        lost = tuple(f"{r.method} seed {r.seed}: {r.status}: {r.reason}" for r in group if r.status != "done")
+        tables.append(Grid(title, head, tuple(cells), heading(group)[1], lost, "the best pair"))
     return tables
 
 

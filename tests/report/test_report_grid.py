@@ -9,7 +9,7 @@ from latent_ot.report.grid import grid_tables, heat_map, pairs, print_grid
 def pair(record):
     def make(method, representation, sampler, seed=0, fid=5.0, **changes):
         stages = [{"stage": s, "key": "0" * 16} for s in (representation, sampler, "reconstruct", "evaluate")]
-        return record(method, seed, {"fid": fid, "prd_f8": 1 / fid}, stages=stages, **changes)
+        return record(method, seed, changes.pop("metrics", {"fid": fid, "prd_f8": 1 / fid}), stages=stages, **changes)
 
     return make
 
@@ -30,6 +30,11 @@ def test_a_named_method_stands_where_its_stages_meet(square):
     assert cells == {"ae": [8, None, 2], "glo": [5, 7, 3]}
     assert [cell.best for row in fid.rows for cell in row[1:]] == [False, False, True, False, False, False]
     assert [cell.best for row in f8.rows for cell in row[1:]] == [False, False, True, False, False, False]
+
+
+def test_a_pair_that_failed_is_named_with_its_reason(square, pair):
+    lost = pair("ae+flow", "ae", "flow", status="failed", reason="no room", metrics={})
+    assert grid_tables([*square, lost])[0].notes == ("ae+flow seed 0: failed: no room",)
 
 
 def test_end_to_end_methods_and_changed_settings_are_no_part_of_it(square, record, pair):
