@@ -196,5 +196,6 @@ def test_the_held_out_error_is_seen_long_before_the_first_check():
     cells = Cells(sampler.problem.cells.slopes[:300])
     volume = cells.volumes(sampler.state.average, 400_000, generator(1, "judge"))
     truth = float(((300 * volume - 1).square().mean() - 300 / 400_000).sqrt())
-    assert later == pytest.approx(truth, rel=0.05)
+    standard_error = (2 / 300) ** 0.5 * (truth**2 + 300 / 2**14)
+    assert later**2 == pytest.approx(truth**2, abs=3 * standard_error)
     assert later < early
