@@ -31,7 +31,7 @@ bench: $(VENV)/ready  ## the suite's main job
 	@$(BIN)/latent-ot bench --dataset '$(DATASET)' --budget '$(BUDGET)' --seeds '$(SEEDS)' $(if $(METHODS),--methods '$(METHODS)') $(if $(SUBSET),--subset $(SUBSET)) $(if $(GPUS),--gpus $(GPUS)) $(if $(DATA_DIR),--data-dir '$(DATA_DIR)')
 
 table: $(VENV)/ready  ## a published table beside ours
-	@$(BIN)/latent-ot table '$(TABLE)' --dataset '$(DATASET)' --budget '$(BUDGET)'
+	@$(BIN)/latent-ot table '$(TABLE)' $(if $(filter-out file,$(origin DATASET)),--dataset '$(DATASET)') $(if $(filter-out file,$(origin BUDGET)),--budget '$(BUDGET)')
 
 claims: $(VENV)/ready  ## claims checked against the records
 	@$(BIN)/latent-ot claims

@@ -320,14 +320,14 @@ def train_evaluator(
 def table(
     table_id: Annotated[str, typer.Argument(metavar="ID", help="e.g. gldo-table1")],
     dataset: Dataset = "",
-    budget: BudgetName = "ci",
+    budget: Annotated[str, typer.Option(help="Of our runs; default: ci, or the largest that was run.")] = "",
     form: Annotated[str, typer.Option("--format", help="text, md, csv, latex or json.")] = "text",
     leaderboards: Boards = DEFAULT_BOARDS,
 ) -> None:
     """Print a published table beside our numbers."""
     from latent_ot.report.tables import render_published
 
-    print(render_published(table_id, default_dataset(dataset), budget, leaderboards, form))
+    print(render_published(table_id, dataset or None, budget or None, leaderboards, form))
 
 
 @app.command()

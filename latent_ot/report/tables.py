@@ -36,7 +36,7 @@ def table(
     Args:
         id: of a file in benchmarks/tables, e.g. ``gldo-table1``.
         dataset: ours; only the columns that it stands for are shown. None: all columns, each beside its own data set.
-        budget: of our runs; None: the largest at which the data set was run.
+        budget: of our runs; None: the suite's default where the data set was run at it, else the largest.
         records: all result records.
         format: the form.
 
@@ -47,7 +47,13 @@ def table(
 
 
 def render_published(id: str, dataset: str | None, budget: str | None, root: Path, form: str) -> str:
-    """Return ``table`` over the records under ``root/results``, without a newline at its end."""
+    """Return ``table`` over the records under ``root/results``, without a newline at its end.
+
+    Without a data set it is the suite's default one, if that stands for a column of the table.
+    """
+    usual = settings()["defaults"]["dataset"]
+    if dataset is None and any(column.dataset == stands_for(usual) for column in load_table(id).columns):
+        dataset = usual
     return table(id, dataset, budget, load(root), form).rstrip("\n")
 
 
@@ -120,7 +126,9 @@ def _places(spec: PublishedTable, dataset: str | None, budget: str | None, recor
     for column in columns:
         ours = dataset or column.dataset
         groups = by_protocol(select(records, dataset=ours))
-        chosen = budget or next((b for _, _, b in groups), None)  # groups come largest budget first
+        run_at = [b for _, _, b in groups]  # largest first
+        usual = settings()["defaults"]["budget"]
+        chosen = budget or (usual if usual in run_at else next(iter(run_at), None))
         found = [group for (_, _, b), group in groups.items() if b == chosen] or [[]]
         places += [Beside(column, ours, group) for group in found]
     ids = list(dict.fromkeys(protocol_id(p.runs) for p in places if p.runs))

@@ -142,6 +142,22 @@ def test_without_a_data_set_every_column_stands_beside_its_own(record):
     assert "Nothing was run on: fashion_mnist, cifar10, celeba64_crop160, lsun_bedroom64" in text
 
 
+def test_unasked_the_suites_own_data_set_and_budget_are_shown_where_they_were_run(record, board):
+    large = {"budget": "short", "images_budget": 128000}
+    points = {"dataset": "moons", "protocol": {"id": "moons/n1000x250", "n": 1000, "repeats": 250}}
+    runs = [record("glo", 0, {"fid": 9.0}), record("glo", 0, {"fid": 8.0}, **large)]
+    runs.append(record("ae_ot_gen", 0, {"ot_divergence": 0.08}, **points, **large))
+    root = board(*runs)
+    own = render_published("gldo-table1", None, None, root, "text")
+    assert "Ours: mnist5k stands for mnist; budget ci" in own
+    assert "| 9.000" in own
+    points_table = render_published(
+        "otgen-table-2d", None, None, root, "text"
+    )  # the default data set has no place here
+    assert "Ours: moons; budget short" in points_table
+    assert "Nothing was run on: circles" in points_table
+
+
 def test_two_protocols_get_a_column_each(record, raw):
     other = raw()["protocol"] | {"id": "mnist5k/inception/n1000", "evaluator": "inception"}
     runs = [record("gldo", metrics={"fid": 10.0}), record("glo", metrics={"fid": 90.0}, protocol=other)]
