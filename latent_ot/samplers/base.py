@@ -4,11 +4,44 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latent_ot.config import Config
 from latent_ot.errors import InputError
 from latent_ot.stage import Spec, Stage
+
+
+class Frame(nn.Module):
+    """Codes less their mean and over one common scale, in which the same step size fits all codes.
+
+    The scale is the root mean square of the deviations' coordinates, or with ``length`` of their lengths. Before it is
+    fitted the frame leaves codes as they are. Codes that are all alike are 0 in it, and any point comes back as them.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, dim: int, length: bool = False) -> None:
+        super().__init__()
+        self.length = length
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("scale", torch.ones(()))
+
+    def fit(self, codes: Tensor) -> None:
+        """Take mean and scale of codes (N, d)."""
+        codes = codes.double()
+        mean = codes.mean(dim=0)
+        squares = (codes - mean).square()
+        self.mean.copy_(mean)
+        self.scale.copy_((squares.sum(dim=1) if self.length else squares).mean().sqrt())
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Return codes (n, d) in the frame."""
+        return (codes - self.mean) / self.scale.clamp_min(torch.finfo(torch.float32).tiny)
+
+    def back(self, u: Tensor) -> Tensor:
+        """Return the codes (n, d) of points of the frame."""
+        return self.mean + self.scale * u
 
 
 class LatentSampler(Stage):
@@ -18,8 +51,8 @@ class LatentSampler(Stage):
     ``training_step`` (its batches hold codes) and may override ``_fit`` to prepare buffers from the codes before the
     first step. State lives in buffers and parameters of fixed shape, so that ``state_dict`` is all there is to store.
 
-    A sampler that moves points of a source measure (``maps = True``) writes ``source`` and ``transport``, so that one
-    can walk between source points; any other writes ``_sample``.
+    A sampler that moves points of a source measure (``maps = True``) writes ``transport``, and ``source`` unless it is
+    N(0, I) in ``source_dim`` dimensions, so that one can walk between source points; any other writes ``_sample``.
     """
 
     closed_form: ClassVar[bool] = True
@@ -57,21 +90,18 @@ class LatentSampler(Stage):
         Raises:
             InputError: before the sampler is fitted.
         """
-        self.require_fitted()
-        return self._sample(n, generator)
-
-    def require_fitted(self) -> None:
-        """Refuse to go on before the sampler is fitted.
-
-        Raises:
-            InputError: then.
-        """
         if not bool(self.fitted):
             raise InputError(f"sampler '{type(self).__module__.split('.')[-1]}' draws nothing before it is fitted")
+        return self._sample(n, generator)
+
+    @property
+    def source_dim(self) -> int:
+        """Dimensions of the source measure."""
+        return self.dim
 
     def source(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw points (n, k) of the source measure, for a sampler that ``maps``."""
-        raise TypeError(f"{type(self).__name__} must define source")
+        """Draw points (n, source_dim) of the source measure, N(0, I) unless overridden."""
+        return torch.randn(n, self.source_dim, generator=generator).to(self.device)
 
     def transport(self, w: Tensor) -> Tensor:
         """Map source points (n, k) to codes (n, d), the same points always to the same codes."""

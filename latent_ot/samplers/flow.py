@@ -163,10 +163,6 @@ class Flow(LatentSampler):
             self.nats.lerp_(loss / self.dim, 0.05 if self.step else 1.0)
         self.observe(loss=loss)
 
-    def source(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw N(0, I)."""
-        return torch.randn(n, self.dim, generator=generator).to(self.device)
-
     def transport(self, w: Tensor) -> Tensor:
         """Return codes F^-1(w), in the codes' own units."""
         return self.mean + self.inverse(w) * self.spread @ self.basis.T

@@ -45,10 +45,6 @@ class Gaussian(LatentSampler):
         self.mean.copy_(mean)
         self.factor.copy_(torch.linalg.cholesky(covariance))
 
-    def source(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw N(0, I)."""
-        return torch.randn(n, self.dim, generator=generator).to(self.device)
-
     def transport(self, w: Tensor) -> Tensor:
         """Return mean + factor w."""
         return self.mean + w @ self.factor.T

@@ -23,8 +23,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from latent_ot.config import Config
+from latent_ot.networks.infogan import scaled
 from latent_ot.networks.mlp import mlp
-from latent_ot.samplers.base import LatentSampler
+from latent_ot.samplers.base import Frame, LatentSampler
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, Spec
 
@@ -61,30 +62,23 @@ class Imle(LatentSampler):
     closed_form = False
     maps = True
     config: ImleConfig
-    mean: Tensor
-    scale: Tensor
     codes: Tensor
     matched: Tensor
     trail: Tensor
 
     def __init__(self, config: ImleConfig, spec: Spec) -> None:
         super().__init__(config, spec)
-        hidden = max(1, round(spec.width * config.hidden))
+        (hidden,) = scaled(spec.width, config.hidden)
         self.T = mlp([config.noise_dim, hidden, hidden, self.dim], norm=True, bias=False)
         self.epoch_steps = -(-spec.count // config.batch_size)
-        self.register_buffer("mean", torch.zeros(self.dim))
-        self.register_buffer("scale", torch.ones(()))
+        self.frame = Frame(self.dim, length=True)
         self.register_buffer("codes", torch.zeros(spec.count, self.dim), persistent=False)  # _fit brings them again
         self.register_buffer("matched", torch.zeros(spec.count, config.noise_dim))
         self.register_buffer("trail", torch.zeros(2))  # of the last matching: objective, share of distinct e
 
     def _fit(self, codes: Tensor) -> None:
-        codes = codes.double()
-        mean = codes.mean(dim=0)
-        self.mean.copy_(mean)
-        self.scale.copy_((codes - mean).square().sum(dim=1).mean().sqrt())
-        tiny = torch.finfo(torch.float32).tiny  # codes that are all alike become 0, and are drawn again
-        self.codes.copy_((codes - self.mean) / self.scale.clamp_min(tiny))
+        self.frame.fit(codes)
+        self.codes.copy_(self.frame(codes.double()))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One Adam."""
@@ -135,13 +129,14 @@ class Imle(LatentSampler):
             self.T(e)
         super().on_train_end()
 
-    def source(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw e (n, noise_dim) from N(0, I)."""
-        return torch.randn(n, self.config.noise_dim, generator=generator).to(self.device)
+    @property
+    def source_dim(self) -> int:
+        """Length of e."""
+        return self.config.noise_dim
 
     def transport(self, w: Tensor) -> Tensor:
-        """Return mean + scale T(w)."""
-        return self.mean + self.scale * self.T(w)
+        """Return codes T(w), in their own units."""
+        return self.frame.back(self.T(w))
 
     def facts(self) -> dict[str, float]:
         """Return the last matching's objective and the share of distinct e in it.

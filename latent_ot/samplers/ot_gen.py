@@ -111,7 +111,7 @@ class OtGen(LatentSampler):
 
     def transport(self, w: Tensor) -> Tensor:
         """Return the codes that f_w gives."""
-        return self.map.codes(self.map(w))
+        return self.map.frame.back(self.map(w))
 
     @torch.no_grad()
     def facts(self) -> dict[str, float]:
@@ -142,9 +142,9 @@ class OtGen(LatentSampler):
                 rows = torch.randint(len(codes), (SHOWN,), generator=g).to(codes.device)
                 loss, w2, *points = self.objective(f, codes[rows], g)
                 if step >= WARM:
-                    p, matched = (f.codes(x.detach()).double().cpu().numpy() for x in points)
-                    title = f"feedback of step {step - WARM + 1}, mean square {w2.item() * float(f.scale) ** 2:.3g}"
-                    panels.append(Lines(title, p, matched))
+                    p, matched = (f.frame.back(x.detach()).double().cpu().numpy() for x in points)
+                    square = w2.item() * float(f.frame.scale) ** 2
+                    panels.append(Lines(f"feedback of step {step - WARM + 1}, mean square {square:.3g}", p, matched))
                 adam.zero_grad()
                 loss.backward()
                 adam.step()

@@ -24,8 +24,9 @@ from torch import Tensor, nn
 
 from latent_ot.config import Config
 from latent_ot.errors import InputError
+from latent_ot.networks.infogan import scaled
 from latent_ot.networks.mlp import mlp
-from latent_ot.samplers.base import LatentSampler
+from latent_ot.samplers.base import Frame, LatentSampler
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, Spec
 from latent_ot.transport.assignment import assign
@@ -47,19 +48,16 @@ class MapConfig(Config):
 
 
 class CubeMap(nn.Module):
-    """f_w: U(-1, 1)^d -> codes (z - mean) / scale, with a sigmoid at its end and mean 0, scale 1 if ``squash``."""
+    """f_w: U(-1, 1)^d -> codes in the frame, or with a sigmoid at its end, if ``squash``, codes as they are."""
 
-    mean: Tensor
-    scale: Tensor
     squash: Tensor
 
     def __init__(self, dim: int, width: float) -> None:
         super().__init__()
         self.dim, self.points = dim, dim <= 2
-        hidden = max(1, round(width * HIDDEN))
+        (hidden,) = scaled(width, HIDDEN)
         self.network = mlp([dim, *[hidden] * (4 if self.points else 6), dim], "leaky_relu")
-        self.register_buffer("mean", torch.zeros(dim))
-        self.register_buffer("scale", torch.ones(()))
+        self.frame = Frame(dim)
         self.register_buffer("squash", torch.zeros((), dtype=torch.bool))
 
     @torch.no_grad()
@@ -75,18 +73,7 @@ class CubeMap(nn.Module):
             raise InputError(f"setting 'squash' = true with codes from {low:.4g} to {high:.4g}; allowed: within [0, 1]")
         self.squash.fill_(inside if squash is None else squash)
         if not self.squash:
-            codes = codes.double()
-            self.mean.copy_(codes.mean(dim=0))
-            scale = (codes - self.mean).square().mean().sqrt().item()
-            self.scale.fill_(scale if scale > torch.finfo(torch.float32).tiny else 1.0)  # codes all alike become 0
-
-    def frame(self, codes: Tensor) -> Tensor:
-        """Return (z - mean) / scale of codes z (n, d)."""
-        return (codes - self.mean) / self.scale
-
-    def codes(self, u: Tensor) -> Tensor:
-        """Return mean + scale u: the codes (n, d) of points of the frame."""
-        return self.mean + self.scale * u
+            self.frame.fit(codes)
 
     def forward(self, w: Tensor) -> Tensor:
         """Map points of the cube into the frame, both (n, d)."""
@@ -95,7 +82,7 @@ class CubeMap(nn.Module):
 
     def source(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw U(-1, 1)^d, (n, d)."""
-        return (2 * torch.rand(n, self.dim, generator=generator) - 1).to(self.mean.device)
+        return (2 * torch.rand(n, self.dim, generator=generator) - 1).to(self.squash.device)
 
     def adam(self, lr: float | None) -> torch.optim.Adam:
         """Return the optimizer that the paper gives to points and its public code to images."""
@@ -171,7 +158,7 @@ class OtTrans(LatentSampler):
 
     def transport(self, w: Tensor) -> Tensor:
         """Return the codes that f_w gives."""
-        return self.map.codes(self.map(w))
+        return self.map.frame.back(self.map(w))
 
     @torch.no_grad()
     def facts(self) -> dict[str, Any]:
@@ -181,7 +168,7 @@ class OtTrans(LatentSampler):
         pairs are the last batch's.
         """
         cost, error = (
-            (x - self.targets).square().sum(dim=1).mean() * self.map.scale**2
+            (x - self.targets).square().sum(dim=1).mean() * self.map.frame.scale**2
             for x in (self.starts, self.map(self.starts))
         )
         return {"pairs": len(self.starts), "assignment_cost": cost.item(), "regression_error": error.item()}
@@ -196,7 +183,7 @@ class OtTrans(LatentSampler):
         rows = torch.randperm(len(self.starts), generator=generator(seed, "picture"))[:SHOWN].to(self.device)
         n = self.starts[rows]
         clouds = (n, self.targets[rows], self.map(n))
-        noise, codes, drawn = (self.map.codes(x).double().cpu().numpy() for x in clouds)
+        noise, codes, drawn = (self.map.frame.back(x).double().cpu().numpy() for x in clouds)
         draw_lines(
             path,
             Lines(f"{len(n)} of {len(self.starts)} noises and their codes", noise, codes),

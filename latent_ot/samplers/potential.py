@@ -30,8 +30,9 @@ from pydantic import Field
 from torch import Tensor
 
 from latent_ot.config import Config
+from latent_ot.networks.infogan import scaled
 from latent_ot.networks.mlp import mlp
-from latent_ot.samplers.base import LatentSampler
+from latent_ot.samplers.base import Frame, LatentSampler
 from latent_ot.stage import Batch, Spec
 from latent_ot.transport.assignment import assign
 from latent_ot.transport.duals import duals
@@ -76,25 +77,20 @@ class Potential(LatentSampler):
     closed_form = False
     maps = True
     config: PotentialConfig
-    mean: Tensor
-    scale: Tensor
     trail: Tensor
 
     def __init__(self, config: PotentialConfig, spec: Spec) -> None:
         super().__init__(config, spec)
-        sizes = [self.dim, *[max(1, round(spec.width * config.hidden))] * config.layers, 1]
+        sizes = [self.dim, *scaled(spec.width, config.hidden) * config.layers, 1]
         self.psi = mlp(sizes, config.activation)
         if config.potentials == "two":
             self.phi = mlp(sizes, config.activation)
-        self.register_buffer("mean", torch.zeros(self.dim))
-        self.register_buffer("scale", torch.ones(()))
+        self.frame = Frame(self.dim)
         self.register_buffer("trail", torch.zeros(4))  # the facts, as running means over the last steps
 
     def _fit(self, codes: Tensor) -> None:
         if self.config.standardise:
-            mean = codes.double().mean(dim=0)
-            self.mean.copy_(mean)
-            self.scale.copy_((codes.double() - mean).square().mean().sqrt())
+            self.frame.fit(codes)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One Adam for both networks."""
@@ -124,7 +120,7 @@ class Potential(LatentSampler):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Couple the batch with fresh noise and descend the loss."""
-        x = (batch.image - self.mean) / self.scale.clamp_min(torch.finfo(torch.float32).tiny)  # 0 if codes are alike
+        x = self.frame(batch.image)
         loss, shares = self.loss(x, self.noise(*x.shape))
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()
@@ -133,16 +129,12 @@ class Potential(LatentSampler):
         self.trail.lerp_(shares.to(self.trail), 0.05 if self.step else 1.0)
         self.observe(loss=loss, duality_gap=self.trail[3])
 
-    def source(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw N(0, I)."""
-        return torch.randn(n, self.dim, generator=generator).to(self.device)
-
     @torch.enable_grad()
     def transport(self, w: Tensor) -> Tensor:
-        """Return mean + scale (w + grad psi(w)), without gradient."""
+        """Return the codes of w + grad psi(w), without gradient."""
         w = w.detach().requires_grad_()
         (move,) = torch.autograd.grad(self.psi(w).sum(), w)
-        return self.mean + self.scale * (w + move).detach()
+        return self.frame.back((w + move).detach())
 
     def facts(self) -> dict[str, float]:
         """Return, as means over the last batches, what is left unexplained of each batch's own optimal transport.

@@ -31,7 +31,7 @@ from latent_ot.config import Config
 from latent_ot.losses.gaussian import gaussian_nll, kl_to_standard_normal
 from latent_ot.networks.infogan import scaled
 from latent_ot.networks.mlp import mlp
-from latent_ot.samplers.base import LatentSampler
+from latent_ot.samplers.base import Frame, LatentSampler
 from latent_ot.stage import Batch, Spec
 
 LOG_GAMMA_MIN = -6.0
@@ -67,8 +67,6 @@ class Vae2(LatentSampler):
     closed_form = False
     maps = True
     config: Vae2Config
-    mean: Tensor
-    scale: Tensor
     mean_kl: Tensor
 
     def __init__(self, config: Vae2Config, spec: Spec) -> None:
@@ -77,21 +75,14 @@ class Vae2(LatentSampler):
         self.encoder = Skip(self.dim, hidden, 2 * self.dim)
         self.decoder = Skip(self.dim, hidden, self.dim)
         self.log_gamma = nn.Parameter(torch.zeros(()))
-        self.register_buffer("mean", torch.zeros(self.dim))
-        self.register_buffer("scale", torch.ones(()))
+        self.frame = Frame(self.dim)
         self.register_buffer("mean_kl", torch.zeros(()))
 
     def _fit(self, codes: Tensor) -> None:
-        mean = codes.double().mean(dim=0)
-        self.mean.copy_(mean)
-        self.scale.copy_((codes.double() - mean).square().mean().sqrt())
-
-    def standardise(self, codes: Tensor) -> Tensor:
-        """Return codes (n, d) with mean 0 and mean square 1; all 0 where all codes are alike."""
-        return (codes - self.mean) / self.scale.where(self.scale > 0, 1)
+        self.frame.fit(codes)
 
     def bound(self, z: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Return -log p(z|u) at u = mean + std * noise and KL(q(u|z) || N(0, I)), both (n,), of standardised codes."""
+        """Return -log p(z|u) at u = mean + std * noise and KL(q(u|z) || N(0, I)), both (n,), of codes in the frame."""
         mean, log_std = self.encoder(z).chunk(2, dim=1)
         nll = gaussian_nll(z, self.decoder(mean + log_std.exp() * noise), self.log_gamma)
         return nll, kl_to_standard_normal(mean, log_std)
@@ -109,7 +100,7 @@ class Vae2(LatentSampler):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One ascent step on the evidence lower bound of a batch."""
         codes = batch.image.detach()
-        nll, kl = self.bound(self.standardise(codes), self.noise(*codes.shape))
+        nll, kl = self.bound(self.frame(codes), self.noise(*codes.shape))
         loss = (nll + kl).mean()
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()
@@ -122,14 +113,15 @@ class Vae2(LatentSampler):
             self.mean_kl.lerp_(kl.mean(), 0.05 if self.step else 1.0)
         self.observe(loss=loss, kl=kl.mean(), log_gamma=self.log_gamma)
 
-    def source(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw pairs (u, xi) side by side, N(0, I) in 2 d dimensions."""
-        return torch.randn(n, 2 * self.dim, generator=generator).to(self.device)
+    @property
+    def source_dim(self) -> int:
+        """Of pairs (u, xi), side by side."""
+        return 2 * self.dim
 
     def transport(self, w: Tensor) -> Tensor:
         """Return f2(u) + gamma xi (n, d) of pairs (n, 2 d), in the codes' own units."""
         u, xi = w.chunk(2, dim=1)
-        return self.mean + self.scale * (self.decoder(u) + self.log_gamma.exp() * xi)
+        return self.frame.back(self.decoder(u) + self.log_gamma.exp() * xi)
 
     def facts(self) -> dict[str, float]:
         """Return nats that u stores of a code (mean over the last steps) and gamma in standardised units."""

@@ -37,13 +37,13 @@ def test_the_pairs_are_a_bijection_of_least_cost():
     z = codes(300, 6, scale=4.0, shift=2.0)
     sampler = make(300, 6)
     sampler.fit(z)
-    assert same_points(sampler.map.codes(sampler.targets), z)
+    assert same_points(sampler.map.frame.back(sampler.targets), z)
     assert sampler.starts.abs().max() <= 1
     n, y = sampler.starts.double(), z.double()
     squared = (n[:, None] - sampler.map.frame(y)).square().sum(dim=2).numpy()
     best = float(squared[linear_sum_assignment(squared)].mean())
     assert float((n - sampler.targets).square().sum(1).mean()) == pytest.approx(best, rel=1e-6)  # float32 targets
-    assert sampler.facts()["assignment_cost"] == pytest.approx(best * float(sampler.map.scale) ** 2, rel=1e-5)
+    assert sampler.facts()["assignment_cost"] == pytest.approx(best * float(sampler.map.frame.scale) ** 2, rel=1e-5)
 
 
 def test_the_pairs_are_optimal_for_codes_as_they_are():
@@ -53,7 +53,7 @@ def test_the_pairs_are_optimal_for_codes_as_they_are():
     sampler.fit(z)
     squared = (sampler.starts[:, None].double() - z.double()).square().sum(dim=2).numpy()
     _, columns = linear_sum_assignment(squared)
-    torch.testing.assert_close(sampler.map.codes(sampler.targets), z[columns], atol=1e-6, rtol=0)
+    torch.testing.assert_close(sampler.map.frame.back(sampler.targets), z[columns], atol=1e-6, rtol=0)
 
 
 def test_permuted_codes_are_paired_alike():
@@ -69,9 +69,9 @@ def test_more_codes_than_pairs_are_a_random_subset():
     z = codes(500, 3)
     sampler = make(500, 3, pairs=40)
     sampler.fit(z)
-    row = torch.cdist(sampler.map.codes(sampler.targets), z).argmin(dim=1)
+    row = torch.cdist(sampler.map.frame.back(sampler.targets), z).argmin(dim=1)
     assert sampler.facts()["pairs"] == 40
-    assert same_points(sampler.map.codes(sampler.targets), z[row])
+    assert same_points(sampler.map.frame.back(sampler.targets), z[row])
     assert len(row.unique()) == 40
     assert make(60_000, 64).targets.shape == (4096, 64)
 
@@ -84,7 +84,7 @@ def test_the_network_memorises_64_pairs(d, steps):
     drawn = sampler.transport(sampler.starts).detach()
     assert error < 0.005 * float(z.var(dim=0).sum())
     assert error < 0.02 * sampler.facts()["assignment_cost"]
-    rms = (drawn - sampler.map.codes(sampler.targets)).square().sum(dim=1).mean()
+    rms = (drawn - sampler.map.frame.back(sampler.targets)).square().sum(dim=1).mean()
     assert error == pytest.approx(float(rms), rel=1e-3)
 
 
@@ -110,7 +110,7 @@ def test_assigning_every_step_uses_the_batch_of_that_step():
     for _ in range(2):
         rows = torch.randint(400, (16,), generator=generator(0, "rows", sampler.step))
         step_codes(sampler, z, steps=1)
-        assert same_points(sampler.map.codes(sampler.targets), z[rows])
+        assert same_points(sampler.map.frame.back(sampler.targets), z[rows])
         squared = (sampler.starts[:, None] - sampler.targets).square().sum(dim=2)
         best = float(squared.numpy()[linear_sum_assignment(squared.numpy())].sum())
         assert float(squared.trace()) == pytest.approx(best, rel=1e-5)
@@ -139,7 +139,7 @@ def test_codes_within_0_and_1_stay_as_they_are_and_draws_too():
     assert bool(make(*z.shape, squash=False).map.squash) is False
     free = trained(z, 1, squash=False)
     assert not free.map.squash
-    assert free.map.mean.tolist() == pytest.approx(z.mean(0).tolist())
+    assert free.map.frame.mean.tolist() == pytest.approx(z.mean(0).tolist())
     assert not trained(z * 1.01 - 0.005, 1).map.squash
 
 

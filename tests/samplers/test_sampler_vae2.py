@@ -115,7 +115,7 @@ def test_the_best_gamma_is_the_root_mean_squared_residual():
 def test_training_finds_that_gamma():
     codes = normal(512, 3, 1)
     sampler = trained(codes, steps=60, lr=1e-12, gamma_lr=1e-1, batch_size=128)
-    z = sampler.standardise(codes)
+    z = sampler.frame(codes)
     with torch.no_grad():
         mean, log_std = sampler.encoder(z).chunk(2, dim=1)
         residual = z - sampler.decoder(mean + log_std.exp() * normal(512, 3, 2))
@@ -138,7 +138,7 @@ def test_draws_have_the_mean_and_covariance_of_gaussian_codes():
     with torch.no_grad():
         drawn = sampler.sample(50_000, seeded())
     assert relative(drawn.T.cov(), codes.T.cov()) < 0.15
-    assert (drawn.mean(0) - codes.mean(0)).abs().max() < 0.1 * sampler.scale
+    assert (drawn.mean(0) - codes.mean(0)).abs().max() < 0.1 * sampler.frame.scale
     assert sampler.facts()["kl_nats"] > 1  # u is used: the draws are not gamma's noise alone
 
 
@@ -147,10 +147,10 @@ def test_standardised_codes_have_mean_zero_and_mean_square_one_whatever_their_sc
     plain, moved = make(300, 5), make(300, 5)
     plain.fit(codes)
     moved.fit(1000 * codes - 77)
-    z = plain.standardise(codes)
+    z = plain.frame(codes)
     torch.testing.assert_close(z.mean(0), torch.zeros(5), atol=1e-5, rtol=0)
     assert z.square().mean().item() == pytest.approx(1, rel=1e-5)
-    torch.testing.assert_close(moved.standardise(1000 * codes - 77), z, atol=1e-4, rtol=0)
+    torch.testing.assert_close(moved.frame(1000 * codes - 77), z, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("codes", [torch.ones(1, 4), torch.full((7, 1), 0.1)])
@@ -168,9 +168,9 @@ def test_a_draw_is_a_map_of_a_code_and_a_noise_of_width_gamma():
         assert torch.equal(sampler.transport(w), sampler.sample(7, seeded()))
         assert sampler.sample(7, seeded()).dtype == torch.float32
         still = sampler.transport(torch.cat([w[:, :3], torch.zeros(7, 3)], dim=1))
-        spread = sampler.scale * sampler.log_gamma.exp()
+        spread = sampler.frame.scale * sampler.log_gamma.exp()
         torch.testing.assert_close(sampler.transport(w) - still, spread * w[:, 3:], atol=1e-3, rtol=1e-4)
-    assert sampler.scale > 90
+    assert sampler.frame.scale > 90
 
 
 @pytest.mark.parametrize(("progress", "factor"), [(0.0, 1), (0.37, 1), (0.375, 0.5), (0.74, 0.5), (0.75, 0.25)])
