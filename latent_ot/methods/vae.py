@@ -14,12 +14,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from latent_ot.config import Config
-from latent_ot.losses.gaussian import gaussian_nll, kl_to_standard_normal
+from latent_ot.losses.gaussian import LOG_GAMMA_MIN, bound_terms
 from latent_ot.methods.base import Method, Spec, require_images
 from latent_ot.networks.infogan import Encoder, Generator, init_normal
 from latent_ot.stage import Batch
-
-LOG_GAMMA_MIN = -6.0  # on data without noise the best gamma is 0 and its bound is infinite
 
 
 class VaeConfig(Config):
@@ -62,9 +60,7 @@ class Vae(Method):
 
     def bound(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return -log p(x|z) at z = mean + std * noise and KL(q(z|x) || N(0, I)), both (n,); their sum is -ELBO."""
-        mean, log_std = self.posterior(x)
-        nll = gaussian_nll(x, self.decoder(mean + log_std.exp() * noise), self.log_gamma)
-        return nll, kl_to_standard_normal(mean, log_std)
+        return bound_terms(x, self.posterior(x), noise, self.decoder, self.log_gamma)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One ascent step on the evidence lower bound."""

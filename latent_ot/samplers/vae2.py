@@ -28,13 +28,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from latent_ot.config import Config
-from latent_ot.losses.gaussian import gaussian_nll, kl_to_standard_normal
+from latent_ot.losses.gaussian import LOG_GAMMA_MIN, bound_terms
 from latent_ot.networks.infogan import scaled
 from latent_ot.networks.mlp import mlp
 from latent_ot.samplers.base import Frame, LatentSampler
 from latent_ot.stage import Batch, Spec
 
-LOG_GAMMA_MIN = -6.0
 HALVED_EVERY = 300 / 800  # share of the budget; epochs of the authors' release
 
 
@@ -84,8 +83,7 @@ class Vae2(LatentSampler):
     def bound(self, z: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return -log p(z|u) at u = mean + std * noise and KL(q(u|z) || N(0, I)), both (n,), of codes in the frame."""
         mean, log_std = self.encoder(z).chunk(2, dim=1)
-        nll = gaussian_nll(z, self.decoder(mean + log_std.exp() * noise), self.log_gamma)
-        return nll, kl_to_standard_normal(mean, log_std)
+        return bound_terms(z, (mean, log_std), noise, self.decoder, self.log_gamma)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One Adam for both networks and gamma."""
