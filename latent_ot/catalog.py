@@ -81,7 +81,7 @@ class Catalog:
         return sorted(
             name
             for name, stage in stages.items()
-            if getattr(stage, "role", None) == "representation" and getattr(stage, "accepts", "image") == kind
+            if getattr(stage, "role", None) == "representation" and kind in getattr(stage, "accepts", ("image",))
         )
 
     def summary(self, kind: str, name: str) -> str:

@@ -1,11 +1,12 @@
-"""What every method promises: ``Method`` for what trains on images, ``Pair`` for representation + latent sampler."""
+"""What every method promises: ``Method`` for what trains on images, ``Gan``, ``Pair`` for representation + sampler."""
 
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latent_ot.errors import Declined
+from latent_ot.inversion import invert
 from latent_ot.samplers.base import LatentSampler
 from latent_ot.stage import Spec, Stage, as_float
 
@@ -34,8 +35,21 @@ class Method(Stage):
     default_sampler: ClassVar[str] = "gaussian"
     """The latent sampler that the bare name of a representation stands for."""
     closed_form: ClassVar[bool] = False
-    accepts: ClassVar[Literal["image", "points"]] = "image"
+    accepts: ClassVar[tuple[str, ...]] = ("image",)
+    """Kinds of data sets that it can be built for: "image", "points"."""
+    data_range: tuple[float, float] = (0.0, 1.0)
+    """Of the images that its networks take and make; their heads say which, and images outside are always [0, 1]."""
     latent_dim: int
+
+    def to_network(self, x: Tensor) -> Tensor:
+        """Map images in [0, 1] to the networks' range; points have none and stay."""
+        low, high = self.data_range
+        return x if self.data_range == (0.0, 1.0) else low + (high - low) * x
+
+    def to_unit(self, x: Tensor) -> Tensor:
+        """Map images in the networks' range to [0, 1]; points have none and stay."""
+        low, high = self.data_range
+        return x if self.data_range == (0.0, 1.0) else (x - low) / (high - low)
 
     def fit(self, images: Tensor) -> None:
         """Fit in closed form on all training images (N, C, H, W) in [0, 1]; only where ``closed_form`` is true."""
@@ -89,6 +103,21 @@ class Method(Stage):
         return self.decode(self.infer(x, start, steps))
 
 
+class Gan(Method):
+    """A generator ``G`` of codes from N(0, I), without an encoder: it finds an image's code by a search."""
+
+    declines = {"encode": "a GAN has no encoder; it reconstructs by a search over codes"}
+    G: nn.Module
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return images G(z)."""
+        return self.to_unit(self.G(z))
+
+    def infer(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
+        """Return the codes that a search from ``start`` finds for images ``x``."""
+        return invert(self.decode, x, start, steps)
+
+
 class Pair:
     """A representation with a fitted latent sampler: a complete generative model."""
 
@@ -125,4 +154,4 @@ class Pair:
         return self.decode(self.infer(x, start, steps))
 
 
-__all__ = ["Method", "Pair", "Spec", "require_images"]
+__all__ = ["Gan", "Method", "Pair", "Spec", "require_images"]

@@ -22,7 +22,7 @@ class Points(Method):
     role = "representation"
     default_sampler = "sdot"
     closed_form = True
-    accepts = "points"
+    accepts = ("points",)
 
     def __init__(self, config: PointsConfig, spec: Spec) -> None:
         super().__init__(config, spec)
