@@ -19,6 +19,7 @@ import numpy as np
 from latent_ot.datasets import prepared
 from latent_ot.datasets.order import numpy_generator, stratified_rows
 from latent_ot.datasets.prepared import Splits
+from latent_ot.datasets.stream import Stream, part_name
 from latent_ot.errors import InputError, nearest
 
 log = logging.getLogger("latent_ot")
@@ -77,8 +78,8 @@ class Source(ABC):
         return None
 
     @abstractmethod
-    def read(self, name: str, data_dir: Path, source: Path | None = None) -> Splits:
-        """Return the arrays made from the original files."""
+    def read(self, name: str, data_dir: Path, source: Path | None = None) -> Splits | Stream:
+        """Return the arrays made from the original files, or where they may exceed memory what makes them in slices."""
 
     def download(self, name: str, data_dir: Path) -> None:
         """Fetch the original files into ``data_dir``.
@@ -177,6 +178,7 @@ def load(name: str, data_dir: Path, subset: int | None = None) -> Dataset:
 
 def _load_points(source: Source, key: str) -> Dataset:
     splits = source.read(key, Path())
+    assert isinstance(splits, Splits)
     modes, std = source.mixture(key)
     content = prepared.content_id(key, splits)
     return Dataset(key, "points", *splits[:4], content, None, source.shareable, modes, std)
@@ -188,13 +190,17 @@ def _load_images(source: Source, name: str, key: str, data_dir: Path) -> Dataset
         problem = source.missing(name, data_dir)
         if problem:
             raise InputError(problem)
-        splits = source.read(name, data_dir)
+        made = source.read(name, data_dir)
+        if isinstance(made, Stream):  # only the files tell the whole set from a part with an id of its own
+            key = made.id
         try:
-            splits = prepared.write(data_dir / key, splits)
+            splits = prepared.read(data_dir / key) or prepared.write(data_dir / key, made)
         except OSError as error:
+            if isinstance(made, Stream):
+                raise prepared.unwritable(data_dir, made, error) from None
             why = error.strerror or error
             log.warning("data set '%s' stays in memory: %s cannot be written (%s)", key, data_dir, why)
-            content = prepared.content_id(key, splits)
+            splits, content = made, prepared.content_id(key, made)
     for note in splits.notes:
         log.warning("data set '%s': %s", key, note)
     content = content or prepared.stored_content_id(data_dir / key, key, splits)
@@ -208,7 +214,7 @@ def _subset(whole: Dataset, count: int) -> Dataset:
         return whole
     labels = np.zeros(len(whole.train), np.int64) if whole.train_labels is None else whole.train_labels
     rows = np.sort(stratified_rows(labels, count, numpy_generator(0, "subset")))
-    key = f"{whole.id}_{count // 1000}k" if count % 1000 == 0 else f"{whole.id}_{count}"
+    key = part_name(whole.id, count)
     chosen = None if whole.train_labels is None else whole.train_labels[rows]
     splits = Splits(whole.train[rows], whole.test, chosen, whole.test_labels)
     return replace(whole, id=key, train=splits.train, train_labels=chosen, content_id=prepared.content_id(key, splits))

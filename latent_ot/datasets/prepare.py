@@ -1,13 +1,13 @@
 """``latent-ot prepare``: bring a data set into its prepared form, from its files, a download or a folder of images."""
 
 import re
-import shutil
 from pathlib import Path
 
 from latent_ot.datasets import prepared
 from latent_ot.datasets.base import Dataset, find, load, log, sources
 from latent_ot.datasets.folder import parse, read_images
 from latent_ot.datasets.prepared import Splits
+from latent_ot.datasets.stream import Stream
 from latent_ot.errors import InputError
 
 
@@ -39,34 +39,31 @@ def prepare(dataset: str, source: Path | None, data_dir: Path, download: bool = 
     return result
 
 
-def _from(dataset: str, source: Path, data_dir: Path) -> tuple[str, Splits]:
-    """Read the files in ``source`` as the data set; return its plain name and the arrays."""
+def _from(dataset: str, source: Path, data_dir: Path) -> tuple[str, Splits | Stream]:
+    """Read the files in ``source`` as the data set; return its plain name (a part's, if files lack) and the images."""
     arrays = prepared.read(source)
     if dataset in sources():
         origin = sources()[dataset]
         problem = None if arrays else origin.missing(dataset, data_dir, source)
         if problem or origin.kind == "points":
             raise InputError(problem or f"data set '{dataset}' is made in code; it takes no source")
-        return dataset, arrays or origin.read(dataset, data_dir, source)
+        found = arrays or origin.read(dataset, data_dir, source)
+        return (found.id if isinstance(found, Stream) else dataset), found
     name, at, size = dataset.partition("@")
     if not re.fullmatch(prepared.NAME, name):
         raise InputError(f"data set name '{name}'; allowed: letters and digits, joined by single '_', '-' or '.'")
     return name, arrays or read_images(source, parse(f"folder:{source}{at}{size}")[1])
 
 
-def _keep(name: str, splits: Splits, data_dir: Path) -> None:
+def _keep(name: str, splits: Splits | Stream, data_dir: Path) -> None:
     """Write the arrays, unless the very same are there already."""
     there = prepared.read(data_dir / name)
     if there is not None:
         if prepared.content_id(name, there) != prepared.content_id(name, splits):
             raise InputError(f"'{data_dir / name}' holds other images; delete it, or take another name than '{name}'")
         return
-    need, free = sum(array.nbytes for array in splits[:2]), 0
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(data_dir).free
         prepared.write(data_dir / name, splits)
     except OSError as error:
-        room = f": {need:,} bytes needed, {free:,} free" if free < need else ""
-        raise InputError(f"data folder '{data_dir}' cannot be written ({error.strerror or error}){room}") from None
+        raise prepared.unwritable(data_dir, splits, error) from None
     log.info("data set '%s' is prepared", name)

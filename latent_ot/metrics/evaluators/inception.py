@@ -81,7 +81,7 @@ def _find(weights: Path | None) -> Path:
             reason = getattr(error, "reason", error)
             raise InputError(
                 f"inception weights: '{name}' is missing and cannot be downloaded ({reason}); "
-                f"fetch {URL_INCEPTION_V3} and {HOW}"
+                f"fetch {URL_INCEPTION_V3} and {HOW}, or score by a packaged one, e.g. --evaluator cifar10"
             ) from None
     return path
 
