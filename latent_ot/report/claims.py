@@ -1,33 +1,57 @@
 """Verdicts on the papers' claims, printed: as a table with the evidence, or in full as JSON."""
 
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from latent_ot.report.quantities import QUANTITIES
-from latent_ot.report.records import load
+from latent_ot.report.contrasts import Region
+from latent_ot.report.quantities import NONE
+from latent_ot.report.records import load, significant
+from latent_ot.report.statistics import Interval
 from latent_ot.report.text import Cell, Column, Grid, render
-from latent_ot.report.verdicts import WORST_FIRST, Claim, Finding, Judged, claims, judge, worst
+from latent_ot.report.verdicts import WORST_FIRST, Claim, Finding, Judged, claims, commands, judge, worst
 
 RULE = (
-    "Paired by seed, 95 % t-interval of the difference: all on the claimed side is reproduced, all on the other side "
-    "not reproduced, otherwise inconclusive."
+    "Paired by seed, 95 % t-interval of the effect: all on the claimed side is reproduced, all on the other side "
+    "not reproduced, otherwise inconclusive. A numeric check is judged by the same rule."
 )
+HOLDS = {"True": "hold", "False": "do not hold", "partial": "hold in part", "na": "not printed"}
+"""Whether the paper's own numbers satisfy a claim, in words."""
 
 
 def claims_json(judged: Sequence[Judged]) -> str:
-    """Return claims, verdicts and the records that they rest on."""
+    """Return claims, verdicts, effects with their intervals, and the records that they rest on or what they need."""
+    told = {"id", "paper", "source", "statement", "paper_holds", "note"}
     rows = [
         {
-            **j.claim.model_dump(include={"id", "paper", "source", "metric", "datasets", "paper_holds", "note"}),
-            "statement": j.claim.statement,
+            **j.claim.model_dump(include=told),
+            "rule": j.claim.judged_by,
+            "metric": j.claim.metric or None,
+            "datasets": [place.name for place in j.claim.datasets],
             "verdict": j.verdict,
-            "findings": [asdict(f) for f in j.findings],
+            "findings": [_plain(f) for f in j.findings],
         }
         for j in judged
     ]
     return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+
+
+def _plain(finding: Finding) -> dict[str, Any]:
+    """Return a finding as JSON has it; an end that is infinite is null."""
+    kept = ("label", "published", "verdict", "dataset", "budget", "protocol", "records", "check", "needs")
+    effect = finding.effect
+    return {name: getattr(finding, name) for name in kept} | {
+        "effect": effect and {"mean": significant(effect.mean), **_ends(effect), "seeds": effect.n},
+        "claimed": _ends(finding.region),
+        "commands": commands([finding]),
+    }
+
+
+def _ends(interval: Interval | Region) -> dict[str, float | None]:
+    ends = {"low": interval.low, "high": interval.high}
+    return {name: None if math.isinf(end) else significant(end) for name, end in ends.items()}
 
 
 def claims_grid(judged: Sequence[Judged]) -> Grid:
@@ -36,32 +60,46 @@ def claims_grid(judged: Sequence[Judged]) -> Grid:
     heads |= {"verdict": "verdict", "evidence": "evidence"}
     rows = []
     for j in judged:
-        for i, dataset in enumerate(j.claim.datasets):
-            found = [f for f in j.findings if f.published == dataset]
-            said = (j.claim.id, j.claim.statement, "hold" if j.claim.paper_holds else "do not hold")
+        said = (j.claim.id, j.claim.statement, HOLDS[str(j.claim.paper_holds)])
+        for i, place in enumerate(j.claim.datasets):
+            found = [f for f in j.findings if f.published == place.name]
             shown = [Cell("" if i else text, {"": text}) for text in said]  # a claim is named once, in its first row
-            verdict, evidence = worst(found), "; ".join(_evidence(j.claim, found))
-            rows.append((*shown, Cell.of(dataset), Cell.of(verdict), Cell.of(evidence)))
+            rows.append((*shown, *map(Cell.of, (place.name, worst(found), "; ".join(_evidence(found))))))
     counts = {v: sum(j.verdict == v for j in judged) for v in reversed(WORST_FIRST)}
     header = f"{len(judged)} claims: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
-    notes = [f"{j.claim.id} ({j.claim.source}): {j.claim.note}" for j in judged if j.claim.note]
+    notes = [_told(j.claim) for j in judged]
     columns = tuple(Column(key, head, right=False) for key, head in heads.items())
     return Grid("Claims", columns, tuple(rows), (header, RULE), tuple(notes))
 
 
-def _evidence(claim: Claim, findings: Sequence[Finding]) -> list[str]:
-    """Return the measured differences with what they were measured on (of many pairs a count), and what is needed."""
+def _told(claim: Claim) -> str:
+    """Return where a claim stands, how it is judged, and what to know about it."""
+    return f"{claim.id} ({claim.source}): {claim.judged_by}" + (f"; {claim.note}" if claim.note else "")
+
+
+def _evidence(findings: Sequence[Finding]) -> list[str]:
+    """Return effects with what they were measured on (of many contrasts a count), what they need and how to get it."""
     lines = []
     for f in findings:
-        if f.difference:
-            seeds = f"{f.difference.n} seed{'s' if f.difference.n > 1 else ''}"
-            difference = QUANTITIES[claim.metric].spread(f.difference)
-            lines.append(f"{f.a} – {f.b}: {difference} ({f.dataset}, {f.budget}, {seeds})")
+        if f.effect:
+            seeds = f"{f.effect.n} seed{'s' if f.effect.n > 1 else ''}"
+            where = f"check, {seeds}" if f.check else f"{f.dataset}, {f.budget}, {seeds}"
+            lines.append(f"{f.label}: {_spread(f)} ({where})")
     if len(findings) > 1:
         verdicts = [f.verdict for f in findings]
-        lines = [f"of {len(findings)} pairs " + ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))]
+        told = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
+        lines = lines if len(findings) == 2 and len(lines) == 2 else [f"of {len(findings)} contrasts {told}"]
     needs = dict.fromkeys(need for f in findings for need in f.needs)
-    return [*lines, *([f"needs {', '.join(needs)}"] if needs else [])]
+    return [*lines, *([f"needs {', '.join(needs)}"] if needs else []), *(f"`{c}`" for c in commands(findings))]
+
+
+def _spread(finding: Finding) -> str:
+    """Return mean ± half-width as tables print the quantity, else with three significant digits."""
+    assert finding.effect
+    if finding.quantity:
+        return finding.quantity.spread(finding.effect)
+    half = finding.effect.half
+    return f"{finding.effect.mean:.3g} ± " + (NONE if half is None else f"{half:.2g}")
 
 
 def render_claims(root: Path, form: str) -> str:

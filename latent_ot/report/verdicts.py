@@ -1,102 +1,150 @@
 """The papers' claims, judged by rule over the records: reproduced, not reproduced, inconclusive, or not run.
 
-A claim names pairs of methods, one metric and several data sets. Both methods are compared seed by seed under one
-protocol and budget: a 95 % t-interval of the difference that lies on the claimed side reproduces the claim, one on the
-other side does not, and one that contains the boundary is inconclusive.
+A claim is a statement with a rule of ``report/rules.py`` and the data sets that it is made for. Rows are compared seed
+by seed under one protocol and budget: a 95 % t-interval of the effect that lies on the claimed side reproduces the
+claim, one on the other side does not, and one that contains the boundary is inconclusive. Statements about numbers, not
+runs, rest on a check of the suite's own code (``report/checks.py``), by the same rule over its seeds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import model_validator
+from pydantic import SerializeAsAny, model_validator
 
 from latent_ot.bench.budgets import benchmarks
 from latent_ot.config import Config
-from latent_ot.report.published import stand_ins, stands_for, suite_methods
-from latent_ot.report.quantities import QUANTITIES
-from latent_ot.report.ranking import by_method, seeds
-from latent_ot.report.records import Record, by_protocol, select
-from latent_ot.report.statistics import Interval, paired_difference
+from latent_ot.datasets.base import names as suite_datasets
+from latent_ot.errors import choose
+from latent_ot.report.checks import outcome
+from latent_ot.report.contrasts import Contrast, Direction, Figure, Region, Row, Verdict, read
+from latent_ot.report.published import load_table, stand_ins, stands_for, suite_methods
+from latent_ot.report.quantities import QUANTITIES, Quantity
+from latent_ot.report.records import DATA, Record, by_protocol
+from latent_ot.report.rules import RULES, Check, Rule
+from latent_ot.report.statistics import Interval, t_interval
 
-Verdict = Literal["reproduced", "not reproduced", "inconclusive", "not run"]
 WORST_FIRST: tuple[Verdict, ...] = ("not reproduced", "inconclusive", "not run", "reproduced")
+PAPERS = ("gldo", "aeotgan", "otgen", "iwgan", "sdkl")
 SEEDS = 3
 """Seeds that a verdict should rest on; two give an interval already, and one gives none."""
+PUBLISHED_LENGTH = "paper"
+"""The budget that a claim asks for where nothing was run yet."""
+
+Groups = Mapping[tuple[str, str, str], Sequence[Record]]
 
 
-class Close(Config):
-    """``a`` and ``b`` differ by at most ``within``."""
+class Place(Config):
+    """A published data set, as a claim names it: by its id, or as ``table/column`` for rows with that table's settings.
 
-    a: str
-    b: str
-    within: float
+    ``name``: the id, or the column's label where a table has several of one data set and metric.
+    """
 
+    dataset: str
+    name: str
+    table: str | None = None
+    column: str | None = None
 
-class Every(Config):
-    """Each of ``a`` is better than each of ``b``."""
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, given: str) -> dict[str, str]:
+        table, slash, key = given.partition("/")
+        if not slash:
+            return {"dataset": given, "name": given}
+        columns = load_table(table).columns
+        column = next(c for c in columns if c.key == choose(f"column of {table}", key, [c.key for c in columns]))
+        alike = [c for c in columns if (c.dataset, c.metric) == (column.dataset, column.metric)]
+        name = column.label if len(alike) > 1 else column.dataset
+        return {"dataset": column.dataset, "name": name, "table": table, "column": key}
 
-    a: list[str]
-    b: list[str]
+    def row(self, label: str) -> Row:
+        """Read a row; in a table's column it has the settings that it is run with there."""
+        row = Row.parse(label)
+        if self.table is None:
+            return row
+        spec = load_table(self.table)
+        column = next(c for c in spec.columns if c.key == self.column)
+        return row.having(next((spec.settings(r, column) for r in spec.rows if r.method == row.method), {}))
+
+    def holds(self, dataset: str) -> bool:
+        """Whether results on ``dataset`` bear on the claim."""
+        return self.dataset in (dataset, stands_for(dataset))
 
 
 class Claim(Config):
-    """One statement. Exactly one of ``better`` (first over second), ``better_all`` and ``close`` is given.
+    """One statement with its rule, which the file gives under the rule's name (a key of ``RULES``).
 
-    ``paper_holds``: whether the paper's own numbers satisfy it. ``note``: what to know about it.
+    ``metric``: what the rule reads (see ``contrasts.read``); ``direction``: the claimed way, where tables say none.
+    ``evaluator``: "own" asks for the classifier of the data set's own domain. ``paper_holds``: whether the paper's own
+    numbers satisfy the claim, "na" where it prints none. ``note``: what to know about it.
     """
 
     id: str
     paper: str
     source: str
-    metric: str
-    datasets: list[str]
-    better: tuple[str, str] | None = None
-    better_all: Every | None = None
-    close: Close | None = None
-    paper_holds: bool
+    statement: str
+    datasets: tuple[Place, ...]
+    rule: SerializeAsAny[Rule]
+    metric: str = ""
+    direction: Direction | None = None
+    evaluator: Literal["own", "inception"] | None = None
+    paper_holds: bool | Literal["partial", "na"]
     note: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_rule(cls, given: Any) -> Any:
+        kinds = [key for key in RULES if key in given]
+        if len(kinds) != 1:
+            raise ValueError(f"a claim has exactly one of {', '.join(RULES)}")
+        rest, rule = {**given}, given[kinds[0]]
+        del rest[kinds[0]]
+        rule = {"groups": rule} if isinstance(rule, list) else rule
+        return {**rest, "rule": RULES[kinds[0]].build(rule, f"{given.get('id')}: {kinds[0]}")}
+
     @model_validator(mode="after")
-    def _one_form(self) -> Self:
-        if sum(form is not None for form in (self.better, self.better_all, self.close)) != 1:
-            raise ValueError("a claim has exactly one of better, better_all, close")
+    def _has_direction(self) -> Self:
+        known = QUANTITIES[self.metric].direction if self.metric in QUANTITIES else "none"
+        if self.metric and not self.direction and known == "none":
+            raise ValueError(f"metric '{self.metric}' needs a direction; allowed: up, down")
         return self
 
     @property
-    def pairs(self) -> list[tuple[str, str]]:
-        """The pairs of methods that are compared."""
-        if self.better_all:
-            return [(a, b) for a in self.better_all.a for b in self.better_all.b]
-        assert self.better or self.close
-        return [self.better] if self.better else [(self.close.a, self.close.b)]  # type: ignore[union-attr]
+    def figure(self) -> Figure:
+        """What the rule reads."""
+        known = QUANTITIES[self.metric].direction if self.metric in QUANTITIES else "down"
+        return Figure(self.metric, self.direction or ("up" if known == "up" else "down"))
 
     @property
-    def statement(self) -> str:
-        """The claim in words."""
-        label = QUANTITIES[self.metric].label
-        if self.close:
-            return f"{label} of {self.close.a} and {self.close.b} differ by at most {self.close.within:g}"
-        a, b = (self.better_all.a, self.better_all.b) if self.better_all else ([p] for p in self.better or ())
-        return f"{', '.join(a)} better than {', '.join(b)} in {label}"
+    def judged_by(self) -> str:
+        """The rule in words."""
+        return self.rule.text(self.figure)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The verdict on one pair of methods for one published data set, and what it rests on (or ``needs``)."""
+    """The verdict on one contrast for one published data set, what it rests on, and what it still ``needs``.
 
-    a: str
-    b: str
+    ``dataset``: ours, which may stand in for the ``published`` one. ``records``: file stems. ``check``: the numeric
+    check that it rests on instead. ``lacking``: rows to run, at ``budget`` where that is known, with ``flags``.
+    """
+
+    label: str
     published: str
     verdict: Verdict
+    region: Region
+    quantity: Quantity | None = None
+    effect: Interval | None = None
     dataset: str | None = None
     budget: str | None = None
     protocol: str | None = None
-    difference: Interval | None = None
     records: tuple[str, ...] = ()
+    check: str | None = None
     needs: tuple[str, ...] = ()
+    lacking: tuple[Row, ...] = ()
+    flags: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,77 +170,151 @@ class Judged:
 
 @cache
 def claims() -> tuple[Claim, ...]:
-    """Return every claim of ``benchmarks/claims``."""
-    files = sorted((benchmarks() / "claims").glob("*.yaml"))
-    return tuple(Claim.build(row, where=f.name) for f in files for row in yaml.safe_load(f.read_text(encoding="utf-8")))
+    """Return every claim of ``benchmarks/claims``, paper by paper."""
+    files = [benchmarks() / "claims" / f"{paper}.yaml" for paper in PAPERS]
+    rows = [(f.name, row) for f in files for row in yaml.safe_load(f.read_text(encoding="utf-8"))]
+    return tuple(Claim.build(row, where=f"{name}, {row.get('id')}") for name, row in rows)
 
 
 def judge(claim: Claim, records: Sequence[Record]) -> Judged:
     """Judge one claim on every published data set that it names."""
-    return Judged(claim, tuple(_find(claim, a, b, d, records) for d in claim.datasets for a, b in claim.pairs))
-
-
-def _find(claim: Claim, a: str, b: str, published: str, records: Sequence[Record]) -> Finding:
-    """Judge one pair of methods on the best evidence for one published data set.
-
-    Evidence with an interval comes first, then the data set itself before a stand-in, then larger budgets; the choice
-    never looks at the values.
-    """
-    own = stand_ins().get(published, [published])
-    candidates = []
-    for (dataset, protocol, budget), group in by_protocol(records).items():
-        if dataset != published and stands_for(dataset) != published:
-            continue
-        runs = by_method(group, "done")
-        left, right = (seeds(runs.get(method, []), claim.metric) for method in (a, b))
-        difference = paired_difference(left, right)
-        if difference:
-            place = own.index(dataset) if dataset in own else len(own)
-            shared = sorted(left.keys() & right.keys())
-            stems = tuple(r.stem for m in (a, b) for r in runs[m] if r.seed in shared)
-            rank = (difference.half is None, place, -group[0].images_budget, budget, protocol)
-            evidence = Finding(
-                a, b, published, _verdict(claim, difference), dataset, budget, protocol, difference, stems
-            )
-            candidates.append((rank, evidence))
-    if not candidates:
-        return Finding(a, b, published, "not run", needs=_needs(a, b, claim.metric, own, records))
-    found = min(candidates, key=lambda c: c[0])[1]
-    n = found.difference.n if found.difference else 0
-    needs = [f"{SEEDS} seeds instead of {n}"] if n < SEEDS else []
-    for r in select(records, dataset=found.dataset, budget=found.budget):
-        if r.method in (a, b) and r.status != "done":
-            needs.append(f"{r.method} at seed {r.seed} ({r.status}: {r.reason})")
-    return replace(found, needs=tuple(needs))
-
-
-def _verdict(claim: Claim, difference: Interval) -> Verdict:
-    if difference.half is None:
-        return "inconclusive"
-    low, high = difference.low, difference.high
-    if claim.close:
-        bound = claim.close.within
-        if -bound <= low and high <= bound:
-            return "reproduced"
-        return "not reproduced" if low > bound or high < -bound else "inconclusive"
-    if QUANTITIES[claim.metric].direction == "up":
-        low, high = -high, -low
-    return "reproduced" if high < 0 else "not reproduced" if low > 0 else "inconclusive"
-
-
-def _needs(a: str, b: str, metric: str, own: Sequence[str], records: Sequence[Record]) -> tuple[str, ...]:
-    """Return what is missing for a comparison of two methods that share no seed, budget and protocol."""
-    needs = []
-    for method in (a, b):
-        runs = [r for r in records if r.method == method and r.dataset in own]
-        if method not in suite_methods():
-            needs.append(f"{method} (not in the suite yet)")
-        elif not any(r.status == "done" and r.value(metric) is not None for r in runs):
-            why = [f" ({r.reason or r.reasons.get(metric, 'not measured')})" for r in runs[:1]]
-            needs.append(method + "".join(why))
-    return tuple(needs) or (f"{a} and {b} at one seed, budget and protocol",)
+    if isinstance(claim.rule, Check):
+        return Judged(claim, tuple(_checked(claim.rule, place) for place in claim.datasets))
+    groups, findings = by_protocol(records), []
+    for place in claim.datasets:
+        for contrast in claim.rule.contrasts(claim.figure, place.row, place.dataset):
+            found = _evidence(claim, contrast, place, groups)
+            findings.append(found or _not_run(claim, contrast, place, records))
+    return Judged(claim, tuple(findings))
 
 
 def worst(findings: Sequence[Finding]) -> Verdict:
     """Return the first of: not reproduced, inconclusive, not run, reproduced, that a finding has."""
     return min((f.verdict for f in findings), key=WORST_FIRST.index)
+
+
+def commands(findings: Sequence[Finding]) -> list[str]:
+    """Return what to run for what findings lack, one command for rows with equal settings."""
+    runs: dict[tuple[str, str, str], dict[str, None]] = {}
+    for f in findings:
+        for row in f.lacking:
+            place = (row.dataset or f.dataset or "", f.budget or PUBLISHED_LENGTH, f.flags + row.flags)
+            runs.setdefault(place, {})[row.method] = None
+    every = " ".join(map(str, range(SEEDS)))
+    return [
+        f"latent-ot bench --dataset {dataset} --methods '{' '.join(methods)}' --seeds '{every}' "
+        f"--budget {budget}{flags}"
+        for (dataset, budget, flags), methods in runs.items()
+    ]
+
+
+def _checked(rule: Check, place: Place) -> Finding:
+    """Return what the check's kept outcome says."""
+    values = outcome(rule.name)
+    if not values:
+        needs = (f"the check {rule.name}: `latent-ot claims --recheck`, once the suite has all that it runs",)
+        return Finding(rule.name, place.name, "not run", rule.region, needs=needs)
+    effect = t_interval(values)
+    return Finding(rule.name, place.name, rule.region.verdict(effect), rule.region, effect=effect, check=rule.name)
+
+
+def _evidence(claim: Claim, contrast: Contrast, place: Place, groups: Groups) -> Finding | None:
+    """Return the verdict on the best evidence, None if there is none.
+
+    Evidence with an interval comes first, then the data set itself before a stand-in, then larger budgets; the choice
+    never looks at the values.
+    """
+    own = stand_ins().get(place.dataset, [place.dataset])
+    candidates = []
+    for key, group in groups.items():
+        dataset, protocol, budget = key
+        admitted = place.holds(dataset) and _admits(claim, group)
+        runs = _by_seed(contrast, place, key, groups) if admitted else {}
+        effects = {s: contrast.combine(*map(contrast.figure, rows)) for s, rows in runs.items()}
+        values = {s: float(value) for s, value in effects.items() if value is not None}
+        if values:
+            effect = t_interval(list(values.values()))
+            rank = own.index(dataset) if dataset in own else len(own)
+            stems = dict.fromkeys(runs[s][i].stem for i in range(len(contrast.rows)) for s in values)
+            finding = Finding(
+                contrast.label, place.name, contrast.region.verdict(effect), contrast.region, contrast.quantity, effect,
+                dataset, budget, protocol, tuple(stems),
+            )  # fmt: skip
+            candidates.append(((effect.half is None, rank, -group[0].images_budget, budget, protocol), finding))
+    if not candidates:
+        return None
+    found = min(candidates, key=lambda c: c[0])[1]
+    return replace(found, flags=_flags(claim), **_lacking(found, contrast, groups))
+
+
+def _admits(claim: Claim, group: Sequence[Record]) -> bool:
+    """Whether a group is scored by the evaluator that the claim asks for, if it asks for one."""
+    inception = any(r.protocol and r.protocol.evaluator == "inception" for r in group)
+    return claim.evaluator is None or inception == (claim.evaluator == "inception")
+
+
+def _flags(claim: Claim) -> str:
+    return " --evaluator inception" if claim.evaluator == "inception" else ""
+
+
+def _by_seed(contrast: Contrast, place: Place, key: tuple[str, str, str], groups: Groups) -> dict[int, list[Record]]:
+    """Return seed -> a finished record of each row that has the figure. The data row, untrained, serves every seed."""
+    found = [{r.seed: r for r in _home(row, place, key, groups) if _has(r, row, contrast)} for row in contrast.rows]
+    seeds = set.intersection(*(set(f) for f, row in zip(found, contrast.rows, strict=True) if row.method != DATA))
+    for f, row in zip(found, contrast.rows, strict=True):
+        if row.method == DATA and f:
+            f |= dict.fromkeys(seeds - f.keys(), f[min(f)])
+    return {seed: [f[seed] for f in found] for seed in sorted(seeds) if all(seed in f for f in found)}
+
+
+def _home(row: Row, place: Place, key: tuple[str, str, str], groups: Groups) -> Sequence[Record]:
+    """Return the group that a row is looked for in: that of ``key``, or on the row's own data set the one like it."""
+    if row.dataset is None:
+        return groups[key]
+    dataset = key[0].replace(place.dataset, row.dataset)
+    return groups.get((dataset, key[1].replace(key[0], dataset, 1), key[2]), ())
+
+
+def _has(record: Record, row: Row, contrast: Contrast) -> bool:
+    return record.status == "done" and row.matches(record) and contrast.figure(record) is not None
+
+
+def _lacking(found: Finding, contrast: Contrast, groups: Groups) -> dict[str, Any]:
+    """Return what a finding with evidence still needs: seeds, and runs that were lost beside it."""
+    assert found.effect
+    group = groups[found.dataset or "", found.protocol or "", found.budget or ""]
+    lost = [r for r in group if r.status != "done" and any(row.matches(r) for row in contrast.rows)]
+    few = found.effect.n < SEEDS
+    needs = [f"{SEEDS} seeds instead of {found.effect.n}"] if few else []
+    needs += [f"{r.method} at seed {r.seed} ({r.status}: {r.reason})" for r in lost]
+    return {"needs": tuple(needs), "lacking": _trained(contrast) if few else ()}
+
+
+def _not_run(claim: Claim, contrast: Contrast, place: Place, records: Sequence[Record]) -> Finding:
+    """Return what is missing for a contrast without evidence."""
+    needs, lacking = [], []
+    for row in _trained(contrast):
+        where = Place.model_validate(row.dataset) if row.dataset else place
+        runs = [r for r in records if row.matches(r) and where.holds(r.dataset)]
+        if "+" not in row.method and row.method not in suite_methods():
+            needs.append(f"{row.method} (not in the suite yet)")
+        elif not any(_has(r, row, contrast) for r in runs):
+            why = [f" ({r.reason or r.reasons.get(claim.metric, 'the figure is not in its record')})" for r in runs[:1]]
+            needs.append(f"{row}{''.join(why)}")
+            lacking.append(replace(row, dataset=where.dataset))
+    if not needs:
+        needs.append(f"{' and '.join(map(str, contrast.rows))} at one seed, budget and protocol")
+        lacking = [replace(row, dataset=row.dataset or place.dataset) for row in _trained(contrast)]
+    if claim.metric and claim.metric not in QUANTITIES and all(read(r, claim.metric) is None for r in records):
+        needs.append(f"the figure {claim.metric} (in no record yet)")
+    absent = {row.dataset for row in lacking if row.dataset not in suite_datasets()}
+    needs += [f"data set {name} (not in the suite yet)" for name in sorted(filter(None, absent))]
+    runnable = tuple(row for row in lacking if row.dataset not in absent)
+    return Finding(
+        contrast.label, place.name, "not run", contrast.region, contrast.quantity, needs=tuple(needs), lacking=runnable,
+        flags=_flags(claim),
+    )  # fmt: skip
+
+
+def _trained(contrast: Contrast) -> tuple[Row, ...]:
+    return tuple({str(row) + str(row.dataset): row for row in contrast.rows if row.method != DATA}.values())

@@ -1,12 +1,22 @@
 import json
+import re
+import shlex
 
 import pytest
+from scipy import stats
 
+from latent_ot.bench.plan import parse_overrides
 from latent_ot.errors import InputError
+from latent_ot.report.checks import CHECKS
 from latent_ot.report.claims import claims_grid, claims_json, render_claims
-from latent_ot.report.published import load_table, stand_ins
-from latent_ot.report.quantities import QUANTITIES
-from latent_ot.report.verdicts import Claim, claims, judge
+from latent_ot.report.contrasts import Row
+from latent_ot.report.published import load_table, stand_ins, table_names
+from latent_ot.report.rules import Better, Check, Close, Value
+from latent_ot.report.verdicts import Claim, claims, commands, judge
+
+COUNTS = {"gldo": 35, "aeotgan": 16, "otgen": 16, "iwgan": 10, "sdkl": 11}
+IDS = {"gldo-c08b"} | {f"{paper}-c{i:02}" for paper, n in COUNTS.items() for i in range(1, n + 1)}
+"""Frozen: what the five papers claim does not change."""
 
 
 def claim(**changes):
@@ -14,18 +24,40 @@ def claim(**changes):
         "id": "c",
         "paper": "gldo",
         "source": "Table 1",
+        "statement": "GLDO is better",
         "metric": "fid",
         "datasets": ["mnist"],
         "paper_holds": True,
     }
-    return Claim.build(
-        base | ({} if changes.keys() & {"close", "better_all"} else {"better": ["gldo", "glo"]}) | changes, "c"
-    )
+    return Claim.build(base | ({} if "close" in changes else {"better": ["gldo", "glo"]}) | changes, "c")
 
 
 def runs(record, gldo, glo, metric="fid", **changes):
     found = [record("gldo", s, {metric: v, "fid": v}, **changes) for s, v in enumerate(gldo)]
     return found + [record("glo", s, {metric: v, "fid": v}, **changes) for s, v in enumerate(glo)]
+
+
+def test_every_claim_of_the_five_papers_is_there():
+    assert len(IDS) == 89
+    assert sorted(c.id for c in claims()) == sorted(IDS)
+
+
+@pytest.mark.parametrize("one", claims(), ids=lambda c: c.id)
+def test_a_claim_is_complete(one):
+    assert one.id.startswith(one.paper)
+    assert one.statement
+    assert one.source
+    assert one.judged_by
+    assert "\n" not in one.statement + (one.note or "")
+    if isinstance(one.rule, Check):
+        assert one.rule.name in CHECKS
+    else:
+        assert {place.dataset for place in one.datasets} <= stand_ins().keys()
+        assert all(f.needs for f in judge(one, []).findings)
+
+
+def test_every_check_is_a_claims():
+    assert {c.rule.name for c in claims() if isinstance(c.rule, Check)} == set(CHECKS)
 
 
 @pytest.mark.parametrize(
@@ -47,19 +79,34 @@ def test_the_sign_of_the_paired_interval_decides(record, gldo, glo, verdict):
     assert finding.needs == (() if len(gldo) == 3 else ("3 seeds instead of 1",))
 
 
-def test_the_direction_is_the_metrics(record):
+def test_the_interval_is_that_of_a_paired_t_test(record):
+    a, b = [10.0, 13.0, 12.5, 11.0], [20.0, 21.5, 22.0, 19.0]
+    (finding,) = judge(claim(), runs(record, a, b)).findings
+    expected = stats.ttest_rel(a, b).confidence_interval(0.95)
+    assert finding.effect.low == pytest.approx(expected.low)
+    assert finding.effect.high == pytest.approx(expected.high)
+
+
+def test_the_direction_is_the_metrics_or_the_claims(record):
     assert judge(claim(metric="psnr"), runs(record, [30, 31, 32], [20, 21, 22.5], "psnr")).verdict == "reproduced"
+    sharper = claim(metric="sharpness", direction="up")
+    assert judge(sharper, runs(record, [30, 31, 32], [20, 21, 22.5], "sharpness")).verdict == "reproduced"
+    with pytest.raises(InputError, match="'sharpness' needs a direction"):
+        claim(metric="sharpness")
 
 
-@pytest.mark.parametrize(("gap", "verdict"), [(1.0, "reproduced"), (9.0, "not reproduced"), (3.2, "inconclusive")])
-def test_closeness_asks_for_the_whole_interval_within_the_bound(record, gap, verdict):
-    found = runs(record, [10, 11, 12], [10 + gap, 11.5 + gap, 11.5 + gap])
-    assert judge(claim(close={"a": "gldo", "b": "glo", "within": 3.0}), found).verdict == verdict
+def test_facts_and_the_ends_of_curves_are_figures_too(record):
+    def run(method, seed, flat, kl):
+        return record(method, seed, facts={"flat": flat}, curves={"loss": {"kl": [[32000, 99.0], [64000, kl]]}})
+
+    found = [run("gldo", s, 1.0 + s / 10, 5.0) for s in range(3)] + [run("glo", s, 3.0, 4.0 - s / 10) for s in range(3)]
+    assert judge(claim(metric="flat", direction="down"), found).findings[0].effect.mean == pytest.approx(-1.9)
+    assert judge(claim(metric="loss.kl", direction="up"), found).findings[0].effect.mean == pytest.approx(1.1)
 
 
 def test_every_pair_must_hold_and_one_refuted_pair_refutes(record):
     found = runs(record, [10, 11, 12], [20, 21.5, 22])
-    every = claim(better_all={"a": ["gldo"], "b": ["glo", "vae"]})
+    every = claim(better=["gldo", ["glo", "vae"]])
     assert judge(every, found).verdict == "not run"
     worse = [record("vae", s, {"fid": 5.0 + s}) for s in range(3)]
     assert judge(every, found + worse).verdict == "not reproduced"
@@ -75,6 +122,16 @@ def test_runs_of_different_protocols_budgets_or_seeds_are_never_compared(record,
     assert judge(claim(), [record("gldo", 0), record("glo", 1)]).verdict == "not run"
 
 
+def test_an_evaluator_that_a_claim_asks_for_is_heeded(record, raw):
+    own = runs(record, [10, 11, 12], [20, 21.5, 22])
+    inception = raw()["protocol"] | {"id": "mnist5k/inception/n1000", "evaluator": "inception"}
+    other = runs(record, [20, 21.5, 22], [10, 11, 12], protocol=inception)
+    assert judge(claim(evaluator="own"), own + other).verdict == "reproduced"
+    asked = judge(claim(evaluator="inception"), own + other)
+    assert asked.verdict == "not reproduced"
+    assert "--evaluator inception" in commands(judge(claim(evaluator="inception"), []).findings)[0]
+
+
 def test_the_data_set_itself_comes_before_a_stand_in_and_an_interval_before_none(record):
     own = {"dataset": "mnist", "protocol": {"id": "mnist/n10000", "evaluator": "mnist", "checksum": "a", "n": 10000}}
     stand_in = runs(record, [20, 21.5, 22], [10, 11, 12])
@@ -82,50 +139,122 @@ def test_the_data_set_itself_comes_before_a_stand_in_and_an_interval_before_none
     assert judge(claim(), stand_in + runs(record, [10], [20], **own)).findings[0].dataset == "mnist5k"
 
 
-def test_what_was_not_run_says_what_it_needs(record):
-    assert judge(claim(), []).findings[0].needs == ("gldo", "glo")
+def test_rows_of_a_tables_column_have_its_settings(record):
+    place = {"dataset": "cifar10", "protocol": {"id": "cifar10/e/n10", "evaluator": "e", "n": 10}}
+    two = claim(datasets=["aeotgan-table1/cifar_std", "aeotgan-table1/cifar_res"], better=["ae_ot_sd", "pggan"])
+    assert [p.name for p in two.datasets] == ["CIFAR-10, standard", "CIFAR-10, ResNet"]
+    assert str(two.datasets[1].row("ae_ot_sd")) == "ae_ot_sd[ae.network=sngan_resnet]"
+    sets = {"overrides": {"ae": {"network": "sngan_resnet"}}, "config": {"ae": {"network": "sngan_resnet"}}}
+    found = [record("pggan", s, {"fid": 20.0}, **place) for s in range(3)]
+    found += [record("ae_ot_sd[ae.network=sngan_resnet]", s, {"fid": 10.0 + s}, **place, **sets) for s in range(3)]
+    assert [f.verdict for f in judge(two, found).findings] == ["not run", "reproduced"]
+    with pytest.raises(InputError, match="nearest: cifar_res"):
+        claim(datasets=["aeotgan-table1/cifar_rse"])
+
+
+def test_what_was_not_run_says_what_it_needs_and_how_to_run_it(record):
+    (finding,) = judge(claim(), []).findings
+    assert finding.needs == ("gldo", "glo")
+    (line,) = commands([finding])
+    assert line == "latent-ot bench --dataset mnist --methods 'gldo glo' --seeds '0 1 2' --budget paper"
     failed = record("gldo", status="diverged", reason="loss is NaN")
     assert judge(claim(), [failed]).findings[0].needs == ("gldo (loss is NaN)", "glo")
-    unknown = claim(better=["gldo", "no_such_method"])
-    assert judge(unknown, []).findings[0].needs[1] == "no_such_method (not in the suite yet)"
+    (unknown,) = judge(claim(better=["gldo", "no_such_method"]), []).findings
+    assert unknown.needs[1] == "no_such_method (not in the suite yet)"
+    assert "no_such_method" not in commands([unknown])[0]
+    (unmeasured,) = judge(claim(metric="gloss", direction="up"), []).findings
+    assert unmeasured.needs[2] == "the figure gloss (in no record yet)"
 
 
-def test_a_run_lost_beside_finished_ones_is_said(record):
+def test_a_command_gives_rows_their_settings_one_command_for_equal_ones(record):
+    two = claim(better=["gldo[eps=2]", ["glo", "vae", "glo[gldo.eps=2]"]])
+    lines = commands(judge(two, []).findings)
+    assert [shlex.split(line)[5] for line in lines] == ["gldo glo", "glo vae"]
+    words = shlex.split(lines[0])
+    assert parse_overrides([words[i + 1] for i, w in enumerate(words) if w == "--set"]) == {"gldo": {"eps": 2}}
+
+
+def test_a_run_lost_beside_finished_ones_is_said_and_missing_seeds_have_a_command(record):
     found = [*runs(record, [10, 11], [20, 21.5]), record("glo", 2, status="failed", reason="no memory")]
-    assert judge(claim(), found).findings[0].needs == ("3 seeds instead of 2", "glo at seed 2 (failed: no memory)")
+    (finding,) = judge(claim(), found).findings
+    assert finding.needs == ("3 seeds instead of 2", "glo at seed 2 (failed: no memory)")
+    assert commands([finding]) == ["latent-ot bench --dataset mnist5k --methods 'gldo glo' --seeds '0 1 2' --budget ci"]
 
 
-def test_a_claim_has_exactly_one_form():
-    with pytest.raises(InputError, match="exactly one of better, better_all, close"):
-        claim(better=None)
+def test_a_check_is_judged_by_what_it_gave_and_one_not_made_says_how(monkeypatch):
+    base = {"id": "c", "paper": "sdkl", "source": "", "statement": "", "datasets": ["any"], "paper_holds": True}
+    one = Claim.build(base | {"check": {"name": "x", "high": 1.0}}, "c")
+    for values, verdict in (
+        ([0.5, 0.51, 0.5], "reproduced"),
+        ([0.5, 0.9, 1.0], "inconclusive"),
+        ([1.5, 1.51, 1.5], "not reproduced"),
+    ):
+        monkeypatch.setattr("latent_ot.report.verdicts.outcome", lambda name, values=values: values)
+        assert judge(one, []).verdict == verdict
+    monkeypatch.setattr("latent_ot.report.verdicts.outcome", lambda name: [])
+    (finding,) = judge(one, []).findings
+    assert finding.verdict == "not run"
+    assert "`latent-ot claims --recheck`" in finding.needs[0]
+
+
+def test_a_claim_has_exactly_one_rule():
+    with pytest.raises(InputError, match="exactly one of better, close"):
+        claim(close={"a": "gldo", "b": "glo", "within": 3.0}, better=["gldo", "glo"])
+    with pytest.raises(InputError, match="within"):
+        claim(close={"a": "gldo", "b": "glo"})
+
+
+def printed(one, place, method):
+    """The paper's number for a row, from the table that the claim is about; None if it prints none."""
+    tables = [load_table(t) for t in table_names() if load_table(t).paper == one.paper]
+    asked = [t for t in tables if t.id == place.table or t.place in re.split(r" and |, ", one.source)]
+    for spec in asked or tables:
+        for column in spec.columns:
+            here = column.key == place.column if place.table else column.dataset == place.dataset
+            for row in spec.rows:
+                if here and column.metric == one.metric and row.method == method and column.key in row.values:
+                    return row.values[column.key].value
+    return None
 
 
 @pytest.mark.parametrize("one", claims(), ids=lambda c: c.id)
 def test_paper_holds_agrees_with_the_published_tables(one):
     """Recomputed from the tables' data: a claim of the text that its own table refutes is marked so."""
-    assert one.metric in QUANTITIES
-    assert set(one.datasets) <= stand_ins().keys()
-    tables = [load_table(t) for t in ("gldo-table1", "gldo-table2", "gldo-table4")]
-    values = {(c.metric, c.dataset, r.method): r.values[c.key].value for t in tables for c in t.columns for r in t.rows}
-    sign = -1 if QUANTITIES[one.metric].direction == "up" else 1
-    holds = []
-    for dataset in one.datasets:
-        for a, b in one.pairs:
-            difference = sign * (values[one.metric, dataset, a] - values[one.metric, dataset, b])
-            holds.append(abs(difference) <= one.close.within if one.close else difference < 0)
-    assert all(holds) == one.paper_holds
+    held, rule = [], one.rule
+    for place in one.datasets if isinstance(rule, Better | Close | Value) else ():
+        for contrast in rule.contrasts(one.figure, Row.parse, place.dataset):
+            values = [printed(one, place, row.method) for row in contrast.rows if not row.settings]
+            if len(values) == len(contrast.rows) and None not in values:
+                held.append(contrast.region.holds(contrast.combine(*values)))
+    if held:
+        assert all(held) == one.paper_holds
+    else:
+        assert isinstance(rule, Check) or one.paper_holds != "partial"
 
 
 def test_claims_are_printed_with_verdict_evidence_and_paper(record, board):
-    judged = [judge(claim(), runs(record, [10, 11, 12], [20, 21.5, 22])), judge(claim(id="d", paper_holds=False), [])]
+    judged = [
+        judge(claim(), runs(record, [10, 11, 12], [20, 21.5, 22])),
+        judge(claim(id="d", paper_holds=False, note="so it is"), []),
+        judge(claim(id="e", paper_holds="na", better=["gldo", ["glo", "vae"]]), runs(record, [10], [20])),
+    ]
     grid = claims_grid(judged)
-    assert grid.header[0] == "2 claims: 1 reproduced, 1 not run, 0 inconclusive, 0 not reproduced"
+    assert grid.header[0] == "3 claims: 1 reproduced, 1 not run, 1 inconclusive, 0 not reproduced"
     texts = [[cell.text for cell in row] for row in grid.rows]
-    assert texts[0][:5] == ["c", "gldo better than glo in FID", "hold", "mnist", "reproduced"]
+    assert texts[0][:5] == ["c", "GLDO is better", "hold", "mnist", "reproduced"]
     assert texts[0][5] == "gldo – glo: -10.167 ± 0.717 (mnist5k, ci, 3 seeds)"
-    assert texts[1][2:] == ["do not hold", "mnist", "not run", "needs gldo, glo"]
-    rows = json.loads(claims_json(judged))
-    assert rows[0]["verdict"] == "reproduced"
-    assert len(rows[0]["findings"][0]["records"]) == 6
-    assert json.loads(render_claims(board(), "json"))[0]["verdict"] == "not run"
+    assert texts[1][2:5] == ["do not hold", "mnist", "not run"]
+    assert texts[1][5].startswith("needs gldo, glo; `latent-ot bench --dataset mnist")
+    assert texts[2][2] == "not printed"
+    assert texts[2][5].startswith("of 2 contrasts 1 inconclusive, 1 not run; needs 3 seeds instead of 1, vae; `latent")
+    assert grid.notes[1] == "d (Table 1): FID: gldo below glo; so it is"
+    first = json.loads(claims_json(judged))[0]
+    assert first["verdict"] == "reproduced"
+    assert first["rule"] == "FID: gldo below glo"
+    (finding,) = first["findings"]
+    assert finding["effect"] == pytest.approx({"mean": -10.166667, "low": -10.883783, "high": -9.4495506, "seeds": 3})
+    assert finding["claimed"] == {"low": None, "high": 0.0}
+    assert len(finding["records"]) == 6
+    empty = json.loads(render_claims(board(), "json"))
+    assert {row["verdict"] for row in empty if not any(f["check"] for f in row["findings"])} == {"not run"}
     assert render_claims(board(), "text").startswith("Claims\n")
