@@ -318,26 +318,70 @@ def train_evaluator(
 
 @app.command()
 def table(
-    table_id: Annotated[str, typer.Argument(metavar="ID", help="e.g. gldo-table1")],
+    table_id: Annotated[str, typer.Argument(metavar="ID", help="e.g. gldo-table1")] = "",
+    every: Annotated[bool, typer.Option("--all", help="All tables; with a data set, those that it stands in.")] = False,
     dataset: Dataset = "",
     budget: Annotated[str, typer.Option(help="Of our runs; default: ci, or the largest that was run.")] = "",
     form: Annotated[str, typer.Option("--format", help="text, md, csv, latex or json.")] = "text",
+    run: Annotated[bool, typer.Option("--run", help="First run what is missing; the options below say how.")] = False,
+    seeds: Seeds = "0",
+    subset: Subset = None,
+    data_dir: DataDir = DEFAULT_DATA,
+    store: StoreDir = DEFAULT_STORE,
     leaderboards: Boards = DEFAULT_BOARDS,
+    evaluator: EvaluatorName = None,
+    inception_weights: Weights = None,
+    gpus: Gpus = None,
+    workers: Workers = None,
 ) -> None:
     """Print a published table beside our numbers."""
+    from latent_ot.report.published import load_table, table_names
     from latent_ot.report.tables import render_published
 
-    print(render_published(table_id, dataset or None, budget or None, leaderboards, form))
+    if every == bool(table_id) or (every and run):
+        raise InputError(f"table: give one ID, or --all without --run; allowed: {', '.join(table_names())}")
+    ran, stopped, name = None, False, dataset or None
+    if run:
+        from latent_ot.bench.benchmark import Request
+        from latent_ot.bench.rerun import rerun
+        from latent_ot.report.page import write as write_pages
+
+        spec, budget = load_table(table_id), budget or "ci"
+        request = Request(
+            dataset, [], numbers(seeds), budget, data_dir, store, leaderboards, subset,
+            evaluator=evaluator, weights=inception_weights, gpus=gpus, workers=workers,
+        )  # fmt: skip
+        ran, stopped = rerun(spec, request, functools.partial(print, file=sys.stderr))
+        write_pages(leaderboards)
+        name = next(iter(ran.values()), name) if dataset else None  # with a subset the data set has another name
+    print(render_published(table_id or None, name, budget or None, leaderboards, form, ran))
+    if stopped:
+        print("stopped; run the same command again to go on where it stopped", file=sys.stderr)
+        raise typer.Exit(130)
+    if run and not ran:
+        raise typer.Exit(1)
 
 
 @app.command()
 def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable verdicts.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Bring the pages of the leaderboards up to date, too.")] = False,
+    recheck: Annotated[
+        bool, typer.Option("--recheck", help="First repeat the numeric checks that some claims rest on (seconds).")
+    ] = False,
     leaderboards: Boards = DEFAULT_BOARDS,
 ) -> None:
     """Check the papers' claims against the records: reproduced, not reproduced, inconclusive or not run."""
     from latent_ot.report.claims import render_claims
 
+    if recheck:
+        from latent_ot.report.checks import recheck as repeat
+
+        repeat()
+    if write:
+        from latent_ot.report.page import write as write_pages
+
+        write_pages(leaderboards)
     print(render_claims(leaderboards, "json" if as_json else "text"))
 
 

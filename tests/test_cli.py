@@ -29,6 +29,10 @@ def run(monkeypatch, capsys, *words: str) -> tuple[int, str]:
         (["bench", "--dataset", "mnist"], "mnist"),
         (["bench", "--dataset", "digits", "--subset", "100000"], "100000"),
         (["table", "gldo-table9"], "nearest: gldo-table"),
+        (["table"], "give one ID, or --all"),
+        (["table", "gldo-table1", "--all"], "give one ID, or --all"),
+        (["table", "gldo-table1", "--run", "--budget", "shrt"], "nearest: short"),
+        (["table", "gldo-table2", "--run", "--dataset", "fashion_mnist"], "latent-ot prepare fashion_mnist"),
         (["sample", "glo", "--dataset", "digits"], "latent-ot train glo --dataset digits"),
         (["reconstruct", "ae_ot_sd", "--dataset", "moons"], "not trained"),
         (["train", "vae", "--dataset", "moons"], "vae takes images; moons holds 2-D points"),
@@ -80,7 +84,7 @@ def test_doctor_says_what_is_missing_and_what_to_do_and_fetches_nothing(monkeypa
     assert not (tmp_path / "torch").exists()
 
 
-@pytest.mark.parametrize("words", ["table gldo-table1", "claims", "leaderboard"])
+@pytest.mark.parametrize("words", ["table gldo-table1", "table --all --format json", "claims", "leaderboard"])
 def test_commands_that_read_results_import_no_torch(words, tmp_path):
     code = (
         "import sys; sys.argv = ['latent-ot', *sys.argv[1:]]\n"

@@ -1,6 +1,7 @@
 """Everything under ``leaderboards/`` but ``results/``: made from the records there, the same bytes every time."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,17 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from latent_ot.bench.store import write_atomic
+from latent_ot.report.beside import drawn_for
 from latent_ot.report.claims import claims_grid
+from latent_ot.report.curves import figure_path
+from latent_ot.report.front import front, fullest
 from latent_ot.report.grid import grid_tables, heat_map
 from latent_ot.report.plots import prd_figure, training_figure
-from latent_ot.report.published import load_table
+from latent_ot.report.published import load_table, table_names
 from latent_ot.report.quantities import QUANTITIES
 from latent_ot.report.ranking import COST, SIZE, by_method, further, measured, ranked
 from latent_ot.report.records import Record, by_protocol, load, select
-from latent_ot.report.tables import beside, shown_for
+from latent_ot.report.tables import grids, shown_for
 from latent_ot.report.text import Cell, Column, Grid, to_csv, to_markdown
 from latent_ot.report.verdicts import claims, judge
 
@@ -37,6 +41,15 @@ class Section:
     runs: list[Record]
 
 
+@dataclass(frozen=True)
+class Board:
+    """A data set on the front page: its table as Markdown, and its figures by name."""
+
+    dataset: str
+    table: str
+    figures: list[tuple[str, str]]
+
+
 def generate(root: Path) -> dict[str, bytes]:
     """Return every generated file of the leaderboard at ``root``: path from there -> bytes.
 
@@ -49,8 +62,7 @@ def generate(root: Path) -> dict[str, bytes]:
     pages: dict[str, bytes] = {}
     for dataset in datasets:
         pages |= _dataset(root, dataset, select(records, dataset=dataset))
-    fullest = {d: max(by_protocol(select(records, dataset=d)).values(), key=_methods) for d in datasets}
-    boards = [(d, to_markdown(ranked(group), level=3).split("\n", 1)[1]) for d, group in fullest.items()]
+    boards = [_board(root, dataset, select(records, dataset=dataset), pages) for dataset in datasets]
     pages["README.md"] = _render("readme.md.j2", boards=boards, claims=claims_grid(judged).header[0], runs=len(records))
     table = to_markdown(claims_grid(judged)).split("\n", 1)[1]
     pages["claims.md"] = _render(
@@ -79,8 +91,18 @@ def stale(root: Path) -> list[str]:
     return sorted([*old, *_left_over(root, pages)])
 
 
-def _methods(group: Sequence[Record]) -> int:
-    return len(by_method(group, "done"))
+def _board(root: Path, dataset: str, records: Sequence[Record], pages: Mapping[str, bytes]) -> Board:
+    """Return a data set's part of the front page."""
+    groups = by_protocol(records)
+    links: dict[str, str] = {}
+    for group in (fullest(groups), *groups.values()):  # of several budgets the one that ranks
+        for method, kinds in _pictures(root, group):
+            shown = [kinds[kind] for kind in ("samples", "points") if kind in kinds]
+            links |= {method: shown[0]} if shown and method not in links else {}
+    table = to_markdown(front(groups, links), level=3).split("\n", 1)[1]
+    drawn = [path for path in pages if path.startswith(f"figures/{dataset}/")]
+    names = [Path(path).stem.split("--") for path in drawn]  # budget, protocol, what is drawn
+    return Board(dataset, table, [(f"{n[-1]}, {n[0]}", quote(path)) for n, path in zip(names, drawn, strict=True)])
 
 
 def _left_over(root: Path, pages: dict[str, bytes]) -> list[str]:
@@ -97,15 +119,18 @@ def _dataset(root: Path, dataset: str, records: Sequence[Record]) -> dict[str, b
         figures = []
         for name, make in (("training", training_figure), ("prd", prd_figure), ("grid", heat_map)):
             if drawn := make(group):
-                short = protocol.removeprefix(f"{dataset}/").replace("/", "-")
-                path = f"figures/{dataset}/{budget}--{short}--{name}.svg"
+                path = figure_path(dataset, budget, protocol, name)
                 files[path] = drawn
                 figures.append((name, quote(path)))
         tables = to_markdown(ranked(group)), to_markdown(further(group), level=3)
         grid = [to_markdown(table, level=3) for table in grid_tables(group)]
         sections.append(Section(*tables, grid, figures, _pictures(root, group), list(group)))
-    for budget in dict.fromkeys(budget for _, _, budget in groups):
-        published += [to_markdown(beside(load_table(t), dataset, budget, records), 3) for t in shown_for(dataset)]
+    for spec, budget in itertools.product(map(load_table, table_names()), dict.fromkeys(b for _, _, b in groups)):
+        curves = {p.figure: p for p in drawn_for(spec, dataset, budget, records)}
+        if curves or spec.id in shown_for(dataset):
+            files |= {path: p.draw() for path, p in curves.items()}
+            shown = [to_markdown(grid, 3) for grid in grids(spec, dataset, budget, records)]
+            published.append((shown, [(p.title, quote(path)) for path, p in curves.items()]))
     files[f"{dataset}.md"] = _render("dataset.md.j2", dataset=dataset, sections=sections, published=published)
     files[f"{dataset}.csv"] = to_csv(_everything(groups)).encode()
     return files

@@ -1,8 +1,8 @@
-"""Figures of a leaderboard page as SVG: FID against images seen, and PRD curves. Equal records give equal bytes."""
+"""Figures of a leaderboard page as SVG: curves against images seen, and PRD curves. Equal records give equal bytes."""
 
 import io
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +37,17 @@ SETTINGS = {
     "lines.linewidth": 1.4,
 }
 Anchor = tuple[str, str, float, float]
+Line = list[tuple[float, float]]
+"""(images seen, value) pairs."""
+Look = tuple[str, Any]
+"""Colour and dash."""
+DENSE = 30  # points of a line from which it is drawn without markers
 
 
 def training_figure(group: Sequence[Record]) -> bytes | None:
     """Return the metric that ranks ``group`` against images seen, one line a seed; None if no run followed it."""
     metric = primary(group)
-    followed: dict[str, list[list[tuple[float, float]]]] = {}
+    followed: dict[str, list[Line]] = {}
     for method, runs in sorted(by_method(group, "done").items()):
         for run in runs:
             points = [(x, y) for x, y in run.curves.series(metric) if x > 0 and y is not None and y > 0]
@@ -50,25 +55,42 @@ def training_figure(group: Sequence[Record]) -> bytes | None:
                 followed.setdefault(method, []).append(points)
     if not followed:
         return None
-    floor = seeds([r for r in group if r.method == DATA], metric)
-    with _figure(f"{QUANTITIES[metric].label} against images seen") as (axes, out):
+    floor = list(seeds([r for r in group if r.method == DATA], metric).values())
+    level = t_interval(floor).mean if floor else None
+    return _lines(f"{QUANTITIES[metric].label} against images seen", metric, followed, _styles(group), level)
+
+
+def curve_figure(title: str, metric: str, rows: Mapping[str, Sequence[Line]]) -> bytes:
+    """Return the curves of a published figure's rows, label -> one line a seed; one row or more must have a line."""
+    looks = dict(zip(rows, _looks(), strict=False))  # also of rows without a line: a row keeps its colour
+    return _lines(title, metric, {label: lines for label, lines in rows.items() if lines}, looks, log_x=False)
+
+
+def _lines(
+    title: str,
+    metric: str,
+    rows: Mapping[str, Sequence[Line]],
+    looks: Mapping[str, Look],
+    level: float | None = None,
+    log_x: bool = True,
+) -> bytes:
+    """Draw lines against images seen, labelled at their ends, and the yardstick's ``level``."""
+    with _figure(title, room=max(map(len, rows))) as (axes, out):
         anchors = []
-        styles = _styles(group)
-        for method, lines in followed.items():
-            colour, dash = styles[method]
+        for name, lines in rows.items():
+            colour, dash = looks[name]
             for points in lines:
                 x, y = zip(*points, strict=True)
-                axes.plot(x, y, color=colour, linestyle=dash, marker=".", markersize=4)
-            anchors.append((method, colour, *lines[0][-1]))
-        heights = [y for lines in followed.values() for points in lines for _, y in points]
-        widths = [x for lines in followed.values() for points in lines for x, _ in points]
-        if floor:
-            level = t_interval(list(floor.values())).mean
+                axes.plot(x, y, color=colour, linestyle=dash, marker="." if len(x) < DENSE else "", markersize=4)
+            anchors.append((name, colour, *lines[0][-1]))
+        heights = [y for lines in rows.values() for points in lines for _, y in points]
+        widths = [x for lines in rows.values() for points in lines for x, _ in points]
+        if level is not None:
             heights.append(level)
             axes.axhline(level, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
             anchors.append((YARDSTICK, INK, max(widths), level))
-        _scale(axes, "x", widths)
-        _scale(axes, "y", heights)
+        _scale(axes, "x", widths, log_x)
+        _scale(axes, "y", heights, 0 < 5 * min(heights) < max(heights))
         axes.set_xlabel("training images seen")
         axes.set_ylabel(QUANTITIES[metric].head)
         _label(axes, anchors)
@@ -99,20 +121,23 @@ def prd_figure(group: Sequence[Record]) -> bytes | None:
     return out.getvalue()
 
 
-def _styles(group: Sequence[Record]) -> dict[str, tuple[str, Any]]:
+def _looks() -> Iterator[Look]:
+    return itertools.cycle((colour, dash) for dash in DASHES for colour in COLOURS)
+
+
+def _styles(group: Sequence[Record]) -> dict[str, Look]:
     """Return each method's colour and dash, the same in every figure of a group."""
-    looks = itertools.cycle((colour, dash) for dash in DASHES for colour in COLOURS)
-    return dict(zip(sorted({r.method for r in group if r.status == "done"} - {DATA}), looks, strict=False))
+    return dict(zip(sorted({r.method for r in group if r.status == "done"} - {DATA}), _looks(), strict=False))
 
 
 @contextmanager
-def _figure(title: str, square: bool = False) -> Iterator[tuple["Axes", io.BytesIO]]:
-    """Yield axes with room for labels on the right, and the buffer that holds the SVG once the block ends."""
+def _figure(title: str, square: bool = False, room: int = 0) -> Iterator[tuple["Axes", io.BytesIO]]:
+    """Yield axes with room for labels of ``room`` letters on the right, and the buffer that holds the SVG at last."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    width = 5.6 if square else 6.8
+    width = (5.6 if square else 6.8) + 0.08 * max(0, room - 16)
     with matplotlib.rc_context(SETTINGS):  # type: ignore[arg-type]
         figure = Figure(figsize=(width, 4.2))
         FigureCanvasSVG(figure)
@@ -123,29 +148,32 @@ def _figure(title: str, square: bool = False) -> Iterator[tuple["Axes", io.Bytes
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
 
 
-def _scale(axes: "Axes", which: str, values: Sequence[float]) -> None:
-    """Set limits and ticks: logarithmic for images seen, and for values that span more than a factor of five."""
+def _scale(axes: "Axes", which: str, values: Sequence[float], log: bool) -> None:
+    """Set limits and ticks of an axis, linear or logarithmic."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     low, high = min(values), max(values)
     axis = axes.xaxis if which == "x" else axes.yaxis
     limits = axes.set_xlim if which == "x" else axes.set_ylim
     axis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
-    if which == "x" or high > 5 * low:
+    if log:
         axes.set(**{f"{which}scale": "log"})
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1e4 * low else (1,)))
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
         limits(low / 1.15, high * 1.15)
+    elif which == "x":
+        limits(0.0, high * 1.02)
     else:
-        limits(max(0.0, low - 0.1 * (high - low or low)), high + 0.1 * (high - low or high))
+        margin = 0.1 * (high - low or abs(high) or 1.0)
+        limits(low - margin if low < 0 else max(0.0, low - margin), high + margin)
 
 
 def _short(value: float) -> str:
     for unit, name in ((1e6, "M"), (1e3, "k")):
         if value >= unit:
             return f"{value / unit:g}{name}"
-    return f"{value:g}"
+    return f"{value:.0e}".replace("e-0", "e-") if 0 < value < 1e-3 else f"{value:g}"
 
 
 def _label(axes: "Axes", anchors: Sequence[Anchor], gap: float = 0.062) -> None:

@@ -1,18 +1,22 @@
 """The papers' tables as data, from ``benchmarks/tables``, and which of our data sets may stand beside which column."""
 
+import json
 import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, JsonValue
 
 from latent_ot.bench.budgets import benchmarks
 from latent_ot.catalog import Catalog
 from latent_ot.config import Config
 from latent_ot.errors import choose
 from latent_ot.report.quantities import QUANTITIES
+
+Settings = dict[str, dict[str, JsonValue]]
+"""Part of a method -> its settings, as ``--set`` gives them and as records carry them."""
 
 
 def _value(given: Any) -> Any:
@@ -29,33 +33,66 @@ class Published(Config):
     std: float | None = None
 
 
+Printed = Annotated[Published, BeforeValidator(_value)]
+
+
 class PublishedColumn(Config):
-    """``dataset`` is the paper's data set under the suite's name, ``digits`` the decimals that the paper prints."""
+    """``dataset`` is the paper's data set under the suite's name, ``digits`` the decimals that the paper prints.
+
+    ``curve`` makes it a figure: the series of a record that its curves follow, such as ``loss.discriminator``.
+    ``settings`` are what the column asks of a method (its architecture, say): method -> settings.
+    """
 
     key: str
     label: str
     dataset: str
     metric: str
-    direction: Literal["up", "down"]
-    digits: int
+    direction: Literal["up", "down", "none"]
+    digits: int = 0
+    curve: str | None = None
+    settings: dict[str, Settings] = {}
 
     @property
     def head(self) -> str:
         """Column heading; the arrow points where better is."""
         return f"{self.label} {QUANTITIES[self.metric].head}"
 
+    def text(self, number: Published) -> str:
+        """Return a number as the paper prints it."""
+        spread = "" if number.std is None else f" ± {number.std:.{self.digits}f}"
+        return f"{number.value:.{self.digits}f}{spread}"
+
 
 class PublishedRow(Config):
-    """``method`` is what the suite runs for this row; ``note`` says what the paper leaves open."""
+    """``method`` is what the suite runs for this row, with ``settings``; none where the paper quotes another one.
+
+    ``text_values``: numbers of the paper's text that differ from its table. ``note``: what the paper leaves open.
+    """
 
     label: str
-    method: str
-    values: dict[str, Annotated[Published, BeforeValidator(_value)]]
+    method: str | None
+    settings: Settings = {}
+    values: dict[str, Printed] = {}
+    text_values: dict[str, Printed] = {}
     note: str | None = None
 
 
+class Constant(Config):
+    """A constant that the paper states, for one data set or for all; ``setting`` is the suite's name of it."""
+
+    name: str
+    label: str
+    value: float
+    dataset: str | None = None
+    setting: str | None = None
+
+
 class PublishedTable(Config):
-    """One table of one paper. ``notes`` are its contradictions; ``protocol`` says how the paper measured."""
+    """One table, figure or run of numbers in the text of one paper.
+
+    ``notes`` are its contradictions and, for a figure, the orders that the paper states; ``protocol`` says how the
+    paper measured; ``values`` are constants of training.
+    """
 
     id: str
     paper: str
@@ -63,9 +100,29 @@ class PublishedTable(Config):
     place: str
     caption: str
     protocol: str
-    columns: tuple[PublishedColumn, ...]
-    rows: tuple[PublishedRow, ...]
+    columns: tuple[PublishedColumn, ...] = ()
+    rows: tuple[PublishedRow, ...] = ()
+    values: tuple[Constant, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def has_number(self, column: PublishedColumn) -> bool:
+        """Whether the paper prints a number in a column."""
+        return any(column.key in row.values for row in self.rows)
+
+    def columns_for(self, dataset: str) -> tuple[PublishedColumn, ...]:
+        """Return the columns that our ``dataset`` stands for.
+
+        Where it stands for none, columns without a printed number are drawn of it all the same, one of each kind: there
+        is nothing in them that our numbers could be mistaken for.
+        """
+        own = tuple(c for c in self.columns if c.dataset == stands_for(dataset))
+        free = {(c.metric, c.curve): c for c in reversed(self.columns) if not self.has_number(c)}
+        return own or tuple(c for c in self.columns if c in free.values())
+
+    def settings(self, row: PublishedRow, column: PublishedColumn) -> Settings:
+        """Return the settings with which a row is run for a column: its own, then the column's."""
+        asked = column.settings.get(row.method or "", {})
+        return {part: {**row.settings.get(part, {}), **asked.get(part, {})} for part in {**row.settings, **asked}}
 
 
 def table_names() -> list[str]:
@@ -95,9 +152,9 @@ def stand_ins() -> dict[str, list[str]]:
 def stands_for(dataset: str) -> str | None:
     """Return the published data set that ours stands for, or None.
 
-    Numbered subsets (``mnist_10k``, ``cifar10_25k``) stand for what the whole stands for.
+    Numbered subsets (``mnist_10k``, ``cifar10_25k_500``) stand for what the whole stands for.
     """
-    whole = re.sub(r"_\d+k?$", "", dataset)
+    whole = re.sub(r"(_\d+k?)+$", "", dataset)
     return next((published for published, ours in stand_ins().items() if {dataset, whole} & set(ours)), None)
 
 
@@ -105,3 +162,9 @@ def stands_for(dataset: str) -> str | None:
 def suite_methods() -> frozenset[str]:
     """Return the methods that the suite can run by name."""
     return frozenset(Catalog().method_names())
+
+
+def in_words(settings: Settings) -> str:
+    """Return settings as ``--set`` takes them, e.g. ``ae.network=fc, ae.latent_dim=8``."""
+    flat = ((f"{part}.{key}", value) for part, given in settings.items() for key, value in given.items())
+    return ", ".join(f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in flat)

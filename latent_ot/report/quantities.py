@@ -11,13 +11,17 @@ Direction = Literal["up", "down", "none"]
 
 @dataclass(frozen=True)
 class Quantity:
-    """``digits``: decimals printed. ``scale``: factor on the recorded value before printing, stated in the label."""
+    """``digits``: decimals printed. ``scale``: factor on the recorded value before printing, stated in the label.
+
+    ``style``: "g" prints so many significant digits instead, for values that span orders of magnitude.
+    """
 
     key: str
     label: str
     direction: Direction
     digits: int
     scale: float = 1.0
+    style: Literal["f", "g"] = "f"
 
     @property
     def head(self) -> str:
@@ -26,7 +30,7 @@ class Quantity:
 
     def text(self, value: float) -> str:
         """Return one value as tables print it."""
-        return f"{value * self.scale:,.{self.digits}f}"
+        return f"{value * self.scale:,.{self.digits}{self.style}}"
 
     def spread(self, interval: Interval, always: bool = True) -> str:
         """Return ``mean ± half-width``; one run has no interval: ``mean ± –``, or just ``mean`` unless ``always``."""
@@ -58,6 +62,10 @@ QUANTITIES = {
         Quantity("ot_divergence_std", "scatter of one draw", "none", 4),
         Quantity("modes", "modes", "up", 1),
         Quantity("high_quality", "high quality", "up", 3),
+        Quantity("interp_fid", "FID between codes", "down", 3),
+        Quantity("discriminator", "discriminator loss (nats)", "none", 3, style="g"),
+        Quantity("kl", "KL stored (nats)", "none", 2),
+        Quantity("gap", "duality gap", "down", 3, style="g"),
         Quantity("seconds", "seconds", "none", 1),
         Quantity("images_seen", "images seen", "none", 0),
         Quantity("parameters", "parameters", "none", 0),

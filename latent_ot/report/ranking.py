@@ -1,10 +1,10 @@
 """The bench's own table: methods of one data set, protocol and budget, ranked, with the data row as the yardstick."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from latent_ot.report.quantities import NONE, QUANTITIES
 from latent_ot.report.records import COSTS, DATA, Record, by_protocol, significant
-from latent_ot.report.statistics import best, order, t_interval
+from latent_ot.report.statistics import best, ranks, t_interval
 from latent_ot.report.text import Cell, Column, Grid
 
 IMAGES = ("fid", "is", "kid", "prd_f8", "prd_f1_8", "psnr")
@@ -20,7 +20,8 @@ TIES = "best, or tied with it (paired 95 % interval of the difference contains z
 def bench_table(records: Sequence[Record]) -> list[Grid]:
     """Return one ranked table per (data set, protocol, budget), so that numbers of two protocols never share a column.
 
-    Ranked by mean FID (2-D points: by OT divergence). Runs that failed, diverged or were declined stand at the end.
+    Ranked by mean FID (2-D points: by OT divergence); what ties with the best is first, too. Runs that failed, diverged
+    or were declined stand at the end.
     """
     return [ranked(group) for group in by_protocol(records).values()]
 
@@ -45,9 +46,19 @@ def seeds(records: Iterable[Record], key: str) -> dict[int, float]:
     return {seed: value for seed, value in found.items() if value is not None}
 
 
+def ranked_by(done: Mapping[str, Sequence[Record]], key: str) -> dict[str, int]:
+    """Return method -> rank by a metric, in the order of the ranks; a method without the metric has none."""
+    quantity = QUANTITIES[key]
+    return ranks({method: seeds(done[method], key) for method in done}, quantity.direction, quantity.text)
+
+
 def measured(records: Sequence[Record], key: str, always: bool = True, mark: bool = False, before: str = "") -> Cell:
     """Return the cell of one method's quantity over its seeds, ``–`` where no run has it."""
-    values = seeds(records, key)
+    return summed_up(seeds(records, key), key, always, mark, before)
+
+
+def summed_up(values: Mapping[int, float], key: str, always: bool = True, mark: bool = False, before: str = "") -> Cell:
+    """Return the cell of a quantity's values, seed -> value: mean and interval, ``–`` without a value."""
     if not values:
         return Cell(NONE, {"": None, "half": None, "seeds": 0}, before=before)
     interval = t_interval(list(values.values()))
@@ -73,8 +84,8 @@ def _grid(group: Sequence[Record], wanted: Sequence[str], head: tuple[str, tuple
     keys = [k for k in wanted if k in ("fid", "ot_divergence", *COST) or any(seeds(done[m], k) for m in done)]
     yardstick = done.pop(DATA, [])
     always = max((len(runs) for runs in done.values()), default=0) > 1
-    ranking = order({m: seeds(done[m], primary(group)) for m in done}, QUANTITIES[primary(group)].direction)
-    ranking += sorted(m for m in done if m not in ranking)
+    ranking = ranked_by(done, primary(group))
+    unranked = sorted(m for m in done if m not in ranking)
     winners = {k: best({m: seeds(done[m], k) for m in done}, QUANTITIES[k].direction, QUANTITIES[k].text) for k in keys}
     ended = {m: runs for m, runs in by_method(group).items() if m not in done and m != DATA}
 
@@ -85,7 +96,8 @@ def _grid(group: Sequence[Record], wanted: Sequence[str], head: tuple[str, tuple
         return (Cell(place, {"": int(place) if place else None}), label, *numbers)
 
     rows = [row("", YARDSTICK, DATA, "done" if yardstick else "not run", yardstick)]
-    rows += [row(str(i), m, m, "done", done[m]) for i, m in enumerate(ranking, 1)]
+    rows += [row(str(place), m, m, "done", done[m]) for m, place in ranking.items()]
+    rows += [row("", m, m, "done", done[m]) for m in unranked]
     rows += [row("", f"{m} ({runs[0].status})", m, runs[0].status, runs) for m, runs in sorted(ended.items())]
     columns = (
         Column("rank", "#"),

@@ -57,8 +57,9 @@ class Curves(BaseModel):
     loss: dict[str, Series] = {}
 
     def series(self, metric: str) -> Series:
-        """Return a metric's (images seen, value) pairs, empty if it was not followed."""
-        return self.__pydantic_extra__.get(metric, [])
+        """Return a metric's (images seen, value) pairs, or a loss's as ``loss.NAME``; empty if it was not followed."""
+        kind, _, name = metric.partition(".")
+        return self.loss.get(name, []) if kind == "loss" else self.__pydantic_extra__.get(metric, [])
 
 
 class Record(_Part):
@@ -106,6 +107,23 @@ class Record(_Part):
     def stem(self) -> str:
         """File name without ``.json``; pictures of the run begin with it."""
         return f"{self.dataset}--{self.method}--{self.budget}--s{self.seed}"
+
+    def is_run_of(self, method: str | None, settings: Mapping[str, Mapping[str, Any]]) -> bool:
+        """Whether this is a run of ``method`` with exactly ``settings`` (part -> key -> value) beside its defaults.
+
+        It does not matter whether a value was set by hand or is the default.
+        """
+        changed = {(part, key) for part, given in self.overrides.items() if isinstance(given, dict) for key in given}
+        asked = {(part, key): value for part, given in settings.items() for key, value in given.items()}
+        own = self.method.partition("[")[0] == method  # the label of a record says in brackets what was set
+        return own and changed <= asked.keys() and all(self.setting(*name) == asked[name] for name in asked)
+
+    def setting(self, part: str, key: str) -> JsonValue:
+        """Return the value of a setting in this run; None for one that no part of it has."""
+        for given in (self.overrides.get(part), self.config.get(part)):
+            if isinstance(given, dict) and key in given:
+                return given[key]
+        return None
 
     def value(self, key: str) -> float | None:
         """Return a metric, or a cost such as ``seconds``; None if this run does not have it."""

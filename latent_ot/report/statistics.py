@@ -66,3 +66,15 @@ def best(rows: Mapping[str, Mapping[int, float]], direction: str, printed: Calla
         return difference.low <= 0 <= difference.high
 
     return {name for name in ranked if name == ranked[0] or ties(name)}
+
+
+def ranks(rows: Mapping[str, Mapping[int, float]], direction: str, printed: Callable[[float], str]) -> dict[str, int]:
+    """Return name -> rank of the rows that have a value, in the order of the ranks.
+
+    Every row that ties with the best (see ``best``) is first with it; any other has the place of its mean after them.
+    """
+    ranked = order(rows, direction)
+    tied = best(rows, direction, printed) or set(ranked[:1])
+    first = [name for name in ranked if name in tied]
+    rest = [name for name in ranked if name not in tied]
+    return dict.fromkeys(first, 1) | {name: place for place, name in enumerate(rest, len(first) + 1)}

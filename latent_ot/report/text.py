@@ -44,7 +44,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table. ``best`` says what the mark on a cell means; it is printed only if a cell bears the mark."""
+    """A table. ``best`` says what the mark on a cell means; it is printed only if a cell bears the mark.
+
+    ``id``: of the published table that it shows, for programs.
+    """
 
     title: str
     columns: tuple[Column, ...]
@@ -52,6 +55,7 @@ class Grid:
     header: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     best: str = "best, or tied with it"
+    id: str | None = None
 
     def legend(self, mark: str) -> tuple[str, ...]:
         """Return what ``mark`` means, if a cell bears it."""
@@ -127,8 +131,11 @@ def to_csv(grid: Grid) -> str:
 
 
 def to_json(grids: Sequence[Grid]) -> str:
-    """Return a list of {title, header, rows, notes}."""
-    tables = [{"title": g.title, "header": g.header, "rows": g.flat(), "notes": g.notes} for g in grids]
+    """Return a list of {id, title, header, rows, notes}; what no paper printed has no id."""
+    tables = [
+        ({"id": g.id} if g.id else {}) | {"title": g.title, "header": g.header, "rows": g.flat(), "notes": g.notes}
+        for g in grids
+    ]
     return json.dumps(tables, indent=1, ensure_ascii=False) + "\n"
 
 

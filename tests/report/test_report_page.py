@@ -65,12 +65,16 @@ def test_pictures_beside_a_record_are_linked_and_absent_ones_are_not(rich_board)
 def test_figures_are_well_formed_undated_and_linked(rich_board):
     pages = generate(rich_board)
     figures = {name: data for name, data in pages.items() if name.endswith(".svg")}
-    assert len(figures) == 2
+    assert [name.rpartition("--")[2] for name in sorted(figures)] == [
+        "gldo-fig4-fashion.svg",
+        "prd.svg",
+        "training.svg",
+    ]
     for name, data in figures.items():
         ElementTree.fromstring(data)
         assert b"dc:date" not in data
         assert name in pages["mnist5k.md"].decode()
-        assert b"wgan_gp" in data
+        assert b"wgan_gp" in data or b"WGAN-GP" in data
 
 
 def test_a_csv_column_never_mixes_protocols(board, raw):
@@ -87,8 +91,16 @@ def test_a_csv_column_never_mixes_protocols(board, raw):
     assert sorted(values) == [["", "10.0"], ["10.0", ""]]
 
 
-def test_the_front_page_shows_the_fullest_table_of_each_data_set(rich_board):
+def test_the_front_page_ranks_each_data_set_and_links_its_figures(rich_board):
     front = generate(rich_board)["README.md"].decode()
     assert front.count("\n## ") == 2
-    assert "| 8 | pca |" in front
+    assert "| 8 | pca | – |" in front
+    assert "[training, ci](figures/mnist5k/ci--mnist-1a2b3c4d-n1000-rec128x200--training.svg)" in front
     assert len(by_protocol(load(rich_board))) == 3
+
+
+def test_a_front_page_edited_by_hand_is_stale(rich_board):
+    write(rich_board)
+    page = rich_board / "README.md"
+    page.write_text(page.read_text().replace("| 2 | glo |", "| 1 | glo |"))
+    assert stale(rich_board) == ["README.md"]

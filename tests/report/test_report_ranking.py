@@ -81,6 +81,13 @@ def test_seeds_give_an_interval_and_a_lacking_seed_is_said(record):
     assert "glo: not run at seed 1, 2" in grid.notes
 
 
+def test_what_ties_with_the_best_by_its_paired_interval_is_ranked_first_with_it(record):
+    values = {"steady": [1.0, 2.0, 3.0], "close": [1.2, 2.2, 3.2], "noisy": [1.0, 3.5, 2.5], "far": [9.0, 9.5, 9.9]}
+    (grid,) = bench_table([record(m, s, {"fid": v}) for m, vs in values.items() for s, v in enumerate(vs)])
+    ranks = {row[1].text: row[0].data[""] for row in grid.rows if row[0].data[""]}
+    assert list(ranks.items()) == [("steady", 1), ("noisy", 1), ("close", 3), ("far", 4)]  # close is worse every time
+
+
 def test_collapse_and_settings_by_hand_are_said(record):
     runs = [record(facts={"collapsed": True}, overrides={"gldo": {"eps": 0.3}})]
     notes = " ".join(bench_table(runs)[0].notes)

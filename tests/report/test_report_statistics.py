@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from latent_ot.report.statistics import best, paired_difference, t_interval
+from latent_ot.report.statistics import best, paired_difference, ranks, t_interval
 
 VALUES = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8)
 
@@ -68,3 +68,12 @@ def test_with_one_seed_only_an_equal_printed_value_ties():
 def test_nothing_is_best_alone_or_where_no_direction_is_better():
     assert best({"a": {0: 1.0}, "b": {}}, "down", printed) == set()
     assert best({"a": {0: 1.0}, "b": {0: 2.0}}, "none", printed) == set()
+
+
+def test_ranks_after_a_tie_count_the_rows_above():
+    rows = {"a": {0: 1.01}, "b": {0: 1.04}, "c": {0: 1.06}, "d": {0: 0.0, 1: 0.0}, "none": {}}
+    assert ranks(rows, "down", printed) == {"d": 1, "a": 2, "b": 3, "c": 4}
+    del rows["d"]
+    assert ranks(rows, "down", printed) == {"a": 1, "b": 1, "c": 3}
+    assert ranks({"a": {0: 1.0}}, "down", printed) == {"a": 1}
+    assert ranks({}, "down", printed) == {}

@@ -1,0 +1,128 @@
+"""Run what a published table lacks: each row that the suite has, with the table's own settings, at every seed."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from latent_ot.bench.benchmark import Benchmark, Request
+from latent_ot.bench.budgets import settings
+from latent_ot.bench.plan import Planner, RunPlan
+from latent_ot.datasets.base import load
+from latent_ot.errors import InputError, choose
+from latent_ot.report.published import PublishedColumn, PublishedTable, Settings, stand_ins, suite_methods
+from latent_ot.report.records import DATA
+
+Job = tuple[str, Settings]
+"""A method, and the settings that a row and its column ask of it."""
+
+
+class Rows(Benchmark):
+    """A benchmark whose methods come with settings of their own, such as the rows of a published table."""
+
+    def __init__(self, request: Request, jobs: Sequence[Job]) -> None:
+        super().__init__(replace(request, methods=[method for method, _ in jobs]))
+        bare = [(method, self._beside_defaults(settings)) for method, settings in jobs]
+        self.jobs = [job for i, job in enumerate(bare) if job not in bare[:i]]
+
+    def _beside_defaults(self, settings: Settings) -> Settings:
+        """Leave out what is the default anyway: such a run is the one that goes by the method's bare name."""
+        kept: Settings = {}
+        for part, given in settings.items():
+            kind = next((kind for kind, files in self.catalog.files.items() if part in files), None)
+            fields = self.catalog.stage(kind, part).Config.model_fields if kind else {}
+            changed = {k: v for k, v in given.items() if k not in fields or fields[k].default != v}
+            kept |= {part: changed} if changed else {}
+        return kept
+
+    def _planner_of(self, settings: Settings) -> Planner:
+        return Planner(self.catalog, self.dataset, self.budget, lambda: self.rules, settings)
+
+    def refused(self, job: Job) -> str | None:
+        """Return why a job cannot be planned, such as a setting that the method lacks; None if it can."""
+        method, settings = job
+        try:
+            self._planner_of(settings).check_overrides([method])
+            self._planner_of(settings).training(method, 0)
+        except InputError as error:
+            return str(error)
+        return None
+
+    def plan(self) -> list[RunPlan]:
+        """Return the data row and every job at every seed."""
+        runs = itertools.product(self.request.seeds, self.jobs)
+        planned = [self._planner_of(settings).run(method, seed) for seed, (method, settings) in runs]
+        return [self.planner.data_row(self.request.seeds[0]), *planned]
+
+    def record(self, plan: RunPlan, ends: Mapping[str, tuple[str, str | None]]) -> dict[str, Any] | None:
+        """Assemble one run's record; its command has the run's own settings."""
+        found = super().record(plan, ends)
+        if found is not None:
+            found["command"] = replace(self.request, overrides=plan.overrides).command(plan.method, plan.seed)
+        return found
+
+
+def rerun(spec: PublishedTable, request: Request, say: Callable[[str], None]) -> tuple[dict[str, str], bool]:
+    """Run the rows of a table on the data set that was asked for, or on all of its data sets that are here.
+
+    Args:
+        spec: the table.
+        request: how; an empty ``dataset`` asks for each column's own or else the first that stands for it.
+        say: hears in one line each what is not run, and why.
+
+    Returns:
+        Published data set -> the one of ours that was run in its place, and whether the user stopped the benchmark.
+
+    Raises:
+        InputError: if the data set that was asked for cannot be loaded.
+    """
+    choose("budget", request.budget, settings()["budgets"])
+    asked = request.dataset
+    columns = spec.columns_for(asked) if asked else spec.columns
+    rows = [(row, row.method) for row in spec.rows if row.method not in (None, DATA)]
+    for method in dict.fromkeys(method for _, method in rows if method not in suite_methods()):
+        say(f"not run: {method} is not in the suite yet")
+    ran: dict[str, str] = {}
+    for group in [[c for c in columns if asked or c.dataset == name] for name in _datasets(columns, asked)]:
+        jobs = [(m, spec.settings(row, c)) for row, m in rows for c in group if m and m in suite_methods()]
+        if not jobs:
+            continue
+        try:
+            benchmark = Rows(replace(request, dataset=asked or _first_here(group[0].dataset, request)), jobs)
+            _ = benchmark.rules  # an evaluator's weights may be missing
+        except InputError as error:
+            if asked:
+                raise
+            say(f"not run: {error}")
+            continue
+        for job, why in [(job, benchmark.refused(job)) for job in benchmark.jobs]:
+            if why:
+                say(f"not run: {why}")
+                benchmark.jobs.remove(job)
+        if benchmark.jobs:
+            _, stopped = benchmark.execute()
+            ran |= dict.fromkeys(_datasets(group), benchmark.dataset.id)
+            if stopped:
+                return ran, True
+    return ran, False
+
+
+def _datasets(columns: Sequence[PublishedColumn], asked: str = "") -> list[str]:
+    """Return the published data sets of columns; one that was asked for stands for them all."""
+    return list(dict.fromkeys(asked or column.dataset for column in columns))
+
+
+def _first_here(published: str, request: Request) -> str:
+    """Return the first data set that may stand beside ``published`` and can be loaded.
+
+    Raises:
+        InputError: if none can, with what the first one lacks.
+    """
+    lacking = []
+    for name in stand_ins()[published]:
+        try:
+            load(name, request.data_dir, request.subset)
+            return name
+        except InputError as error:
+            lacking.append(error)
+    raise lacking[0]

@@ -1,0 +1,146 @@
+"""Which of our runs stand beside a column of a published table: those of its rows on one data set, budget and protocol.
+
+A row is one method with one set of settings, so that a record stands in it only if the settings agree.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from latent_ot.bench.budgets import settings
+from latent_ot.datasets.base import names as datasets
+from latent_ot.errors import InputError, nearest
+from latent_ot.report.curves import at_share, figure_path, line
+from latent_ot.report.plots import curve_figure
+from latent_ot.report.published import PublishedColumn, PublishedRow, PublishedTable, stand_ins, stands_for
+from latent_ot.report.quantities import QUANTITIES
+from latent_ot.report.ranking import seeds
+from latent_ot.report.records import DATA, Record, by_protocol, select
+from latent_ot.report.statistics import best
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A published column with our runs beside it: one data set, budget and protocol; ``runs`` may be empty.
+
+    ``tag`` names the protocol, `` [a]``, in a table that holds numbers of more than one, and is empty otherwise.
+    """
+
+    spec: PublishedTable
+    column: PublishedColumn
+    dataset: str
+    runs: list[Record]
+    tag: str = ""
+
+    @property
+    def key(self) -> str:
+        """The column's name for programs; it names the protocol where the table holds several."""
+        return self.column.key + (f"@{self.protocol}" if self.tag else "")
+
+    @property
+    def protocol(self) -> str:
+        """The protocol that the runs share, or an empty string."""
+        return next((r.protocol.id for r in self.runs if r.protocol), "")
+
+    def of(self, row: PublishedRow) -> list[Record]:
+        """Return our runs of a row."""
+        wanted = self.spec.settings(row, self.column)
+        return [r for r in self.runs if r.is_run_of(row.method, wanted)]
+
+    def values(self, row: PublishedRow, share: float = 1.0) -> dict[int, float]:
+        """Return seed -> our value of a row; of a curve, at a share of the budget."""
+        if self.column.curve:
+            return at_share(self.of(row), self.column.curve, share)
+        return seeds(self.of(row), self.column.metric)
+
+    def winners(self, share: float = 1.0) -> set[str]:
+        """Return the labels of the best rows."""
+        rows = {row.label: self.values(row, share) for row in self.spec.rows if row.method != DATA}
+        return best(rows, self.column.direction, QUANTITIES[self.column.metric].text)
+
+    @cached_property
+    def figure(self) -> str:
+        """Where the drawing of a curve lies in the leaderboard's folder; empty without a run that has the curve."""
+        if not self.column.curve or not any(self.values(row) for row in self.spec.rows):
+            return ""
+        return figure_path(self.dataset, self.runs[0].budget, self.protocol, f"{self.spec.id}-{self.column.key}")
+
+    @property
+    def title(self) -> str:
+        """Of the drawing."""
+        return f"{QUANTITIES[self.column.metric].label} of {self.spec.id} on {self.dataset}"
+
+    def draw(self) -> bytes:
+        """Return the drawing of a curve, one line a seed, as SVG; see ``figure``."""
+        curve = self.column.curve or ""
+        rows = {
+            row.label: [found for run in self.of(row) if run.status == "done" and (found := line(run, curve))]
+            for row in self.spec.rows
+        }
+        return curve_figure(self.title, self.column.metric, rows)
+
+
+def places(
+    spec: PublishedTable,
+    dataset: str | None,
+    budget: str | None,
+    records: Sequence[Record],
+    ran: Mapping[str, str] | None = None,
+) -> list[Beside]:
+    """Return the columns that are shown, each with our runs; repeated for each protocol that we have numbers under.
+
+    Args:
+        spec: the table.
+        dataset: ours; only the columns that it stands for are shown. None: all columns, each beside its own data set,
+            or where nothing was run on that, beside one that stands for it.
+        budget: of our runs; None: the suite's default where the rows were run at it, else the largest.
+        records: all result records.
+        ran: published data set -> the one of ours to show in its place, where ``dataset`` is None.
+
+    Raises:
+        InputError: for a data set that can stand in no column.
+    """
+    columns = spec.columns_for(dataset) if dataset else spec.columns
+    if dataset and not any(c.dataset == stands_for(dataset) for c in columns):
+        known = {*datasets(), *(r.dataset for r in records)} if columns else set()
+        if dataset not in known:
+            allowed = list(dict.fromkeys([d for c in spec.columns for d in stand_ins()[c.dataset]] + sorted(known)))
+            listed = ", ".join(allowed) or "none, it has no columns"
+            near = nearest(dataset, allowed)
+            raise InputError(f"dataset '{dataset}' stands for no column of {spec.id}; allowed: {listed}{near}")
+    found: list[Beside] = []
+    for column in columns:
+        fixed = dataset or (ran or {}).get(column.dataset)
+        candidates = [fixed] if fixed else _candidates(column.dataset, records)
+        options = (_groups(spec, column, ours, budget, records) for ours in candidates)
+        found += next((o for o in options if o), [Beside(spec, column, candidates[0], [])])
+    ids = list(dict.fromkeys(p.protocol for p in found if p.runs))
+    tags = {name: f" [{chr(ord('a') + i)}]" for i, name in enumerate(ids)} if len(ids) > 1 else {}
+    return [replace(p, tag=tags.get(p.protocol, "") if p.runs else "") for p in found]
+
+
+def _candidates(published: str, records: Sequence[Record]) -> list[str]:
+    """Return what may stand beside a published data set: itself, its stand-ins, then subsets that we have runs on."""
+    subsets = sorted({r.dataset for r in records if stands_for(r.dataset) == published})
+    return list(dict.fromkeys([*stand_ins()[published], *subsets]))
+
+
+def _groups(
+    spec: PublishedTable, column: PublishedColumn, ours: str, budget: str | None, records: Sequence[Record]
+) -> list[Beside]:
+    """Return a column beside each protocol under which a data set has runs of the table's rows, at one budget."""
+    here = select(records, dataset=ours)
+    of_rows = [(row.method, spec.settings(row, column)) for row in spec.rows if row.method != DATA]
+    runs = [r for r in here if any(r.is_run_of(*row) for row in of_rows)]
+    groups = by_protocol([*runs, *(r for r in here if r.method == DATA)])
+    trained = {key: group for key, group in groups.items() if any(r.method != DATA for r in group)}
+    groups = trained or (groups if any(row.method == DATA for row in spec.rows) else {})
+    run_at = [b for _, _, b in groups]  # largest first
+    usual = settings()["defaults"]["budget"]
+    chosen = budget or (usual if usual in run_at else next(iter(run_at), None))
+    return [Beside(spec, column, ours, group) for (_, _, b), group in groups.items() if b == chosen]
+
+
+def drawn_for(spec: PublishedTable, dataset: str, budget: str, records: Sequence[Record]) -> list[Beside]:
+    """Return the curves of a table that can be drawn for a data set."""
+    return [p for p in places(spec, dataset, budget, records) if p.figure] if spec.columns_for(dataset) else []

@@ -1,0 +1,62 @@
+"""The papers' figures of training: a curve of every row, read at shares of the budget, and the rows in their order.
+
+A loss is logged for single batches, so that a curve is always read as the mean of a tenth of the budget around a place
+(at the end: of the last twentieth), in the table as in the drawing.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from latent_ot.report.quantities import QUANTITIES
+from latent_ot.report.records import Record
+from latent_ot.report.statistics import order, paired_difference, t_interval
+
+SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
+NAMES = ("1/8", "1/4", "1/2", "end")
+HALF_WINDOW = 1 / 20
+SLACK = 1e-9  # of a budget: a value logged exactly at the edge of a window counts
+
+
+def smoothed(run: Record, curve: str, place: float) -> float | None:
+    """Return the mean of a run's curve within a twentieth of its budget of ``place``, in images seen; None if empty."""
+    reach = (HALF_WINDOW + SLACK) * run.images_budget
+    near = [y for x, y in run.curves.series(curve) if y is not None and abs(x - place) <= reach]
+    return fmean(near) if near else None
+
+
+def at_share(runs: Sequence[Record], curve: str, share: float) -> dict[int, float]:
+    """Return seed -> value of finished runs at a share of the budget; at 1 where the run ended, be it before."""
+    found = {}
+    for run in runs:
+        series = run.curves.series(curve)
+        if run.status == "done" and series:
+            place = share * run.images_budget if share < 1 else max(x for x, _ in series)
+            value = smoothed(run, curve, place)
+            if value is not None:
+                found[run.seed] = value
+    return found
+
+
+def line(run: Record, curve: str) -> list[tuple[float, float]]:
+    """Return a run's curve as it is drawn: (images seen, smoothed value)."""
+    smooth = ((x, smoothed(run, curve, x)) for x, y in run.curves.series(curve) if x > 0 and y is not None)
+    return [(x, y) for x, y in smooth if y is not None]
+
+
+def ordering(rows: Mapping[str, Mapping[int, float]], metric: str) -> str:
+    """Return the rows (label -> seed -> value) from the largest mean to the least, with each step's paired interval."""
+    quantity, ranked = QUANTITIES[metric], order(rows, "up")
+    means = [f"{label} {quantity.spread(t_interval(list(rows[label].values())))}" for label in ranked]
+    steps = []
+    for above, below in itertools.pairwise(ranked):
+        difference = paired_difference(rows[above], rows[below])
+        if difference:
+            steps.append(f"{above} – {below}: {quantity.spread(difference)}")
+    return " > ".join(means) + (f"; paired by seed, {', '.join(steps)}" if steps else "")
+
+
+def figure_path(dataset: str, budget: str, protocol: str, name: str) -> str:
+    """Return where a figure lies in the leaderboard's folder."""
+    short = protocol.removeprefix(f"{dataset}/").replace("/", "-")
+    return f"figures/{dataset}/{budget}--{short}--{name}.svg"
