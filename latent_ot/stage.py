@@ -1,6 +1,6 @@
 """A stage: one LightningModule trained by one ``Trainer.fit``, the unit that the benchmark plans, runs and stores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -56,6 +56,14 @@ class Stage(L.LightningModule):
     Config: ClassVar[type[BaseConfig]] = BaseConfig
     declines: ClassVar[dict[str, str]] = {}
     """What the stage cannot do -> the reason, e.g. ``{"reconstruct": "a GAN without an encoder"}``."""
+
+    @classmethod
+    def defaults(cls, shape: tuple[int, ...], chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings whose default depends on the data's ``shape`` or on other settings, the ``chosen`` ones.
+
+        Those that were chosen win over them; what is not named here has its default in ``Config``.
+        """
+        return {}
 
     def __init__(self, config: BaseConfig, spec: Spec) -> None:
         super().__init__()

@@ -55,6 +55,19 @@ def step_codes(sampler, z, steps=None):
     return sampler.eval()
 
 
+def solve(sampler, steps=None):
+    """Call the hooks of a solver's training, which looks at no batch, for so many steps or to its end."""
+    while sampler.step < sampler.total_steps and not sampler.finished and steps != 0:
+        batch = Batch(torch.zeros(1, dtype=torch.int64), torch.zeros(1, sampler.dim))
+        sampler.on_train_batch_start(batch, sampler.step)
+        sampler.training_step(batch, sampler.step)
+        sampler.on_train_batch_end(None, batch, sampler.step)
+        steps = None if steps is None else steps - 1
+    if sampler.finished or sampler.step == sampler.total_steps:
+        sampler.on_train_end()
+    return sampler
+
+
 def assert_interruption_changes_nothing(make, codes, folder, after):
     """Train ``make()`` on codes whole, and again with a stop after so many steps; both must end in the same bytes."""
     asked, whole, half, resumed = [], make(), make(), make()

@@ -11,7 +11,7 @@ from typing import Any
 
 from latent_ot.bench import machine
 from latent_ot.bench.budgets import Budget, budget, settings
-from latent_ot.bench.plan import SCORING, Planner, Protocol, RunPlan, StagePlan, protocol
+from latent_ot.bench.plan import SCORING, Planner, Protocol, RunPlan, StagePlan, decoding, protocol
 from latent_ot.bench.store import Store, write_atomic
 from latent_ot.catalog import Catalog
 from latent_ot.datasets.base import Dataset, load
@@ -201,7 +201,8 @@ class Benchmark:
         if status == "stopped":
             return None
         trained = [(s, r) for s, r in zip(plan.stages, results, strict=True) if s.job["role"] not in SCORING]
-        first = trained[0][1] if trained else {}
+        main = decoding(plan.stages) if plan.stages and trained else None
+        drawn = next((r for s, r in trained if s is main), {})
         last = results[-1] if results else {}
         updates: dict[str, int] = {}
         for stage, result in trained:
@@ -209,7 +210,7 @@ class Benchmark:
                 updates[network if network not in updates else f"{stage.job['name']}.{network}"] = count
         facts = {key: value for result in results for key, value in result.get("facts", {}).items()}
         loss: dict[str, list[list[float]]] = {}
-        for row in first.get("curve", []):  # a phase of training may observe values of its own
+        for row in drawn.get("curve", []):  # a phase of training may observe values of its own
             for name in row.keys() - {"images_seen"}:
                 loss.setdefault(name, []).append([row["images_seen"], row[name]])
         return {
@@ -225,7 +226,7 @@ class Benchmark:
             "budget": self.budget.name,
             "images_budget": self.budget.images,
             "codes_budget": self.budget.codes,
-            "width": self.budget.width,
+            "width": main.job["width"] if main else self.budget.width,
             "overrides": {name: dict(values) for name, values in plan.overrides.items()},
             "config": {s.job["name"]: s.job["config"] for s, _ in trained},
             "metrics": last.get("metrics", {}),
@@ -236,9 +237,9 @@ class Benchmark:
                 "id": rules.id, "evaluator": rules.evaluator, "checksum": rules.checksum, "n": rules.n,
                 "real": rules.real, "reconstruction": dict(rules.reconstruction), "repeats": rules.repeats,
             },
-            "images_seen": first.get("images_seen", 0),
+            "images_seen": drawn.get("images_seen", 0),
             "updates": updates,
-            "parameters": sum(r.get("parameters", 0) for _, r in trained),
+            "parameters": sum(r.get("parameters", 0) for s, r in trained if s is main or s.job["role"] == "sampler"),
             "seconds": round(sum(r.get("seconds", 0.0) for _, r in trained), 1),
             "peak_memory_mb": max((r.get("peak_memory_mb", 0) for r in results), default=0),
             "machine": last.get("machine", {}),
