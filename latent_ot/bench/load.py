@@ -21,10 +21,10 @@ def make(catalog: Catalog, config: Mapping[str, Any], parts: Sequence[Stage] = (
     ``parts``: the trained stages that a refinement starts from; without them, to load its weights, they are untrained.
     """
     job, spec = config["job"], Spec(**{**config["spec"], "shape": tuple(config["spec"]["shape"])})
-    base, shape = list(parts), spec.shape
+    base = list(parts)
     for part in job.get("parts", ())[len(base) :]:
+        shape = (int(base[0].latent_dim),) if base else spec.shape  # type: ignore[arg-type]  # the first has codes
         base.append(_make(catalog, part, replace(spec, shape=shape, images=part["images"], width=part["width"])))
-        shape = (int(base[-1].latent_dim),)  # type: ignore[arg-type]  # a representation's, for the sampler
     return _make(catalog, job, spec, *([Pair(*base)] if base else []))  # type: ignore[arg-type]  # their roles say so
 
 
