@@ -55,6 +55,22 @@ def step_codes(sampler, z, steps=None):
     return sampler.eval()
 
 
+def assert_resuming_changes_nothing(make, codes, at=5):
+    """Step ``make()`` on codes to its end, and again as two samplers of which the second takes the first's state."""
+    whole, half, resumed = make(), make(), make()
+    for sampler in (whole, half, resumed):
+        sampler.fit(codes)
+    step_codes(whole, codes)
+    step_codes(half, codes, steps=at)
+    resumed.load_state_dict(half.state_dict())
+    resumed.restore(half.counters())
+    resumed.adam = resumed.configure_optimizers()
+    resumed.adam.load_state_dict(half.adam.state_dict())
+    step_codes(resumed, codes)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name
+
+
 def solve(sampler, steps=None):
     """Call the hooks of a solver's training, which looks at no batch, for so many steps or to its end."""
     while sampler.step < sampler.total_steps and not sampler.finished and steps != 0:

@@ -126,8 +126,8 @@ class Benchmark:
         from latent_ot.bench.worker import Order
 
         stages = list({stage.name: stage for plan in plans for stage in plan.stages}.values())
-        missing = [s for s in stages if self.store.result(s.name) is None]
-        slots, threads = self.slots(sum(any(stage in missing for stage in plan.stages) for plan in plans))
+        missing = {s.name for s in stages if self.store.result(s.name) is None}
+        slots, threads = self.slots(sum(any(stage.name in missing for stage in plan.stages) for plan in plans))
 
         def order(stage: StagePlan, device: str) -> Order:
             r = self.request
