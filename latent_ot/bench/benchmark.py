@@ -4,7 +4,7 @@ import itertools
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from latent_ot.report.records import dump, parse
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for."""
+    """What the user asked for; ``grid``: representations and samplers to run all pairs of, in place of methods."""
 
     dataset: str
     methods: Sequence[str] = ()
@@ -38,6 +38,7 @@ class Request:
     gpus: int | None = None
     workers: int | None = None
     track: str | None = None
+    grid: tuple[Sequence[str], Sequence[str]] | None = None
 
     def command(self, method: str, seed: int) -> str:
         """Return the command that makes one method's record again; a local path stands there by its role."""
@@ -66,24 +67,22 @@ class Benchmark:
         self.dataset: Dataset = load(request.dataset, request.data_dir, request.subset)
         self.budget: Budget = budget(request.budget, self.dataset.id, len(self.dataset.train), self.dataset.kind)
         self.methods = list(request.methods) or settings()["defaults"]["methods"][self.dataset.kind]
+        if request.grid is not None:
+            self.methods = self._pairs(*request.grid)
         self.gpus = self._gpus()
         self.store = Store(request.store)
         self.planner = Planner(self.catalog, self.dataset, self.budget, lambda: self.rules, request.overrides)
         self.planner.check_overrides(self.methods)
 
-    @classmethod
-    def of_grid(cls, request: Request, representations: Sequence[str], samplers: Sequence[str]) -> "Benchmark":
-        """Return the benchmark of all pairs of the given representations and samplers; empty stands for all.
-
-        Raises:
-            InputError: for an unknown name.
-        """
-        catalog = Catalog(request.plugins)
-        kind = load(request.dataset, request.data_dir, request.subset).kind
-        rows = [choose("representation", r, catalog.representations(kind)) for r in representations]
-        columns = [choose("latent sampler", s, catalog.sampler_names()) for s in samplers]
-        pairs = itertools.product(rows or catalog.representations(kind), columns or catalog.sampler_names())
-        return cls(replace(request, methods=[catalog.pair_name(*pair) for pair in pairs]))
+    def _pairs(self, representations: Sequence[str], samplers: Sequence[str]) -> list[str]:
+        """Return all pairs of the given representations and samplers; empty stands for all."""
+        known = {"representation": self.catalog.representations(self.dataset.kind)}
+        known["latent sampler"] = self.catalog.sampler_names()
+        chosen = [
+            [choose(kind, name, known[kind]) for name in names] or known[kind]
+            for kind, names in zip(known, (representations, samplers), strict=True)
+        ]
+        return [self.catalog.pair_name(*pair) for pair in itertools.product(*chosen)]
 
     @cached_property
     def rules(self) -> Protocol:
