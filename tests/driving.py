@@ -7,8 +7,11 @@ from torch.utils.data import DataLoader
 
 from latent_ot.bench.train import Stopped, Watch
 from latent_ot.bench.train import train as run_stage
+from latent_ot.methods.ae import Ae, AeConfig
+from latent_ot.methods.base import Pair
+from latent_ot.samplers.sdot import Sdot, SdotConfig
 from latent_ot.seeding import generator
-from latent_ot.stage import Batch
+from latent_ot.stage import Batch, Spec
 
 
 def seeded(seed=0):
@@ -30,6 +33,20 @@ def fit(stage, batches):
         enable_model_summary=False,
     ).fit(stage, DataLoader(batches, batch_size=None))  # a bare list would be a list of loaders
     return stage
+
+
+def record_updates(method):
+    """Return a list that training fills: each optimizer step's name and the networks whose parameters it moved."""
+    log, update = [], method.update
+
+    def watched(name, optimizer):
+        before = {key: value.clone() for key, value in method.named_parameters()}
+        update(name, optimizer)
+        moved = {key for key, value in method.named_parameters() if not torch.equal(value, before[key])}
+        log.append((name, {key.split(".")[0] for key in moved}))
+
+    method.update = watched
+    return log
 
 
 def fit_codes(sampler, codes, steps):
@@ -82,6 +99,20 @@ def solve(sampler, steps=None):
     if sampler.finished or sampler.step == sampler.total_steps:
         sampler.on_train_end()
     return sampler
+
+
+def solved_pair(images, width=0.1, **settings):
+    """Return an untrained autoencoder with the statistics of a few passes, and a solved transport to its codes."""
+    torch.manual_seed(0)
+    ae = Ae(AeConfig.build(settings, "ae"), Spec(tuple(images.shape[1:]), len(images), 10**4, width))
+    with torch.no_grad():
+        for _ in range(3):
+            ae.decoder(ae.encoder(ae.to_network(images)))
+        ae.eval()
+        codes = ae.encode(images)
+    sdot = Sdot(SdotConfig(tol=0.3), Spec(tuple(codes.shape[1:]), len(codes), 1000))
+    sdot.fit(codes)
+    return Pair(ae, solve(sdot).eval())
 
 
 def assert_interruption_changes_nothing(make, codes, folder, after):

@@ -129,11 +129,11 @@ class AeOtGan(Method):
         return torch.cat([z, self.transport.sample(n - len(z), self.generator)])
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """Return f_l(x), the encoder's activations and last its code, of images in the networks' range."""
+        """Return f_l(x), the encoder's activations (of a residual net: blocks) and last its code, of network images."""
         found = []
         for layer in self.f.children():
             x = layer(x)
-            if isinstance(layer, nn.LeakyReLU | nn.ReLU | nn.ELU):
+            if isinstance(layer, nn.LeakyReLU | nn.ReLU) or any(True for _ in layer.children()):
                 found.append(x)
         return [*found, x]
 

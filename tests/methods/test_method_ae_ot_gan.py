@@ -1,13 +1,10 @@
 import pytest
 import torch
-from driving import solve
+from driving import solved_pair
 from torch.nn.functional import mse_loss
 
 from latent_ot.catalog import Catalog
-from latent_ot.methods.ae import Ae, AeConfig
 from latent_ot.methods.ae_ot_gan import AeOtGan, AeOtGanConfig
-from latent_ot.methods.base import Pair
-from latent_ot.samplers.sdot import Sdot, SdotConfig
 from latent_ot.seeding import generator
 from latent_ot.stage import Spec
 
@@ -21,17 +18,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def pair(images):
-    """An autoencoder with the statistics of a few passes, and a solved transport to its codes."""
-    torch.manual_seed(0)
-    ae = Ae(AeConfig(latent_dim=4, init_std=0.2), SPEC)
-    with torch.no_grad():
-        for _ in range(3):
-            ae.decoder(ae.encoder(images))
-        ae.eval()
-        codes = ae.encode(images)
-    sdot = Sdot(SdotConfig(tol=0.3), Spec((4,), 40, 1000))
-    sdot.fit(codes)
-    return Pair(ae, solve(sdot).eval())
+    return solved_pair(images, latent_dim=4, init_std=0.2)
 
 
 def build(pair, **settings):
