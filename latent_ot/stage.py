@@ -101,6 +101,9 @@ class Stage(L.LightningModule):
         """Return this step's next standard normal draw, (n, dim), on the module's device."""
         return torch.randn(n, dim, generator=self.generator).to(self.device)
 
+    def prepare(self, examples: Callable[[], Tensor]) -> None:
+        """Look at all training examples, as stored, before the first step; a checkpoint then overrides what was set."""
+
     def observe(self, **values: Tensor | float) -> None:
         """Keep this step's values; the runner writes them out at intervals, so a step never waits for the device."""
         self.observed = {k: v.detach() if isinstance(v, Tensor) else v for k, v in values.items()}

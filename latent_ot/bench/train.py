@@ -218,8 +218,7 @@ def _fit(stage: Stage, data: np.ndarray | Tensor, keeper: Keeper, device: torch.
     """Run Lightning's trainer over the remaining steps."""
     rows = Rows(data, device)
     stage.to(device)
-    if isinstance(stage, LatentSampler):  # prepares its first step from the codes; a checkpoint then overrides
-        stage.fit(as_tensor(data).to(device))
+    stage.prepare(lambda: as_tensor(data))
     stage.after_step = keeper.after_step
 
     class Resume(L.Callback):
