@@ -1,5 +1,6 @@
 """Score one finished model under its protocol: one feature pass over its samples, the real side cached."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,7 @@ from latent_ot.metrics.score import score_images, score_points
 from latent_ot.metrics.smoothness import smoothness
 from latent_ot.report.images import save_grid, save_points
 from latent_ot.report.latent import save_latent
+from latent_ot.report.quality import save_pairs
 from latent_ot.samplers.base import LatentSampler
 from latent_ot.seeding import derive
 from latent_ot.stage import Spec, as_float
@@ -127,6 +129,8 @@ def evaluate(
     if isinstance(model, Pair):
         metrics |= _codes(model, folders, scorer, folder, job["seed"], reasons)
     else:
+        with contextlib.suppress(Declined):  # not every method has codes and an encoder
+            _pairs(model, scorer, folder, job["seed"])
         reasons |= dict.fromkeys(CODE_FIGURES, "trained end to end: no latent sampler was fitted to its codes")
     return {"metrics": metrics, "curves": curves, "reasons": reasons, "facts": facts}
 
@@ -139,6 +143,16 @@ def _samples(model: Method | Pair | None, scorer: Scorer, seed: int, report: Any
     if scorer.dataset.kind == "points":
         return torch.from_numpy(scorer.points("held out", scorer.dataset.test)).flatten(0, 1)
     return scorer.held_out
+
+
+@torch.no_grad()
+def _pairs(model: Method, scorer: Scorer, folder: Path, seed: int) -> None:
+    """Draw the codes of held-out examples beside draws of the prior that they are held to."""
+    held_out = as_float(as_tensor(np.array(scorer.dataset.test[:CODE_DRAWS])))
+    codes = torch.cat([model.encode(x.to(next(model.parameters()).device)).cpu() for x in held_out.split(500)])
+    both = [codes.numpy(), draw_codes(model, CODE_DRAWS, seed).numpy()]
+    if np.isfinite(both).all():
+        save_pairs(folder / "codes.png", both, ("codes of held-out data", "draws of the prior"))
 
 
 def _training_codes(folders: Mapping[str, Path], device: torch.device) -> Tensor | None:
