@@ -69,16 +69,25 @@ def test_one_critic_step_to_a_generator_step_and_each_moves_its_own_network(trai
     assert not torch.equal(method.G.blocks[0][2].bias, start["G.blocks.0.2.bias"])
 
 
-def test_drift_pulls_scores_of_real_images_to_zero(train, blobs):
-    """A constant added to all scores changes no other term, so the last bias descends the drift alone."""
-    method, (batch,) = build(drift=0.5), blobs(1, 4)
-    with torch.no_grad():
-        method.f.blocks[0][-1].bias.fill_(2.0)
-        low = torch.nn.functional.avg_pool2d(2 * batch.image - 1, 4)  # the first step is at 4 pixels
-        expected = 0.5 * 2 * method.f(low, 0.0).mean()
-    seen = watch(method)
-    train(method, [batch])
-    torch.testing.assert_close(seen[0][1]["f.blocks.0.6.bias"][0], expected)
+def test_drift_is_the_mean_square_score_of_real_images(train, blobs):
+    """Without it all else is the same, so the critic's gradients differ by the drift's."""
+    without, method, (batch,) = build(drift=0), build(drift=0.5), blobs(1, 4)
+    low = torch.nn.functional.avg_pool2d(2 * batch.image - 1, 4)  # the first step is at 4 pixels
+    low = low + torch.linspace(-1, 1, 4).view(4, 1, 1, 1)  # so that scores differ
+    image = torch.nn.functional.interpolate((low + 1) / 2, 16)
+    method.f.blocks[0][-1].bias.data.fill_(2.0)
+    without.load_state_dict(method.state_dict())
+    names, parameters = zip(*((k, p) for k, p in method.f.named_parameters()), strict=True)
+    expected = torch.autograd.grad(0.5 * method.f(low, 0.0).square().mean(), parameters, allow_unused=True)
+    gradients = []
+    for one in (method, without):
+        seen = watch(one)
+        train(one, [batch._replace(image=image)])
+        gradients.append(seen[0][1])
+    for name, gradient in zip(names, expected, strict=True):
+        if gradient is not None:
+            with_, without_ = (found[f"f.{name}"] for found in gradients)
+            torch.testing.assert_close(with_ - without_, gradient, atol=1e-5, rtol=1e-4)
 
 
 def test_levels_not_reached_yet_keep_every_bit(train, blobs):
@@ -94,7 +103,7 @@ def test_levels_not_reached_yet_keep_every_bit(train, blobs):
             elif name.endswith("original") and level == reached:
                 assert not torch.equal(p, start[name]), name
     optimizer = method.trainer.optimizers[0]
-    assert {p for p in optimizer.state} == {p for p in method.G.parameters() if p.grad is not None}
+    assert set(optimizer.state) == {p for p in method.G.parameters() if p.grad is not None}
     assert len(optimizer.state) < len(list(method.G.parameters()))
 
 

@@ -74,5 +74,5 @@ def test_initial_weights_are_glorots():
 @pytest.mark.parametrize("shape", [(2,), (1, 28, 28), (1, 32, 16), (1, 4, 4)])
 def test_shapes_that_do_not_fit_are_refused(shape):
     for build in (lambda: Generator(10, shape), lambda: Critic(shape, 10)):
-        with pytest.raises(InputError, match="began networks.*16, 32"):
+        with pytest.raises(InputError, match="began networks"):
             build()

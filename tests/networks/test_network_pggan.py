@@ -162,5 +162,5 @@ def test_outputs_are_not_bounded_by_the_head():
 @pytest.mark.parametrize("shape", [(2,), (1, 28, 28), (1, 32, 16), (1, 4, 4)])
 def test_shapes_that_do_not_fit_are_refused(shape):
     for build in (lambda: Generator(10, shape), lambda: Critic(shape)):
-        with pytest.raises(InputError, match="pggan networks.*16, 32"):
+        with pytest.raises(InputError, match="pggan networks"):
             build()
