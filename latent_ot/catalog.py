@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from latent_ot.stage import Stage
 
 PACKAGE = Path(__file__).parent
-KINDS = ("methods", "samplers")
+KIND = {"train": "methods", "sampler": "samplers", "refine": "methods"}
+"""Roles of trained stages, in the order in which a method has them -> the kind of file that defines the stage."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a method name is made: one end-to-end stage, or a representation and a latent sampler."""
+    """How a method name is made: one end-to-end stage, or a representation and a latent sampler, perhaps refined."""
 
     name: str
     parts: tuple[str, ...]
@@ -43,7 +44,7 @@ class Catalog:
     def __init__(self, plugins: Iterable[Path] = ()) -> None:
         self.files: dict[str, dict[str, Path]] = {
             kind: {p.stem: p for p in sorted((PACKAGE / kind).glob("*.py")) if p.stem not in ("__init__", "base")}
-            for kind in KINDS
+            for kind in dict.fromkeys(KIND.values())
         }
         self.pairs = {row["name"]: row for row in yaml.safe_load((PACKAGE / "methods" / "pairs.yaml").read_text())}
         self.plugins = tuple(Path(p).resolve() for p in plugins)
@@ -141,4 +142,7 @@ class Catalog:
         stage = self.stage("methods", name)
         if getattr(stage, "role", None) == "representation":
             return Recipe(name, (name, stage.default_sampler))  # type: ignore[attr-defined]
+        if refined := getattr(stage, "refines", None):
+            base = self.recipe(refined, kind)
+            return Recipe(name, (*base.parts, name), settings=base.settings)
         return Recipe(name, (name,))

@@ -138,8 +138,9 @@ def grid(
     request = Request(
         default_dataset(dataset), [], numbers(seeds), budget, data_dir, store, leaderboards, subset,
         parse_overrides(settings or []), plugins or [], gpus=gpus, workers=workers,
+        grid=(words(representations), words(samplers)),
     )  # fmt: skip
-    finish(Benchmark.of_grid(request, words(representations), words(samplers)), leaderboards, print_grid)
+    finish(Benchmark(request), leaderboards, print_grid)
 
 
 def one_run(

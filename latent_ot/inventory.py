@@ -34,12 +34,12 @@ def inventory(catalog: Catalog) -> dict[str, Any]:
 def _method(catalog: Catalog, name: str) -> dict[str, Any]:
     recipe = catalog.recipe(name)
     pair = catalog.pairs.get(name)
-    accepts = getattr(catalog.stage("methods", recipe.parts[0]), "accepts", "image")
+    accepts = getattr(catalog.stage("methods", recipe.parts[0]), "accepts", ("image",))
     return {
         "name": name,
         "stages": list(recipe.parts),
         "paper": recipe.paper or (None if pair else catalog.source("methods", name)),
-        "trains_on": ["images", "points"] if pair else ["images" if accepts == "image" else "points"],
+        "trains_on": ["images", "points"] if pair else [{"image": "images"}.get(kind, kind) for kind in accepts],
         "about": pair["differs"] if pair else catalog.summary("methods", name),
     }
 

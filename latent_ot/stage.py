@@ -1,6 +1,6 @@
 """A stage: one LightningModule trained by one ``Trainer.fit``, the unit that the benchmark plans, runs and stores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -57,6 +57,14 @@ class Stage(L.LightningModule):
     declines: ClassVar[dict[str, str]] = {}
     """What the stage cannot do -> the reason, e.g. ``{"reconstruct": "a GAN without an encoder"}``."""
 
+    @classmethod
+    def defaults(cls, shape: tuple[int, ...], chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings whose default depends on the data's ``shape`` or on other settings, the ``chosen`` ones.
+
+        Those that were chosen win over them; what is not named here has its default in ``Config``.
+        """
+        return {}
+
     def __init__(self, config: BaseConfig, spec: Spec) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -92,6 +100,9 @@ class Stage(L.LightningModule):
     def noise(self, n: int, dim: int) -> Tensor:
         """Return this step's next standard normal draw, (n, dim), on the module's device."""
         return torch.randn(n, dim, generator=self.generator).to(self.device)
+
+    def prepare(self, examples: Callable[[], Tensor]) -> None:
+        """Look at all training examples, as stored, before the first step; a checkpoint then overrides what was set."""
 
     def observe(self, **values: Tensor | float) -> None:
         """Keep this step's values; the runner writes them out at intervals, so a step never waits for the device."""

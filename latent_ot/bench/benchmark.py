@@ -4,14 +4,14 @@ import itertools
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from latent_ot.bench import machine
 from latent_ot.bench.budgets import Budget, budget, settings
-from latent_ot.bench.plan import SCORING, Planner, Protocol, RunPlan, StagePlan, protocol
+from latent_ot.bench.plan import SCORING, Planner, Protocol, RunPlan, StagePlan, decoding, protocol
 from latent_ot.bench.store import Store, write_atomic
 from latent_ot.catalog import Catalog
 from latent_ot.datasets.base import Dataset, load
@@ -21,7 +21,7 @@ from latent_ot.report.records import dump, parse
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for."""
+    """What the user asked for; ``grid``: representations and samplers to run all pairs of, in place of methods."""
 
     dataset: str
     methods: Sequence[str] = ()
@@ -38,6 +38,7 @@ class Request:
     gpus: int | None = None
     workers: int | None = None
     track: str | None = None
+    grid: tuple[Sequence[str], Sequence[str]] | None = None
 
     def command(self, method: str, seed: int) -> str:
         """Return the command that makes one method's record again; a local path stands there by its role."""
@@ -66,24 +67,22 @@ class Benchmark:
         self.dataset: Dataset = load(request.dataset, request.data_dir, request.subset)
         self.budget: Budget = budget(request.budget, self.dataset.id, len(self.dataset.train), self.dataset.kind)
         self.methods = list(request.methods) or settings()["defaults"]["methods"][self.dataset.kind]
+        if request.grid is not None:
+            self.methods = self._pairs(*request.grid)
         self.gpus = self._gpus()
         self.store = Store(request.store)
         self.planner = Planner(self.catalog, self.dataset, self.budget, lambda: self.rules, request.overrides)
         self.planner.check_overrides(self.methods)
 
-    @classmethod
-    def of_grid(cls, request: Request, representations: Sequence[str], samplers: Sequence[str]) -> "Benchmark":
-        """Return the benchmark of all pairs of the given representations and samplers; empty stands for all.
-
-        Raises:
-            InputError: for an unknown name.
-        """
-        catalog = Catalog(request.plugins)
-        kind = load(request.dataset, request.data_dir, request.subset).kind
-        rows = [choose("representation", r, catalog.representations(kind)) for r in representations]
-        columns = [choose("latent sampler", s, catalog.sampler_names()) for s in samplers]
-        pairs = itertools.product(rows or catalog.representations(kind), columns or catalog.sampler_names())
-        return cls(replace(request, methods=[catalog.pair_name(*pair) for pair in pairs]))
+    def _pairs(self, representations: Sequence[str], samplers: Sequence[str]) -> list[str]:
+        """Return all pairs of the given representations and samplers; empty stands for all."""
+        known = {"representation": self.catalog.representations(self.dataset.kind)}
+        known["latent sampler"] = self.catalog.sampler_names()
+        chosen = [
+            [choose(kind, name, known[kind]) for name in names] or known[kind]
+            for kind, names in zip(known, (representations, samplers), strict=True)
+        ]
+        return [self.catalog.pair_name(*pair) for pair in itertools.product(*chosen)]
 
     @cached_property
     def rules(self) -> Protocol:
@@ -126,8 +125,8 @@ class Benchmark:
         from latent_ot.bench.worker import Order
 
         stages = list({stage.name: stage for plan in plans for stage in plan.stages}.values())
-        missing = [s for s in stages if self.store.result(s.name) is None]
-        slots, threads = self.slots(sum(any(stage in missing for stage in plan.stages) for plan in plans))
+        missing = {s.name for s in stages if self.store.result(s.name) is None}
+        slots, threads = self.slots(sum(any(stage.name in missing for stage in plan.stages) for plan in plans))
 
         def order(stage: StagePlan, device: str) -> Order:
             r = self.request
@@ -201,7 +200,8 @@ class Benchmark:
         if status == "stopped":
             return None
         trained = [(s, r) for s, r in zip(plan.stages, results, strict=True) if s.job["role"] not in SCORING]
-        first = trained[0][1] if trained else {}
+        main = decoding(plan.stages) if plan.stages and trained else None
+        drawn = next((r for s, r in trained if s is main), {})
         last = results[-1] if results else {}
         updates: dict[str, int] = {}
         for stage, result in trained:
@@ -209,7 +209,7 @@ class Benchmark:
                 updates[network if network not in updates else f"{stage.job['name']}.{network}"] = count
         facts = {key: value for result in results for key, value in result.get("facts", {}).items()}
         loss: dict[str, list[list[float]]] = {}
-        for row in first.get("curve", []):  # a phase of training may observe values of its own
+        for row in drawn.get("curve", []):  # a phase of training may observe values of its own
             for name in row.keys() - {"images_seen"}:
                 loss.setdefault(name, []).append([row["images_seen"], row[name]])
         return {
@@ -225,7 +225,7 @@ class Benchmark:
             "budget": self.budget.name,
             "images_budget": self.budget.images,
             "codes_budget": self.budget.codes,
-            "width": self.budget.width,
+            "width": main.job["width"] if main else self.budget.width,
             "overrides": {name: dict(values) for name, values in plan.overrides.items()},
             "config": {s.job["name"]: s.job["config"] for s, _ in trained},
             "metrics": last.get("metrics", {}),
@@ -236,9 +236,9 @@ class Benchmark:
                 "id": rules.id, "evaluator": rules.evaluator, "checksum": rules.checksum, "n": rules.n,
                 "real": rules.real, "reconstruction": dict(rules.reconstruction), "repeats": rules.repeats,
             },
-            "images_seen": first.get("images_seen", 0),
+            "images_seen": drawn.get("images_seen", 0),
             "updates": updates,
-            "parameters": sum(r.get("parameters", 0) for _, r in trained),
+            "parameters": sum(r.get("parameters", 0) for s, r in trained if s is main or s.job["role"] == "sampler"),
             "seconds": round(sum(r.get("seconds", 0.0) for _, r in trained), 1),
             "peak_memory_mb": max((r.get("peak_memory_mb", 0) for r in results), default=0),
             "machine": last.get("machine", {}),

@@ -1,6 +1,7 @@
 """Budgets and defaults, read from ``benchmarks/budgets.yaml``."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,21 @@ def settings() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Budget:
-    """How many images and, for a latent sampler, codes a stage may draw, at which width, and how to reconstruct."""
+    """How many images and, for a latent sampler, codes a stage may draw, at which width, and how to reconstruct.
+
+    ``widths``: factors of the stages that have one of their own, by name.
+    """
 
     name: str
     images: int
     codes: int
     width: float
     reconstruction: dict[str, int]
+    widths: Mapping[str, float] = field(default_factory=dict)
+
+    def width_of(self, name: str) -> float:
+        """Return the factor on the hidden widths of a stage's networks."""
+        return self.widths.get(name, self.width)
 
 
 def budget(name: str, dataset: str, count: int, kind: str = "image") -> Budget:
@@ -42,10 +51,11 @@ def budget(name: str, dataset: str, count: int, kind: str = "image") -> Budget:
         InputError: for an unknown name, with the allowed ones.
     """
     row = settings()["budgets"][choose("budget", name, settings()["budgets"])]
-    images = row.get("images")
+    images = row.get("points") if kind == "points" else row.get("images")
     if images is None:
         epochs = row["epochs"]
         family = next((key for key in epochs if dataset.startswith(key)), "default")
         images = epochs[family] * count
     codes = row["codes"] if isinstance(row["codes"], int) else row["codes"][kind]
-    return Budget(name, int(images), codes, float(row["width"]), dict(row["reconstruction"]))
+    width, widths = float(row["width"]), row.get("widths", {})
+    return Budget(name, int(images), codes, width, dict(row["reconstruction"]), widths)

@@ -1,8 +1,9 @@
 """Score one finished model under its protocol: one feature pass over its samples, the real side cached."""
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from latent_ot.bench.load import load_model, load_stage
+from latent_ot.bench.load import decoding, load_model, load_stage
 from latent_ot.bench.reconstruct import CODES
-from latent_ot.bench.sampling import draw, draw_codes, walk
+from latent_ot.bench.sampling import draw, draw_between, draw_codes, walk
 from latent_ot.bench.train import as_tensor
 from latent_ot.catalog import Catalog
 from latent_ot.datasets.base import Dataset
@@ -24,10 +25,12 @@ from latent_ot.metrics.evaluators.base import load_evaluator
 from latent_ot.metrics.features import FeatureSet, cached, extract
 from latent_ot.metrics.fid import fid
 from latent_ot.metrics.latent import LEAST, score_codes
+from latent_ot.metrics.modes import mode_coverage
 from latent_ot.metrics.score import score_images, score_points
 from latent_ot.metrics.smoothness import smoothness
 from latent_ot.report.images import save_grid, save_points
 from latent_ot.report.latent import save_latent
+from latent_ot.report.quality import save_pairs
 from latent_ot.samplers.base import LatentSampler
 from latent_ot.seeding import derive
 from latent_ot.stage import Spec, as_float
@@ -104,7 +107,8 @@ def evaluate(
         facts["sample_std"] = round(spread, 4)
         facts["collapsed"] = spread < 0.1 * real_spread
     if model is None:
-        reasons |= dict.fromkeys(("psnr", "ssim", "interp_smoothness", *CODE_FIGURES), "the data row is no model")
+        none = ("psnr", "ssim", "interp_smoothness", "interp_fid", *CODE_FIGURES)
+        reasons |= dict.fromkeys(none, "the data row is no model")
         return {"metrics": metrics, "curves": curves, "reasons": reasons, "facts": facts}
     if scorer.dataset.kind == "image":
         rebuilt = json.loads((folders["reconstruct"] / "result.json").read_text())
@@ -113,15 +117,21 @@ def evaluate(
         try:
             save_grid(folder / "interpolations.png", _hwc(walk(model, *WALKS, job["seed"]).flatten(0, 1)), WALKS[1])
             metrics["interp_smoothness"] = smoothness(walk(model, *PATHS, job["seed"]).numpy())
+            between = scorer.features(draw_between(model, scorer.n, job["seed"], _training_codes(folders, device)))
+            metrics["interp_fid"] = fid(scorer.real_features.moments, between.moments)
         except Declined as reason:
-            reasons["interp_smoothness"] = str(reason)
+            reasons |= dict.fromkeys(("interp_smoothness", "interp_fid"), str(reason))
         curve = _fid_curve(model, folders, scorer, catalog, job["seed"], device, reasons)
         if curve:
-            curves["fid"] = [*curve, [_images(folders["train"]), metrics["fid"]]]
+            curves["fid"] = [*curve, [_images(decoding(folders)), metrics["fid"]]]
+    elif isinstance(model, Method) and scorer.dataset.modes is not None:
+        curves |= _mode_curves(folders, scorer.dataset, catalog, job["seed"], device, metrics)
     if isinstance(model, Pair):
         metrics |= _codes(model, folders, scorer, folder, job["seed"], reasons)
     else:
-        reasons |= dict.fromkeys(CODE_FIGURES, "trained end to end, without a latent sampler")
+        with contextlib.suppress(Declined):  # not every method has codes and an encoder
+            _pairs(model, scorer, folder, job["seed"])
+        reasons |= dict.fromkeys(CODE_FIGURES, "trained end to end: no latent sampler was fitted to its codes")
     return {"metrics": metrics, "curves": curves, "reasons": reasons, "facts": facts}
 
 
@@ -133,6 +143,21 @@ def _samples(model: Method | Pair | None, scorer: Scorer, seed: int, report: Any
     if scorer.dataset.kind == "points":
         return torch.from_numpy(scorer.points("held out", scorer.dataset.test)).flatten(0, 1)
     return scorer.held_out
+
+
+@torch.no_grad()
+def _pairs(model: Method, scorer: Scorer, folder: Path, seed: int) -> None:
+    """Draw the codes of held-out examples beside draws of the prior that they are held to."""
+    held_out = as_float(as_tensor(np.array(scorer.dataset.test[:CODE_DRAWS])))
+    codes = torch.cat([model.encode(x.to(next(model.parameters()).device)).cpu() for x in held_out.split(500)])
+    both = [codes.numpy(), draw_codes(model, CODE_DRAWS, seed).numpy()]
+    if np.isfinite(both).all():
+        save_pairs(folder / "codes.png", both, ("codes of held-out data", "draws of the prior"))
+
+
+def _training_codes(folders: Mapping[str, Path], device: torch.device) -> Tensor | None:
+    file = decoding(folders) / "codes.safetensors"
+    return load_file(file)["codes"].to(device) if file.exists() else None
 
 
 def _codes(
@@ -174,9 +199,7 @@ def _fid_curve(
             return []
     points = []
     images = as_tensor(scorer.dataset.train)
-    for weights in sorted((folders["train"] / "snapshots").glob("*.safetensors")):
-        snapshot = load_stage(catalog, folders["train"], weights).to(device)
-        assert isinstance(snapshot, Method)
+    for images_seen, snapshot in _snapshots(decoding(folders), catalog, device):
         then: Method | Pair = snapshot
         if isinstance(model, Pair):
             with torch.no_grad():
@@ -186,8 +209,34 @@ def _fid_curve(
             sampler.to(device).fit(codes.to(device))
             then = Pair(snapshot, sampler)
         features = scorer.features(draw(then, scorer.n, seed))
-        points.append([int(weights.stem), fid(scorer.real_features.moments, features.moments)])
+        points.append([images_seen, fid(scorer.real_features.moments, features.moments)])
     return points
+
+
+def _mode_curves(
+    folders: Mapping[str, Path],
+    dataset: Dataset,
+    catalog: Catalog,
+    seed: int,
+    device: torch.device,
+    end: Mapping[str, float],
+) -> dict[str, list[list[float]]]:
+    """Return [points seen, value] at the snapshots and at the end for each figure of mode coverage."""
+    assert dataset.mode_std is not None
+    curves: dict[str, list[list[float]]] = {"modes": [], "high_quality": []}
+    for points_seen, snapshot in _snapshots(decoding(folders), catalog, device):
+        covered = mode_coverage(draw(snapshot, MODE_POINTS, seed).numpy(), dataset.modes, dataset.mode_std)
+        for name, curve in curves.items():
+            curve.append([points_seen, covered[name]])
+    return {name: [*curve, [_images(decoding(folders)), end[name]]] for name, curve in curves.items()}
+
+
+def _snapshots(folder: Path, catalog: Catalog, device: torch.device) -> Iterator[tuple[int, Method]]:
+    """Yield what a method was at shares of its budget, with the images seen by then."""
+    for weights in sorted((folder / "snapshots").glob("*.safetensors")):
+        snapshot = load_stage(catalog, folder, weights).to(device)
+        assert isinstance(snapshot, Method)
+        yield int(weights.stem), snapshot
 
 
 def _images(folder: Path) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from latent_ot.bench.benchmark import Benchmark
-from latent_ot.bench.load import load_model
+from latent_ot.bench.load import decoding, load_model
 from latent_ot.bench.reconstruct import searchable
 from latent_ot.bench.sampling import draw, rebuild, walk
 from latent_ot.bench.train import as_tensor
@@ -54,7 +54,7 @@ def reconstruct(benchmark: Benchmark, method: str, seed: int, n: int, steps: int
     Raises:
         InputError: if the method cannot reconstruct, with its reason.
     """
-    model = searchable(benchmark.catalog, folders(benchmark, method, seed)["train"], torch.device("cpu"))
+    model = searchable(benchmark.catalog, decoding(folders(benchmark, method, seed)), torch.device("cpu"))
     originals = as_tensor(np.array(benchmark.dataset.test[:n]))
     try:
         _, rebuilt = rebuild(model, as_float(originals), seed, steps)

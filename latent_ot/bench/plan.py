@@ -8,11 +8,12 @@ from typing import Any
 
 from latent_ot.bench.budgets import Budget
 from latent_ot.bench.sources import stage_digest
-from latent_ot.catalog import Catalog, Recipe
+from latent_ot.catalog import KIND, Catalog, Recipe
 from latent_ot.datasets.base import Dataset
 from latent_ot.errors import Declined, InputError, choose
 
 SCORING = ("reconstruct", "evaluate")  # roles of stages that train nothing
+PART = ("role", "name", "config", "images", "width")  # of a job, what a stage that builds on another must know of it
 PLURAL = {"image": "images", "points": "2-D points"}
 
 
@@ -103,7 +104,7 @@ class Planner:
             return plan
         stages = plan.stages
         if self.dataset.kind == "image":
-            stages += (self._reconstruct(seed, stages[0]),)
+            stages += (self._reconstruct(seed, decoding(stages)),)
         return replace(plan, stages=(*stages, self._evaluate(method, seed, stages)))
 
     def training(self, method: str, seed: int) -> RunPlan:
@@ -138,22 +139,28 @@ class Planner:
 
     def _train(self, recipe: Recipe, seed: int) -> tuple[StagePlan, ...]:
         stages: list[StagePlan] = []
-        for kind, name in zip(("methods", "samplers"), recipe.parts, strict=False):
+        for role, name in zip(KIND, recipe.parts, strict=False):
+            kind = KIND[role]
             stage = self.catalog.stage(kind, name)
-            accepts = getattr(stage, "accepts", "image") if kind == "methods" else self.dataset.kind
-            if accepts != self.dataset.kind:
-                raise Declined(f"{name} takes {PLURAL[accepts]}; {self.dataset.id} holds {PLURAL[self.dataset.kind]}")
+            accepts = getattr(stage, "accepts", ("image",)) if kind == "methods" else (self.dataset.kind,)
+            if self.dataset.kind not in accepts:
+                taken = " and ".join(PLURAL[a] for a in accepts)
+                raise Declined(f"{name} takes {taken}; {self.dataset.id} holds {PLURAL[self.dataset.kind]}")
             chosen = {**recipe.settings.get(name, {}), **self.overrides.get(name, {})}
+            if kind == "methods":
+                chosen = {**stage.defaults(self.dataset.shape, chosen), **chosen}
             config = stage.Config.build(chosen, where=name)
             job = {
-                "role": "train" if kind == "methods" else "sampler",
+                "role": role,
                 "name": name,
                 "config": config.model_dump(mode="json"),
                 "source": stage_digest("train", self.catalog.files[kind][name]),
                 "images": self.budget.images if kind == "methods" else self.budget.codes,
-                "width": self.budget.width,
+                "width": self.budget.width_of(name),
             }
-            stages.append(self._stage(name, seed, job, stages[-1:]))
+            if role == "refine":  # it is built from its parts, and its weights hold theirs
+                job["parts"] = [{key: s.job[key] for key in PART} for s in stages]
+            stages.append(self._stage(name, seed, job, stages[-1:] if role == "sampler" else stages))
         return tuple(stages)
 
     def _reconstruct(self, seed: int, trained: StagePlan) -> StagePlan:
@@ -179,6 +186,11 @@ class Planner:
         key = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:16]
         folder = f"{self.dataset.id}-{name}-{self.budget.name}-s{seed}-{key}"
         return StagePlan(folder, key, f"{name} s{seed}", job, tuple(s.name for s in inputs))
+
+
+def decoding(stages: Sequence[StagePlan]) -> StagePlan:
+    """Return the stage, of those of one method, whose networks make the images."""
+    return next(s for s in reversed(stages) if s.job["role"] in ("train", "refine"))
 
 
 def parse_overrides(settings: Sequence[str]) -> dict[str, dict[str, Any]]:

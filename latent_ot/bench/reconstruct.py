@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from latent_ot.bench.load import load_stage
+from latent_ot.bench.load import decoding, load_stage
 from latent_ot.bench.sampling import rebuild
 from latent_ot.bench.train import as_tensor
 from latent_ot.catalog import Catalog
@@ -40,7 +40,7 @@ def reconstruct(
     originals = as_tensor(dataset.test[: rules["images"]])
     report(done=0, total=len(originals))
     try:
-        model = searchable(catalog, folders["train"], device)
+        model = searchable(catalog, decoding(folders), device)
         codes, rebuilt = rebuild(model, as_float(originals).to(device), job["seed"], rules["steps"])
     except Declined as reason:
         return {"metrics": {}, "reasons": {"psnr": str(reason), "ssim": str(reason)}}

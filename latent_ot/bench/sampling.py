@@ -42,6 +42,26 @@ def draw_codes(model: Method | Pair, n: int, seed: int) -> Tensor:
     return torch.cat(chunks)[:n]
 
 
+@torch.no_grad()
+def draw_between(model: Method | Pair, n: int, seed: int, codes: Tensor | None = None) -> Tensor:
+    """Draw ``n`` images, uint8 (n, C, H, W), at random points of straight lines between random pairs of codes.
+
+    Table 3 of the GLDO paper, which prints neither pairs nor points: here pairs of ``codes`` (N, d), those of training
+    images, or of the method's own draws where there are none, and a uniform point of each line, mapped onto the set of
+    valid codes.
+    """
+    chunks = []
+    for index in range(-(-n // CHUNK)):
+        g = generator(seed, "between", index)
+        if codes is None:
+            a, b = model.sample_latent(2 * CHUNK, g).chunk(2)
+        else:
+            a, b = codes[torch.randint(len(codes), (2 * CHUNK,), generator=g).to(codes.device)].chunk(2)
+        t = torch.rand(CHUNK, 1, generator=g).to(a.device)
+        chunks.append(quantise(model.decode(model.project(torch.lerp(a, b, t)))))
+    return torch.cat(chunks)[:n]
+
+
 def rebuild(model: Method | Pair, images: Tensor, seed: int, steps: int) -> tuple[Tensor, Tensor]:
     """Reconstruct held-out images, float (n, C, H, W) in [0, 1]; codes are sought from drawn ones.
 

@@ -21,7 +21,8 @@ from latent_ot.seeding import derive
 from latent_ot.stage import Batch, Spec, Stage, as_float
 
 LOG_POINTS = 200  # values kept per curve, whatever the budget
-SNAPSHOTS = (1 / 8, 1 / 4, 1 / 2)  # shares of the budget at which weights are kept, for FID against images seen
+SNAPSHOTS = {"image": (1 / 8, 1 / 4, 1 / 2), "points": tuple(k / 16 for k in range(1, 16))}
+"""Shares of the budget at which weights are kept, for FID or, of points, for modes covered against images seen."""
 RESIDENT_BYTES = 4 << 30  # larger sets stay in their memory-mapped file and are gathered there
 
 
@@ -77,10 +78,10 @@ def as_tensor(array: np.ndarray | Tensor) -> Tensor:
     return torch.from_numpy(array)
 
 
-def build(stage: type[Stage], config: Any, spec: Spec) -> Stage:
-    """Construct a stage with weights that depend on the run's seed alone."""
+def build(stage: type[Stage], config: Any, spec: Spec, *base: Any) -> Stage:
+    """Construct a stage with weights that depend on the run's seed alone, and on the pair that it refines, if any."""
     torch.manual_seed(derive(spec.seed, "init"))
-    return stage(config, spec)
+    return stage(config, spec, *base)
 
 
 def save_weights(path: Path, stage: Stage) -> None:
@@ -103,7 +104,8 @@ class Keeper:
         self.first_image = 0
         total = stage.total_steps
         self.log_every = max(1, total // LOG_POINTS)
-        self.snapshot_steps = {max(1, round(total * share)) for share in SNAPSHOTS} - {total}
+        shares = SNAPSHOTS["points" if isinstance(stage, Method) and len(stage.spec.shape) == 1 else "image"]
+        self.snapshot_steps = {max(1, round(total * share)) for share in shares} - {total}
         self.stopped = False
 
     def resume(self, optimizers: list[torch.optim.Optimizer]) -> None:
@@ -216,8 +218,7 @@ def _fit(stage: Stage, data: np.ndarray | Tensor, keeper: Keeper, device: torch.
     """Run Lightning's trainer over the remaining steps."""
     rows = Rows(data, device)
     stage.to(device)
-    if isinstance(stage, LatentSampler):  # prepares its first step from the codes; a checkpoint then overrides
-        stage.fit(as_tensor(data).to(device))
+    stage.prepare(lambda: as_tensor(data))
     stage.after_step = keeper.after_step
 
     class Resume(L.Callback):

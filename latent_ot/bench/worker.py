@@ -20,12 +20,12 @@ from safetensors.torch import load_file, save_file
 
 from latent_ot.bench import machine
 from latent_ot.bench.evaluate import Scorer, evaluate
-from latent_ot.bench.load import KIND, load_stage
+from latent_ot.bench.load import load_stage, make
 from latent_ot.bench.reconstruct import reconstruct
 from latent_ot.bench.sources import stage_digest
 from latent_ot.bench.store import Store, write_json
-from latent_ot.bench.train import Diverged, Stopped, Watch, as_tensor, build, train
-from latent_ot.catalog import Catalog
+from latent_ot.bench.train import Diverged, Stopped, Watch, as_tensor, train
+from latent_ot.catalog import KIND, Catalog
 from latent_ot.datasets.base import Dataset, load
 from latent_ot.errors import Declined, InputError
 from latent_ot.methods.base import Method
@@ -186,12 +186,13 @@ def _train(
     seconds: float,
     line: Line,
 ) -> dict[str, Any]:
-    rows = dataset.train if job["role"] == "train" else load_file(folders["train"] / "codes.safetensors")["codes"]
-    shape = dataset.shape if job["role"] == "train" else tuple(rows.shape[1:])
+    on_codes = job["role"] == "sampler"
+    rows = load_file(folders["train"] / "codes.safetensors")["codes"] if on_codes else dataset.train
+    shape = tuple(rows.shape[1:]) if on_codes else dataset.shape
     spec = Spec(shape, len(rows), job["images"], job["width"], job["seed"])
-    write_json(folder / "config.json", {"job": job, "spec": asdict(spec), "threads": threads})
-    cls = catalog.stage(KIND[job["role"]], job["name"])
-    stage = build(cls, cls.Config.build(job["config"], where=job["name"]), spec)
+    config = {"job": job, "spec": asdict(spec), "threads": threads}
+    write_json(folder / "config.json", config)
+    stage = make(catalog, config, [load_stage(catalog, folders[part["role"]]) for part in job.get("parts", ())])
     result = train(stage, rows, folder, Watch(line.report, line.should_stop, seconds), device)
     if isinstance(stage, Method) and stage.role == "representation":
         with torch.no_grad():

@@ -1,7 +1,7 @@
-"""Adversarial losses on logits (GAN) or scores (WGAN), each to be minimised by the network it is named after."""
+"""Adversarial losses on logits (GAN) or scores (WGAN, hinge), each to be minimised by the network it is named after."""
 
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import relu, softplus
 
 
 def gan_discriminator(real: Tensor, fake: Tensor) -> Tensor:
@@ -32,3 +32,11 @@ def wasserstein_critic(real: Tensor, fake: Tensor) -> Tensor:
 def wasserstein_generator(fake: Tensor) -> Tensor:
     """Return -E f(G(z))."""
     return -fake.mean()
+
+
+def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Return E max(0, 1 - f(x)) + E max(0, 1 + f(G(z))); the generator's side is ``wasserstein_generator``.
+
+    Miyato et al., "Spectral Normalization for Generative Adversarial Networks", Eqs. (16) and (17).
+    """
+    return relu(1 - real).mean() + relu(1 + fake).mean()

@@ -7,11 +7,11 @@ decoder-only refinement are the AE-OT release's and off here, since the paper's 
 
 The autoencoder of "Optimal Transport Based Generative Autoencoders" (AE-OTtrans, AE-OTgen) on MNIST and Fashion-MNIST,
 from Section 5.1 and the authors' public code, whose 15,000 steps end where it would halve lr, once:
-``--set ae.network=fc --set ae.squash=true --set ae.latent_dim=8 --set ae.init_std=null --set ae.batch_size=128
---set ae.lr=0.003 --set ae.beta1=0.5 --set ae.halve_every=15000``
+``--set ae.network=fc --set ae.squash=true --set ae.latent_dim=8 --set ae.batch_size=128 --set ae.lr=0.003
+--set ae.beta1=0.5 --set ae.halve_every=15000``
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -22,23 +22,21 @@ from torch.nn.functional import mse_loss
 from latent_ot.config import Config
 from latent_ot.methods.base import Method, Spec, require_images
 from latent_ot.networks import fc
-from latent_ot.networks.infogan import Encoder, Generator, init_normal
+from latent_ot.networks.families import networks
+from latent_ot.networks.infogan import init_normal
 from latent_ot.stage import Batch
 
 LATENT_DIM = {1: 64, 3: 128}
 """Channels -> code length: 64 for MNIST (AE-OT-GAN, Section 4.1), 128 as its CIFAR-10 and CelebA generators take."""
 
-NETWORKS: dict[str, tuple[Callable[..., nn.Sequential], Callable[..., nn.Sequential]]] = {
-    "conv": (Encoder, Generator),
-    "fc": (fc.Encoder, fc.Decoder),
-}
-
 
 class AeConfig(Config):
     """Settings of the autoencoder."""
 
-    network: Literal["conv", "fc"] = Field(
-        "conv", description="InfoGAN's (AE-OT-GAN, Section 4.1) or fully connected (OTgen, Section 5.1)"
+    network: Literal["infogan", "dcgan", "sngan", "sngan_resnet", "wgan_div_resnet", "wgan_qc", "fc"] = Field(
+        "infogan",
+        description="AE-OT-GAN, Section 4.1, for MNIST (Section 4.2: SNGAN's for CIFAR-10, WGAN-div's for CelebA); "
+        "fc: fully connected (OTgen, Section 5.1)",
     )
     squash: bool = Field(False, description="whether a sigmoid bounds the codes; it does in OTgen's public code")
     batch_size: int = Field(
@@ -55,7 +53,10 @@ class AeConfig(Config):
         None, ge=1, description="steps after which lr is halved; none: never (OTgen's code: 15,000)"
     )
     init_std: float | None = Field(
-        0.02, gt=0, description="of initial weights; silent in the paper; none: PyTorch's own draws (OTgen's code)"
+        0.02,
+        gt=0,
+        description="of initial weights; silent in the paper; none, and for other networks than InfoGAN's: "
+        "the network's own draws (OTgen's code: PyTorch's)",
     )
     code_l1: float = Field(
         0.0, ge=0, description="weight of mean_i ||z_i||_1; the release's 1e-5, summed over its batch of 512, is 5.1e-3"
@@ -72,21 +73,28 @@ class Ae(Method):
     role = "representation"
     default_sampler = "sdot"
     config: AeConfig
+    encoder: nn.Module
+    decoder: nn.Module
 
     def __init__(self, config: AeConfig, spec: Spec) -> None:
         super().__init__(config, spec)
         shape = require_images(spec, "ae")
         self.latent_dim = config.latent_dim or LATENT_DIM.get(shape[0], 128)
-        encoder, decoder = NETWORKS[config.network]
-        self.encoder = self._start(encoder(shape, self.latent_dim, spec.width))
-        self.decoder = self._start(decoder(self.latent_dim, shape, spec.width))
+        d, width = self.latent_dim, spec.width
+        if config.network == "fc":
+            self.encoder, self.decoder = fc.Encoder(shape, d, width), fc.Decoder(d, shape, width)
+        else:  # the mirror image of a generator is its critic with the code for a score
+            self.decoder, self.encoder, self.data_range = networks(config.network, d, shape, width, "batch", d)
+        for net in (self.encoder, self.decoder):
+            if config.init_std is not None:
+                init_normal(net, config.init_std)
         if config.squash:
-            self.encoder.append(nn.Sigmoid())
+            self.encoder = nn.Sequential(*self.encoder.children(), nn.Sigmoid())
 
-    def _start(self, network: nn.Sequential) -> nn.Sequential:
-        if self.config.init_std is not None:
-            init_normal(network, self.config.init_std)
-        return network
+    @classmethod
+    def defaults(cls, shape: tuple[int, ...], chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Other networks than InfoGAN's have initial weights of their own."""
+        return {"init_std": None} if chosen.get("network", "infogan") != "infogan" else {}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One Adam for both networks."""
@@ -95,11 +103,12 @@ class Ae(Method):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One descent step on the reconstruction error, of the decoder alone in the last share of the budget."""
+        x = self.to_network(batch.image)
         refining = self.progress >= 1 - self.config.refine
         self.encoder.train(not refining)  # a frozen encoder keeps its normalisation statistics, too
         with torch.set_grad_enabled(not refining):
-            z = self.encoder(batch.image)
-        error = mse_loss(self.decoder(z), batch.image)
+            z = self.encoder(x)
+        error = mse_loss(self.decoder(z), x)
         loss = error + self.config.code_l1 * z.abs().sum(dim=1).mean()
         optimizer: Any = self.optimizers()
         if self.config.halve_every is not None:
@@ -111,8 +120,8 @@ class Ae(Method):
 
     def encode(self, x: Tensor) -> Tensor:
         """Return codes f(x) (n, d)."""
-        return self.encoder(x)
+        return self.encoder(self.to_network(x))
 
     def decode(self, z: Tensor) -> Tensor:
         """Return images g(z)."""
-        return self.decoder(z)
+        return self.to_unit(self.decoder(z))

@@ -34,6 +34,8 @@ class Method(Stage):
     role: ClassVar[Literal["representation", "end_to_end"]] = "end_to_end"
     default_sampler: ClassVar[str] = "gaussian"
     """The latent sampler that the bare name of a representation stands for."""
+    refines: ClassVar[str | None] = None
+    """The named pair that the method starts from; it is then built as ``Method(config, spec, pair)``."""
     closed_form: ClassVar[bool] = False
     accepts: ClassVar[tuple[str, ...]] = ("image",)
     """Kinds of data sets that it can be built for: "image", "points"."""

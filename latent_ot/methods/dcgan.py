@@ -9,23 +9,23 @@ normalisation stands everywhere but on the generator's output and the discrimina
 are normalised apart.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from latent_ot.config import Config
-from latent_ot.inversion import invert
 from latent_ot.losses.adversarial import gan_discriminator, gan_generator
-from latent_ot.methods.base import Method, Spec, require_images
-from latent_ot.networks.infogan import Encoder, Generator, init_normal
+from latent_ot.methods.base import Gan, Spec, require_images
+from latent_ot.networks.families import networks
+from latent_ot.networks.infogan import init_normal
 from latent_ot.stage import Batch
 
 
 class DcganConfig(Config):
     """Settings of DCGAN."""
 
+    network: Literal["infogan", "dcgan"] = Field("infogan", description="GLDO, Section 4.1; or DCGAN's own")
     batch_size: int = Field(64, ge=2, description="images a step; GLDO, Section 4.1 (DCGAN, Section 4: 128)")
     latent_dim: int = Field(100, ge=1, description="code length d; GLDO, Section 4.1, and DCGAN's release")
     lr: float = Field(1e-3, gt=0, description="Adam; GLDO, Section 4.1, of the generator (DCGAN, Section 4: 2e-4)")
@@ -33,19 +33,19 @@ class DcganConfig(Config):
     init_std: float = Field(0.02, gt=0, description="standard deviation of initial weights; DCGAN, Section 4")
 
 
-class Dcgan(Method):
+class Dcgan(Gan):
     """Generator G and discriminator D."""
 
     Config = DcganConfig
-    declines = {"encode": "a GAN has no encoder; it reconstructs by a search over codes"}
     config: DcganConfig
 
     def __init__(self, config: DcganConfig, spec: Spec) -> None:
         super().__init__(config, spec)
         shape = require_images(spec, "dcgan")
         self.latent_dim = config.latent_dim
-        self.G = init_normal(Generator(config.latent_dim, shape, spec.width), config.init_std)
-        self.D = init_normal(Encoder(shape, 1, spec.width), config.init_std)
+        self.G, self.D, self.data_range = networks(config.network, config.latent_dim, shape, spec.width)
+        for net in (self.G, self.D):
+            init_normal(net, config.init_std)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each network."""
@@ -62,7 +62,7 @@ class Dcgan(Method):
         with self.toggled_optimizer(d_optimizer):
             with torch.no_grad():
                 fake = self.G(self.noise(n, self.latent_dim))
-            d_loss = gan_discriminator(self.D(batch.image), self.D(fake))
+            d_loss = gan_discriminator(self.D(self.to_network(batch.image)), self.D(fake))
             d_optimizer.zero_grad()
             self.manual_backward(d_loss)
             self.update("discriminator", d_optimizer)
@@ -72,11 +72,3 @@ class Dcgan(Method):
             self.manual_backward(g_loss)
             self.update("generator", g_optimizer)
         self.observe(discriminator=d_loss, generator=g_loss)
-
-    def decode(self, z: Tensor) -> Tensor:
-        """Return images G(z)."""
-        return self.G(z)
-
-    def infer(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
-        """Return the codes that a search from ``start`` finds for images ``x``."""
-        return invert(self.decode, x, start, steps)

@@ -12,25 +12,33 @@ What differs, and why:
 - Adam moves a coordinate by no more than its step size at each update of its row, so that in a short training the
   paper's step size for codes leaves them at their random start, and samples are overlaid halves of images.
   ``code_step`` states the rule that lets codes travel about their own length.
+- The regularisers of the GLDO paper's Section 4.9.2 leave their weights open: ``weight_decay``, ``code_l1`` and
+  ``spectral`` have ours, as has the perceptual loss, to which the paper adds "a weighted squared loss".
 - Batch normalisation is in training mode while training, as in the paper: through the batch's statistics one code's
   gradient has small terms of the other images of its batch.
 """
 
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
 
 from latent_ot.codes import CodeTable
 from latent_ot.config import Config
 from latent_ot.inversion import invert
 from latent_ot.losses.laplacian import lap1
+from latent_ot.losses.perceptual import Maps, backbone, perceptual
 from latent_ot.methods.base import Method, Spec, require_images
 from latent_ot.networks.infogan import Generator, init_normal
 from latent_ot.seeding import generator
-from latent_ot.stage import Batch
+from latent_ot.stage import Batch, as_float
+
+PCA_IMAGES = 24_576  # two 64-pixel colour images' worth of values, as a public re-implementation of GLO fits it to
 
 
 class GloConfig(Config):
@@ -38,7 +46,16 @@ class GloConfig(Config):
 
     batch_size: int = Field(64, ge=2, description="images a step; GLDO, Section 4.1")
     latent_dim: int = Field(100, ge=1, description="code length d; GLDO, Section 4.1 (128 pixels: 256)")
-    loss: Literal["l2", "lap1"] = Field("l2", description="of an image: mean squared error, or Lap1 of the ICML paper")
+    loss: Literal["l2", "lap1", "lap1+l2", "perceptual+l2"] = Field(
+        "l2", description="of an image: mean squared error, Lap1 of the ICML paper, or with the squared error added"
+    )
+    backbone: str = Field("mnist", description="of the perceptual loss: vgg16, or a small classifier; silent in GLDO")
+    start: Literal["normal", "pca"] = Field(
+        "normal", description="of codes: N(0, I), or the images' principal components; GLDO, Section 3.3"
+    )
+    weight_decay: float = Field(0.0, ge=0, description="weight of the generator's squared weights; GLDO, 4.9.2")
+    code_l1: float = Field(0.0, ge=0, description="weight of mean_i ||z_i||_1; GLDO, Section 4.9.2")
+    spectral: bool = Field(False, description="whether transposed convolutions are spectrally normalised; GLDO, 4.9.2")
     projection: Literal["sphere", "ball", "none"] = Field(
         "sphere", description="of codes after a step; GLDO, Section 3.3"
     )
@@ -76,6 +93,14 @@ def code_step(config: GloConfig, spec: Spec, scale: float) -> float:
     return max(config.lr_z, config.travel * scale / max(1.0, squares) ** 0.5)
 
 
+def principal_components(x: Tensor, d: int) -> Tensor:
+    """Return the scores (N, d) of rows (N, D) on their first d principal components, fitted to as many as 24,576."""
+    mean = x.mean(dim=0)
+    few = x[torch.linspace(0, len(x) - 1, min(len(x), PCA_IMAGES)).long()] - mean
+    axes = torch.linalg.eigh(few.T @ few).eigenvectors.flip(1)[:, :d]
+    return (x - mean) @ axes
+
+
 class Glo(Method):
     """Generator G and the table of codes Z (N, d)."""
 
@@ -90,17 +115,30 @@ class Glo(Method):
         shape = require_images(spec, type(self).__name__.lower())
         self.latent_dim = config.latent_dim
         self.G = init_normal(Generator(config.latent_dim, shape, spec.width), config.init_std)
-        start = self.start()
+        for layer in [m for m in self.G.modules() if config.spectral and isinstance(m, nn.ConvTranspose2d)]:
+            spectral_norm(layer)
+        start = self.first_codes()
         self.Z = CodeTable(start, betas=(config.beta1, 0.999))
         self.lr_z = code_step(config, spec, scale=float(start.square().mean().sqrt()))
         self.register_buffer("trail", torch.zeros(2))  # mean squared error and code gradient of the last steps
         tables = [f"Z.{name}" for name, _ in self.Z.named_buffers()]
         self._ddp_params_and_buffers_to_ignore = tables  # every process takes the same steps: nothing to broadcast
 
-    def start(self) -> Tensor:
-        """Return the initial codes (N, d): N(0, I), projected."""
+    @classmethod
+    def defaults(cls, shape: tuple[int, ...], chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """The small classifier nearest to the images: of digits for grey ones, of objects for colour."""
+        return {"backbone": "mnist" if shape[0] == 1 else "cifar10"}
+
+    def first_codes(self) -> Tensor:
+        """Return random initial codes (N, d): N(0, I), projected."""
         noise = torch.randn(self.spec.count, self.latent_dim, generator=generator(self.spec.seed, "codes"))
         return self.project(noise)
+
+    def prepare(self, examples: Callable[[], Tensor]) -> None:
+        """Start from the images' principal components, of one common scale like that of N(0, I), if so set."""
+        if self.config.start == "pca":
+            scores = principal_components(as_float(examples()).flatten(1), self.latent_dim)
+            self.Z.codes.copy_(self.project(scores / scores.square().mean().sqrt()))
 
     def project(self, z: Tensor) -> Tensor:
         """Return the nearest codes on the unit sphere (in the unit ball, or the codes as they are)."""
@@ -114,9 +152,22 @@ class Glo(Method):
             return torch.optim.SGD(self.G.parameters(), lr=self.config.lr)
         return torch.optim.Adam(self.G.parameters(), lr=self.config.lr, betas=(self.config.beta1, 0.999), fused=True)
 
+    @cached_property
+    def maps(self) -> Maps:
+        """The frozen network of the perceptual loss; no part of the method's state."""
+        return backbone(self.config.backbone, self.spec.shape[-1], self.device)
+
     def image_losses(self, output: Tensor, x: Tensor) -> Tensor:
         """Return L(output_i, x_i), (m,)."""
-        return lap1(output, x) if self.config.loss == "lap1" else (output - x).square().flatten(1).mean(dim=1)
+        terms = self.config.loss.split("+")
+        losses = torch.zeros(len(x), device=x.device)
+        if "l2" in terms:
+            losses = losses + (output - x).square().flatten(1).mean(dim=1)
+        if "lap1" in terms:
+            losses = losses + lap1(output, x)
+        if "perceptual" in terms:
+            losses = losses + perceptual(output, x, self.maps)
+        return losses
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One descent step of Eq. 2 in generator and codes at once."""
@@ -135,16 +186,20 @@ class Glo(Method):
         return 0.5 ** int(epoch / self.config.halve_every)
 
     def descend(self, loss: Tensor) -> None:
-        """Step the generator down the gradient of ``loss``."""
+        """Step the generator down the gradient of ``loss`` and of its own squared weights."""
         optimizer: Any = self.optimizers()
         for group in optimizer.param_groups:
             group["lr"] = self.config.lr * self.decay
+        if self.config.weight_decay:
+            loss = loss + self.config.weight_decay * sum(w.square().sum() for w in self.G.parameters())
         optimizer.zero_grad()
         self.manual_backward(loss)
         self.update("generator", optimizer)
 
     def move_codes(self, batch: Batch, gradient: Tensor) -> None:
-        """Step the batch's codes down ``gradient`` (m, d), that of the mean loss, and project them."""
+        """Step the batch's codes down ``gradient`` (m, d), that of the mean loss, and their penalty's; project them."""
+        if self.config.code_l1:
+            gradient = gradient + self.config.code_l1 * self.Z.codes[batch.index].sign() / len(gradient)
         step = self.Z.step if self.config.optim == "adam" else self.Z.descend
         step(batch.index, gradient, self.lr_z * self.decay, self.project)
 
@@ -168,12 +223,14 @@ class Glo(Method):
 
     def facts(self) -> dict[str, Any]:
         """Return the step size of codes, how far they went, and where training ended."""
-        start = self.start().to(self.device)
-        travel = (self.Z.codes - start).norm(dim=1).mean() / start.norm(dim=1).mean()
+        found: dict[str, Any] = {}
+        if self.config.start == "normal":
+            start = self.first_codes().to(self.device)
+            found["code_travel"] = ((self.Z.codes - start).norm(dim=1).mean() / start.norm(dim=1).mean()).item()
         return {
             "lr_z": self.lr_z,
             "updates_per_row": self.Z.updates.double().mean().item(),
-            "code_travel": travel.item(),
+            **found,
             "train_mse": self.trail[0].item(),
             "code_gradient": self.trail[1].item(),
         }

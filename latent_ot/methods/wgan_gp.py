@@ -4,51 +4,68 @@ Gulrajani, Ahmed, Arjovsky, Dumoulin and Courville, "Improved Training of Wasser
 https://arxiv.org/abs/1704.00028, Algorithm 1: n_critic critic steps, each on images of its own, then one generator
 step. The critic has no batch normalisation, since the penalty is on each image's own gradient. Networks, batch and code
 length are the GLDO paper's, which runs it, and so is the learning rate, which that paper states for the generator and
-which the critic takes, too; the rest is the authors'.
+which the critic takes, too; the rest is the authors'. 2-D points have the settings of the authors' toy experiments.
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from latent_ot.config import Config
-from latent_ot.inversion import invert
 from latent_ot.losses.adversarial import wasserstein_critic, wasserstein_generator
 from latent_ot.losses.gradient_penalty import gradient_penalty, interpolates
-from latent_ot.methods.base import Method, Spec, require_images
-from latent_ot.networks.infogan import Encoder, Generator, init_normal
+from latent_ot.methods.base import Gan, Spec
+from latent_ot.networks.families import networks
+from latent_ot.networks.infogan import init_normal
 from latent_ot.stage import Batch
+
+TOY = {"network": "toy", "batch_size": 256, "penalty": 0.1, "latent_dim": 2, "lr": 1e-4}
+"""Defaults for 2-D points: the release's toy experiments."""
 
 
 class WganGpConfig(Config):
     """Settings of WGAN-GP."""
 
-    batch_size: int = Field(64, ge=2, description="images a critic step; GLDO, Section 4.1 (release: 50)")
+    network: Literal["infogan", "dcgan", "sngan", "sngan_resnet", "wgan_div_resnet", "toy"] = Field(
+        "infogan", description="GLDO, Section 4.1; of points the release's three layers of 512"
+    )
+    batch_size: int = Field(
+        64, ge=2, description="examples a critic step; GLDO, Section 4.1 (release: 50); of points the release's 256"
+    )
     n_critic: int = Field(5, ge=1, description="critic steps to a generator step; WGAN-GP, Algorithm 1")
-    penalty: float = Field(10.0, ge=0, description="lambda; WGAN-GP, Algorithm 1")
-    latent_dim: int = Field(100, ge=1, description="code length d; GLDO, Section 4.1")
-    lr: float = Field(1e-3, gt=0, description="Adam; GLDO, Section 4.1, of the generator (WGAN-GP, Algorithm 1: 1e-4)")
+    penalty: float = Field(10.0, ge=0, description="lambda; WGAN-GP, Algorithm 1; of points the release's 0.1")
+    latent_dim: int = Field(100, ge=1, description="code length d; GLDO, Section 4.1; of points the release's 2")
+    lr: float = Field(
+        1e-3, gt=0, description="Adam; GLDO, Section 4.1, of the generator (WGAN-GP, Algorithm 1, and of points: 1e-4)"
+    )
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam; authors' release for MNIST (Algorithm 1: 0)")
     beta2: float = Field(0.9, ge=0, lt=1, description="Adam; WGAN-GP, Algorithm 1")
     critic_norm: Literal["none", "layer"] = Field("none", description="authors' release; layer for its 64-pixel ResNet")
-    init_std: float = Field(0.02, gt=0, description="standard deviation of initial weights; the large-scale GAN study")
+    init_std: float = Field(0.02, gt=0, description="of InfoGAN's initial weights; the large-scale GAN study")
 
 
-class WganGp(Method):
+class WganGp(Gan):
     """Generator G and critic f."""
 
     Config = WganGpConfig
-    declines = {"encode": "a GAN has no encoder; it reconstructs by a search over codes"}
+    accepts = ("image", "points")
     config: WganGpConfig
 
     def __init__(self, config: WganGpConfig, spec: Spec) -> None:
         super().__init__(config, spec)
-        shape = require_images(spec, "wgan_gp")
         self.latent_dim = config.latent_dim
-        self.G = init_normal(Generator(config.latent_dim, shape, spec.width), config.init_std)
-        self.f = init_normal(Encoder(shape, 1, spec.width, config.critic_norm), config.init_std)
+        nets = networks(config.network, config.latent_dim, spec.shape, spec.width, config.critic_norm)
+        self.G, self.f, self.data_range = nets
+        if config.network == "infogan":
+            for net in (self.G, self.f):
+                init_normal(net, config.init_std)
+
+    @classmethod
+    def defaults(cls, shape: tuple[int, ...], chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Points have settings of their own."""
+        return TOY if len(shape) == 1 else {}
 
     @property
     def rows_per_step(self) -> int:
@@ -66,7 +83,7 @@ class WganGp(Method):
         optimizers: Any = self.optimizers()
         g_optimizer, f_optimizer = optimizers
         with self.toggled_optimizer(f_optimizer):
-            for x in batch.image.chunk(self.config.n_critic):
+            for x in self.to_network(batch.image).chunk(self.config.n_critic):
                 with torch.no_grad():
                     fake = self.G(self.noise(len(x), self.latent_dim))
                 gap = wasserstein_critic(self.f(x), self.f(fake))
@@ -81,11 +98,3 @@ class WganGp(Method):
             self.manual_backward(g_loss)
             self.update("generator", g_optimizer)
         self.observe(distance=-gap, penalty=penalty, generator=g_loss)
-
-    def decode(self, z: Tensor) -> Tensor:
-        """Return images G(z)."""
-        return self.G(z)
-
-    def infer(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
-        """Return the codes that a search from ``start`` finds for images ``x``."""
-        return invert(self.decode, x, start, steps)

@@ -41,6 +41,15 @@ def check_image_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[0], shape[1] // 4
 
 
+def norm_layer(norm: Norm, channels: int, dims: int = 2) -> nn.Module:
+    """Return the normalisation of a critic's activations: maps (n, channels, h, w), or (n, channels) if dims is 0."""
+    if norm == "none":
+        return nn.Identity()
+    if norm == "layer":
+        return nn.GroupNorm(1, channels)  # over all features of one sample, scale and shift per channel
+    return nn.BatchNorm2d(channels) if dims else nn.BatchNorm1d(channels)
+
+
 class Generator(nn.Sequential):
     """Codes (n, latent_dim) -> images (n, C, H, H) in (0, 1)."""
 
@@ -79,19 +88,11 @@ class Encoder(nn.Sequential):
             nn.Conv2d(channels, narrow, 4, 2, 1),
             nn.LeakyReLU(0.2),
             nn.Conv2d(narrow, wide, 4, 2, 1, bias=bias),
-            _norm(norm, (wide, side, side)),
+            norm_layer(norm, wide),
             nn.LeakyReLU(0.2),
             nn.Flatten(),
             nn.Linear(wide * side * side, hidden, bias=bias),
-            _norm(norm, (hidden,)),
+            norm_layer(norm, hidden, dims=0),
             nn.LeakyReLU(0.2),
             nn.Linear(hidden, out_dim),
         )
-
-
-def _norm(norm: Norm, shape: tuple[int, ...]) -> nn.Module:
-    if norm == "none":
-        return nn.Identity()
-    if norm == "layer":
-        return nn.GroupNorm(1, shape[0])  # over all features of one sample, scale and shift per channel
-    return nn.BatchNorm1d(shape[0]) if len(shape) == 1 else nn.BatchNorm2d(shape[0])

@@ -1,12 +1,11 @@
 """The picture of a semi-discrete map of the plane: its cells, its codes, and what its extension draws between them."""
 
-import io
 from pathlib import Path
 
 import numpy as np
 
-from latent_ot.bench.store import write_atomic
 from latent_ot.errors import InputError
+from latent_ot.report.images import save_figure
 
 PIXELS = 400  # of the source square, each way
 
@@ -59,9 +58,7 @@ def draw_cells(path: Path, codes: np.ndarray, heights: np.ndarray, w: np.ndarray
     extension.set_xlim(points.get_xlim())
     extension.set_ylim(points.get_ylim())
     figure.tight_layout()
-    out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
-    write_atomic(path, out.getvalue())
+    save_figure(path, figure)
 
 
 def _colours(w: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from latent_ot.bench.plan import SCORING
 from latent_ot.catalog import Catalog
 from latent_ot.report.quantities import QUANTITIES
 from latent_ot.report.ranking import by_method, heading, measured, seeds
@@ -12,7 +13,6 @@ from latent_ot.report.records import Record, by_protocol, dump, parse
 from latent_ot.report.statistics import t_interval
 from latent_ot.report.text import Cell, Column, Grid, show
 
-SCORING = ("reconstruct", "evaluate")
 METRICS = {"image": ("fid", "prd_f8"), "points": ("ot_divergence",)}
 Pairs = dict[tuple[str, str], list[Record]]
 

@@ -3,11 +3,15 @@
 import io
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from latent_ot.bench.store import write_atomic
 from latent_ot.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 GAP = 2
 PAPER = 255
@@ -69,8 +73,13 @@ def save_points(path: Path, real: np.ndarray, fake: np.ndarray, most: int = 5000
     axes.set_ylim(middle[1] - 0.75 * extent, middle[1] + 0.75 * extent)
     axes.plot(*real[:most].T, ".", color="#bbbbbb", markersize=3, markeredgewidth=0)
     axes.plot(*fake[:most].T, ".", color="#0072b2", markersize=3, markeredgewidth=0, alpha=0.7)
+    save_figure(path, figure)
+
+
+def save_figure(path: Path, figure: "Figure", tight: bool = False) -> None:
+    """Write a figure as PNG, atomically, the same bytes each time; ``tight`` cuts its margins off."""
     out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
+    figure.savefig(out, format="png", bbox_inches="tight" if tight else None, metadata={"Software": None})
     write_atomic(path, out.getvalue())
 
 

@@ -1,12 +1,11 @@
 """A picture of a latent space: training and drawn codes in one t-SNE plane, as Figure 4 of AE-OT-GAN shows them."""
 
-import io
 from pathlib import Path
 
 import numpy as np
 
-from latent_ot.bench.store import write_atomic
 from latent_ot.errors import InputError
+from latent_ot.report.images import save_figure
 
 SHOWN = 500  # codes of each kind; t-SNE takes seconds for a thousand points and minutes for many
 
@@ -41,9 +40,7 @@ def save_latent(path: Path, real: np.ndarray, drawn: np.ndarray, seed: int) -> N
     axes.set_title(f"t-SNE of {count} training codes (grey) and {count} drawn ones (blue)", fontsize=8)
     axes.plot(*plane[:count].T, ".", color="#9a9a9a", markersize=4, markeredgewidth=0)
     axes.plot(*plane[count:].T, ".", color="#0072b2", markersize=4, markeredgewidth=0, alpha=0.8)
-    out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
-    write_atomic(path, out.getvalue())
+    save_figure(path, figure)
 
 
 def _embed(codes: np.ndarray, seed: int) -> np.ndarray:

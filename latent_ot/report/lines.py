@@ -1,13 +1,12 @@
 """The picture of an assignment in the plane: lines from points to where they go, one panel beside another."""
 
-import io
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from latent_ot.bench.store import write_atomic
 from latent_ot.errors import InputError
+from latent_ot.report.images import save_figure
 
 STARTS, ENDS, BETWEEN = "#1f5fbf", "#2f9e44", "#d9480f"  # blue, green and red, as in OTgen's Section 4.2
 
@@ -50,6 +49,4 @@ def draw_lines(path: Path, *panels: Lines) -> None:
         axes.set_title(title, fontsize=10)
         axes.set_aspect("equal")
     figure.tight_layout()
-    out = io.BytesIO()
-    figure.savefig(out, format="png", bbox_inches="tight", metadata={"Software": None})
-    write_atomic(path, out.getvalue())
+    save_figure(path, figure, tight=True)

@@ -53,6 +53,7 @@ QUANTITIES = {
         Quantity("coverage", "coverage", "up", 3),
         Quantity("psnr", "PSNR", "up", 2),
         Quantity("ssim", "SSIM", "up", 3),
+        Quantity("interp_fid", "FID between codes", "down", 3),
         Quantity("interp_smoothness", "walk max/mean step", "down", 2),
         Quantity("code_w2", "code W2", "down", 3),
         Quantity("code_precision", "code precision", "up", 3),

@@ -1,5 +1,6 @@
 """What every latent sampler promises: fitted to codes after the representation is trained, then draws new codes."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -76,6 +77,10 @@ class LatentSampler(Stage):
         self._fit(codes)
         if self.closed_form:
             self.fitted.fill_(True)
+
+    def prepare(self, examples: Callable[[], Tensor]) -> None:
+        """Prepare the first step from the codes."""
+        self.fit(examples().to(self.device))
 
     def _fit(self, codes: Tensor) -> None:
         """Closed-form fit, or preparation of the first step."""

@@ -1,5 +1,7 @@
 """The grid trains each representation once, and each sampler once on each representation."""
 
+from dataclasses import replace
+
 import pytest
 
 from latent_ot.bench.benchmark import Benchmark, Request
@@ -16,7 +18,7 @@ def request_here(tmp_path_factory) -> Request:
 
 @pytest.fixture(scope="module")
 def rows(request_here):
-    records, stopped = Benchmark.of_grid(request_here, ["pca", "vae"], ["gaussian", "normal"]).execute()
+    records, stopped = Benchmark(replace(request_here, grid=(["pca", "vae"], ["gaussian", "normal"]))).execute()
     assert not stopped
     return {row["method"]: row for row in records}
 
@@ -56,4 +58,4 @@ def test_the_page_has_the_heat_map_and_the_pictures(rows, request_here):
 @pytest.mark.parametrize(("representations", "samplers"), [(["dcgan"], []), ([], ["sdto"])])
 def test_a_name_that_is_none_is_refused(representations, samplers, request_here):
     with pytest.raises(InputError, match="allowed"):
-        Benchmark.of_grid(request_here, representations, samplers)
+        Benchmark(replace(request_here, grid=(representations, samplers)))

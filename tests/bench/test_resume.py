@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -10,18 +11,18 @@ import pytest
 
 from latent_ot.bench import worker
 from latent_ot.bench.benchmark import Benchmark, Request
+from latent_ot.bench.plan import StagePlan
 from latent_ot.bench.worker import Order
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["latent_ot.bench.worker", "lightning"])
 
 
-def start(benchmark: Benchmark, method: str):
-    """Start the training stage of a method; return its process, the pipe and the stage's folder."""
-    stage = benchmark.planner.run(method, 0).stages[0]
+def start(benchmark: Benchmark, stage: StagePlan):
+    """Start a stage; return its process, the pipe and the stage's folder."""
     request = benchmark.request
     order = Order(
-        stage.name, stage.job, (), request.store, request.data_dir, request.dataset, None, (), None, "cpu", 1,
+        stage.name, stage.job, stage.inputs, request.store, request.data_dir, request.dataset, None, (), None, "cpu", 1,
         checkpoint_seconds=0.05,
     )  # fmt: skip
     ours, theirs = CONTEXT.Pipe(duplex=False)
@@ -31,8 +32,8 @@ def start(benchmark: Benchmark, method: str):
     return process, ours, benchmark.store.folder(stage.name)
 
 
-def run_to_end(benchmark: Benchmark, method: str) -> Path:
-    process, pipe, folder = start(benchmark, method)
+def run_to_end(benchmark: Benchmark, stage: StagePlan) -> Path:
+    process, pipe, folder = start(benchmark, stage)
     process.join()
     assert last_word(pipe)["end"] == "done"
     return folder
@@ -66,14 +67,17 @@ def request_for(tmp_path):
     return make
 
 
-@pytest.mark.parametrize("method", ["gldo", "wgan_gp"])
+@pytest.mark.parametrize("method", ["gldo", "iwgan", "pggan", "ae_ot_gan"])
 @pytest.mark.parametrize("how", [signal.SIGKILL, worker.STOP])
 def test_an_interrupted_run_ends_with_the_same_bytes(method, how, request_for):
-    whole = run_to_end(Benchmark(request_for("whole")), method)
-    broken = Benchmark(request_for("broken"))
+    undisturbed, broken = Benchmark(request_for("whole")), Benchmark(request_for("broken"))
+    stages = broken.planner.training(method, 0).stages
+    for stage in stages[:-1]:
+        shutil.copytree(run_to_end(broken, stage), undisturbed.store.folder(stage.name))
+    whole = run_to_end(undisturbed, stages[-1])
     seen, interruptions = 0, 0
     for delay in (0.0, 0.02, 0.11, 0.05):  # at a checkpoint, between two, right after a resume
-        process, pipe, folder = start(broken, method)
+        process, pipe, folder = start(broken, stages[-1])
         seen = wait_for_new_checkpoint(process, folder / "last.ckpt", seen)
         time.sleep(delay)
         if process.is_alive():
@@ -84,7 +88,7 @@ def test_an_interrupted_run_ends_with_the_same_bytes(method, how, request_for):
                 if how == worker.STOP:
                     assert last_word(pipe) == {"end": "stopped"}
         pipe.close()
-    folder = run_to_end(broken, method)
+    folder = run_to_end(broken, stages[-1])
     assert interruptions >= 1
     files = [p.relative_to(whole) for p in whole.rglob("*") if p.suffix in (".safetensors", ".jsonl")]
     assert Path("model.safetensors") in files

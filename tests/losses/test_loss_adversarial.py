@@ -37,13 +37,37 @@ def test_where_the_discriminator_wins_only_the_saturating_gradient_vanishes():
     assert weak.abs().max() < 1e-8
 
 
+def test_generator_gradients_at_a_known_logit():
+    odds = torch.tensor([[3.0], [0.25]], dtype=torch.float64)  # D = 3/4 and 1/5
+    logit = odds.log().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss.gan_generator(logit), logit)
+    torch.testing.assert_close(gradient, torch.tensor([[-1 / 4], [-4 / 5]], dtype=torch.float64) / 2)
+    (gradient,) = torch.autograd.grad(loss.gan_generator(logit, saturating=True), logit)
+    torch.testing.assert_close(gradient, torch.tensor([[-3 / 4], [-1 / 5]], dtype=torch.float64) / 2)
+
+
+def test_hinge_counts_what_lies_within_the_margin():
+    real = torch.tensor([[2.0], [1.0], [0.5], [-1.0]])  # short of 1 by 0, 0, 0.5, 2
+    fake = torch.tensor([[-3.0], [0.0]])  # over -1 by 0, 1
+    assert loss.hinge_discriminator(real, fake).item() == pytest.approx(2.5 / 4 + 1 / 2)
+    assert loss.hinge_discriminator(UNSURE, UNSURE).item() == 2
+
+
+def test_hinge_pushes_only_scores_within_the_margin():
+    real = torch.tensor([[2.0], [0.5]], requires_grad=True)
+    fake = torch.tensor([[-3.0], [0.0]], requires_grad=True)
+    up, down = torch.autograd.grad(loss.hinge_discriminator(real, fake), (real, fake))
+    assert up.flatten().tolist() == [0, -0.5]
+    assert down.flatten().tolist() == [0, 0.5]
+
+
 @pytest.mark.parametrize("name", ["gan_generator", "wasserstein_generator"])
 def test_generator_gradients_match_finite_differences(name):
     fake = torch.randn(6, 1, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(getattr(loss, name), (fake,))
 
 
-@pytest.mark.parametrize("name", ["gan_discriminator", "wasserstein_critic"])
+@pytest.mark.parametrize("name", ["gan_discriminator", "wasserstein_critic", "hinge_discriminator"])
 def test_discriminator_gradients_match_finite_differences(name):
     real, fake = torch.randn(2, 6, 1, dtype=torch.float64)
     assert torch.autograd.gradcheck(getattr(loss, name), (real.requires_grad_(True), fake.requires_grad_(True)))

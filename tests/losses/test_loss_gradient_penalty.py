@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from latent_ot.losses.adversarial import wasserstein_critic
-from latent_ot.losses.gradient_penalty import gradient_norms, gradient_penalty, interpolates
+from latent_ot.losses.gradient_penalty import divergence_penalty, gradient_norms, gradient_penalty, interpolates, slopes
 
 
 def linear(dim: int, norm: float) -> nn.Module:
@@ -75,3 +75,43 @@ def test_interpolates_lie_on_each_pairs_own_segment():
     torch.testing.assert_close(mixed[0], fake[0])
     torch.testing.assert_close(mixed[1], 0.25 * real[1] + 0.75 * fake[1])
     torch.testing.assert_close(mixed[2], real[2])
+
+
+@pytest.mark.parametrize(("k", "p"), [(2.0, 6.0), (10.0, 6.0), (0.5, 3.0)])
+@pytest.mark.parametrize("shape", [(7, 3), (5, 3, 4, 4)])
+@pytest.mark.parametrize("norm", [0.0, 0.3, 1.0, 2.5])
+def test_divergence_penalty_of_a_linear_critic_is_k_times_a_power_of_its_slope(shape, norm, k, p):
+    points = torch.randn(shape, dtype=torch.float64)
+    penalty = divergence_penalty(linear(points[0].numel(), norm), points, k, p)
+    assert penalty.item() == pytest.approx(k * norm**p, rel=1e-12)
+
+
+def test_divergence_penalty_is_the_mean_over_examples_with_the_papers_constants():
+    points = torch.randn(50, 4, dtype=torch.float64)
+    penalty = divergence_penalty(lambda x: 0.5 * x.square().sum(dim=1), points)  # its gradient is the point itself
+    assert penalty.item() == pytest.approx(2 * points.norm(dim=1).pow(6).mean().item(), rel=1e-12)
+
+
+def test_parameter_gradient_of_the_divergence_penalty_matches_finite_differences():
+    critic = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1)).double()
+    points, weight, step = torch.randn(5, 3, dtype=torch.float64), critic[0].weight, 1e-6
+    (gradient,) = torch.autograd.grad(divergence_penalty(critic, points), weight)
+    for i, j in [(0, 0), (3, 1), (7, 2)]:
+        values = []
+        for sign in (1, -1):
+            weight.data[i, j] += sign * step
+            values.append(divergence_penalty(critic, points).item())
+            weight.data[i, j] -= sign * step
+        assert gradient[i, j].item() == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-5, abs=1e-9)
+
+
+def test_a_flat_critic_has_a_finite_gradient_of_the_divergence_penalty():
+    critic = linear(3, 0.0)
+    divergence_penalty(critic, torch.randn(4, 3).double()).backward()
+    assert torch.isfinite(critic[1].weight.grad).all()
+
+
+def test_slopes_take_values_that_are_there_already():
+    critic = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 1)).double()
+    points = torch.randn(6, 4, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(slopes(critic(points), points), gradient_norms(critic, points))

@@ -8,7 +8,6 @@ from latent_ot.bench.plan import parse_overrides
 from latent_ot.errors import InputError
 from latent_ot.methods import ae
 from latent_ot.methods.ae import Ae, AeConfig
-from latent_ot.networks.infogan import Encoder, Generator, init_normal
 from latent_ot.stage import Spec
 
 
@@ -60,26 +59,9 @@ def test_the_code_penalty_is_the_mean_one_norm(train, blobs):
     assert (method.observed["loss"] - method.observed["error"]).item() == pytest.approx(expected.item(), rel=1e-4)
 
 
-def test_the_default_is_the_convolutional_autoencoder_drawn_in_its_old_order(train, blobs):
-    torch.manual_seed(0)
-    encoder = init_normal(Encoder((1, 16, 16), 64, 0.1), 0.02)
-    decoder = init_normal(Generator(64, (1, 16, 16), 0.1), 0.02)
-    expected = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
-    method = build()
-    assert list(method.state_dict()) == list(expected.state_dict())
-    assert all(torch.equal(v, method.state_dict()[k]) for k, v in expected.state_dict().items())
-    optimizer = torch.optim.Adam(expected.parameters(), lr=1e-3, fused=True)
-    for batch in blobs(3, 16):
-        optimizer.zero_grad()
-        nn.functional.mse_loss(decoder(encoder(batch.image)), batch.image).backward()
-        optimizer.step()
-    train(method, blobs(3, 16))
-    assert all(torch.equal(v, method.state_dict()[k]) for k, v in expected.state_dict().items())
-
-
 def test_the_settings_named_in_the_file_are_those_of_ot_gen():
     settings = parse_overrides(re.findall(r"--set ([^\s`]+)", ae.__doc__))
-    config = AeConfig.build(settings["ae"], where="ae")
+    config = AeConfig.build({**Ae.defaults((1, 28, 28), settings["ae"]), **settings["ae"]}, where="ae")
     method = Ae(config, Spec((1, 28, 28), 60_000, 15_000 * 128))
     assert method.total_steps == 15_000
     assert [layer.out_features for layer in method.encoder if isinstance(layer, nn.Linear)] == [512, 512, 8]
@@ -93,7 +75,7 @@ def test_the_settings_named_in_the_file_are_those_of_ot_gen():
     assert torch.equal(Ae(config, Spec((1, 28, 28), 9, 9)).encoder[1].weight, own)
 
 
-@pytest.mark.parametrize("network", ["conv", "fc"])
+@pytest.mark.parametrize("network", ["infogan", "dcgan", "fc"])
 def test_squashed_codes_are_the_sigmoids_of_the_others(network, blobs):
     x = blobs(1, 16)[0].image
     free, squashed = (build(network=network, squash=squash, latent_dim=5).eval() for squash in (False, True))
@@ -111,16 +93,28 @@ def test_the_fully_connected_autoencoder_learns_a_batch_by_heart(train, blobs):
     assert train(method, batch * 100).observed["error"] < 0.1 * before
 
 
-def test_the_fully_connected_autoencoder_takes_adams_steps_on_the_squared_error(train, blobs):
-    method, copy = (build(network="fc", squash=True, beta1=0.5) for _ in range(2))
-    optimizer = torch.optim.Adam(copy.train().parameters(), lr=1e-3, betas=(0.5, 0.999))
+@pytest.mark.parametrize(("network", "init_std"), [("infogan", 0.02), ("fc", None), ("dcgan", None)])
+def test_a_step_is_adams_on_the_squared_error_in_the_networks_own_range(network, init_std, train, blobs):
+    method, copy = (build(network=network, init_std=init_std, latent_dim=5) for _ in range(2))
+    optimizer = torch.optim.Adam(copy.train().parameters(), lr=1e-3, fused=True)
+    signed = network == "dcgan"
     for batch in blobs(3, 16):
+        x = 2 * batch.image - 1 if signed else batch.image
         optimizer.zero_grad()
-        (copy.decoder(copy.encoder(batch.image)) - batch.image).square().mean().backward()
+        (copy.decoder(copy.encoder(x)) - x).square().mean().backward()
         optimizer.step()
     train(method, blobs(3, 16))
     for k, v in copy.state_dict().items():
         torch.testing.assert_close(method.state_dict()[k], v, rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        rebuilt = copy.eval().decoder(copy.encoder(x))
+        expected = (rebuilt + 1) / 2 if signed else rebuilt
+        torch.testing.assert_close(method.eval().reconstruct(batch.image, x, 0), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_other_networks_keep_initial_weights_of_their_own():
+    assert Ae.defaults((1, 32, 32), {"network": "sngan"}) == {"init_std": None}
+    assert Ae.defaults((1, 32, 32), {}) == {}
 
 
 def test_the_learning_rate_is_halved_at_the_steps_that_are_set(train, blobs):

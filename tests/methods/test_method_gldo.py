@@ -42,7 +42,7 @@ def test_codes_descend_the_loss_alone_whatever_the_penalty(train):
 
 def test_codes_start_normal_and_stay_off_the_sphere(train):
     method = build(Gldo, GldoConfig)
-    assert method.start().std() == pytest.approx(1, rel=0.2)
+    assert method.first_codes().std() == pytest.approx(1, rel=0.2)
     train(method, batches(3))
     assert method.Z.codes.norm(dim=1).std() > 0.1
 
@@ -133,3 +133,21 @@ def test_a_squared_norm_needs_a_weight():
     with pytest.raises(InputError, match="'eps' = None with penalty 'squared_norm'"):
         build(Gldo, GldoConfig, penalty="squared_norm")
     assert build(Gldo, GldoConfig, penalty="squared_norm", eps=7).eps == 7
+
+
+def test_the_mixed_penalty_is_the_gradient_at_a_mixture_of_two_codes_and_images():
+    method, A, z, x = build(Gldo, GldoConfig, mix=True), doubles(64, 6), doubles(7, 6, index=1), doubles(7, 64, index=2)
+    method.G = nn.Linear(6, 64, bias=False, dtype=torch.float64)
+    method.G.weight.data.copy_(A)
+    method.generator = generator(0, "step", 0)
+    found = method._between(z, x)
+    same = generator(0, "step", 0)
+    partner, t = torch.randperm(7, generator=same), torch.rand(7, generator=same)[:, None].double()
+    between, image = t * z + (1 - t) * z[partner], t * x + (1 - t) * x[partner]
+    torch.testing.assert_close(found, 2 * (between @ A.T - image) @ A / 64, rtol=1e-5, atol=1e-6)
+
+
+def test_mixing_changes_the_generators_step_and_not_the_codes(train):
+    plain, mixed = (train(build(Gldo, GldoConfig, eps=5.0, mix=mix), batches(1)) for mix in (False, True))
+    assert torch.equal(plain.Z.codes, mixed.Z.codes)
+    assert not torch.equal(plain.G[0].weight, mixed.G[0].weight)

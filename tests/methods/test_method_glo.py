@@ -1,8 +1,11 @@
 import pytest
 import torch
+from sklearn.decomposition import PCA
 from torch.nn import functional as F
 
 from latent_ot.errors import Declined, InputError
+from latent_ot.losses.laplacian import lap1
+from latent_ot.losses.perceptual import backbone, perceptual
 from latent_ot.methods.glo import Glo, GloConfig, code_step
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, Spec
@@ -39,7 +42,7 @@ def test_codes_are_on_the_sphere_before_and_after_every_step(train):
 
 def test_rows_of_no_batch_do_not_move_bit_for_bit(train):
     method = glo()
-    start = method.start()
+    start = method.first_codes()
     train(method, batches(3, squares()[:10]))  # rows 10 to 23 are never drawn
     assert torch.equal(method.Z.codes[10:], start[10:])
     assert (method.Z.codes[:10] != start[:10]).any(dim=1).all()
@@ -49,7 +52,7 @@ def test_permuting_the_images_permutes_the_codes(train):
     x, order = squares(), torch.randperm(24, generator=generator(1, "test"))
     one = train(glo(), plain := batches(12, x))
     other = glo()
-    other.Z.codes.copy_(other.start()[order])
+    other.Z.codes.copy_(other.first_codes()[order])
     train(other, [Batch(order.argsort()[b.index], b.image) for b in plain])
     assert torch.equal(other.Z.codes, one.Z.codes[order])
     assert torch.equal(other.decode(other.Z.codes), other.decode(one.Z.codes[order]))
@@ -151,3 +154,59 @@ def test_state_dict_is_all_there_is_to_store(train):
     copy.load_state_dict(trained.state_dict())
     assert torch.equal(copy.Z.codes, trained.Z.codes)
     assert copy.facts() == trained.facts()
+
+
+def only_the_generator_moves(train, x, **settings):
+    """Return a GLO after one plain descent step, in which a weight moves by its gradient, and codes by theirs."""
+    return train(glo(optim="sgd", lr=0.1, lr_z=0.1, projection="none", **settings), batches(1, x))
+
+
+def test_weight_decay_adds_twice_its_factor_times_the_weights_to_the_gradient(train):
+    x = squares()
+    plain, decayed = only_the_generator_moves(train, x), only_the_generator_moves(train, x, weight_decay=0.5)
+    nets = (method.G.parameters() for method in (glo(), plain, decayed))
+    for before, a, b in zip(*nets, strict=True):
+        torch.testing.assert_close(b, a - 0.1 * 2 * 0.5 * before)
+    assert torch.equal(plain.Z.codes, decayed.Z.codes)
+
+
+def test_the_one_norm_of_codes_moves_codes_alone_and_by_their_signs(train):
+    x = squares()
+    plain, sparse = only_the_generator_moves(train, x), only_the_generator_moves(train, x, code_l1=0.3)
+    for a, b in zip(plain.G.parameters(), sparse.G.parameters(), strict=True):
+        assert torch.equal(a, b)
+    index = batches(1, x)[0].index
+    start = glo(projection="none").first_codes()
+    moved = plain.Z.codes[index] - sparse.Z.codes[index]
+    torch.testing.assert_close(moved, 0.1 * 0.3 * start[index].sign() / 8, rtol=1e-3, atol=1e-6)
+
+
+def test_spectral_normalisation_is_of_the_transposed_convolutions_and_ends_at_a_singular_value_of_one():
+    method = glo(spectral=True, init_std=0.3).train()
+    for _ in range(50):
+        method.G(torch.randn(8, 6))
+    method.eval()
+    layers = [m for m in method.G.modules() if isinstance(m, torch.nn.ConvTranspose2d)]
+    assert len(layers) == 2
+    for layer in layers:
+        matrix = layer.weight.detach().transpose(0, 1).flatten(1)  # (out, in k k): a map to the output channels
+        assert torch.linalg.svdvals(matrix)[0].item() == pytest.approx(1, abs=1e-2)
+    assert not any(hasattr(m, "parametrizations") for m in method.G.modules() if isinstance(m, torch.nn.Linear))
+
+
+def test_codes_can_start_at_the_principal_components():
+    x = squares(60)
+    method = glo(60, start="pca", projection="none")
+    method.prepare(lambda: (255 * x).to(torch.uint8))
+    scores = torch.from_numpy(PCA(6, svd_solver="full").fit_transform(x.flatten(1).double().numpy())).float()
+    signs = (method.Z.codes * scores).sum(dim=0).sign()
+    torch.testing.assert_close(method.Z.codes, signs * scores / scores.square().mean().sqrt(), atol=1e-3, rtol=1e-3)
+    assert "code_travel" not in method.facts()
+
+
+@pytest.mark.parametrize("loss", ["lap1+l2", "perceptual+l2"])
+def test_a_loss_of_two_terms_is_their_sum(loss):
+    x, y = torch.rand(2, 3, 1, 32, 32)
+    one, both = loss.split("+")[0], glo(size=32, loss=loss, backbone="digits").image_losses(x, y)
+    first = lap1(x, y) if one == "lap1" else perceptual(x, y, backbone("digits", 32, torch.device("cpu")))
+    torch.testing.assert_close(both, first + (x - y).square().mean(dim=(1, 2, 3)))

@@ -2,11 +2,12 @@ import math
 
 import pytest
 import torch
+from driving import solve
 
 from latent_ot.errors import InputError
 from latent_ot.samplers.sdot import Sdot, SdotConfig
 from latent_ot.seeding import generator
-from latent_ot.stage import Batch, Spec
+from latent_ot.stage import Spec
 from latent_ot.transport.cells import Cells
 from latent_ot.transport.semidiscrete import Schedule
 
@@ -19,23 +20,10 @@ def make(n, d, **config):
     return Sdot(SdotConfig(**config), Spec(shape=(d,), count=n, images=1))
 
 
-def train(sampler, steps=None):
-    """Call the hooks of training in the trainer's order, for so many steps or to the end."""
-    while sampler.step < sampler.total_steps and not sampler.finished and steps != 0:
-        batch = Batch(torch.zeros(1, dtype=torch.int64), torch.zeros(1, sampler.dim))
-        sampler.on_train_batch_start(batch, sampler.step)
-        sampler.training_step(batch, sampler.step)
-        sampler.on_train_batch_end(None, batch, sampler.step)
-        steps = None if steps is None else steps - 1
-    if sampler.finished or sampler.step == sampler.total_steps:
-        sampler.on_train_end()
-    return sampler
-
-
 def trained(z, **config):
     sampler = make(*z.shape, **config)
     sampler.fit(z)
-    return train(sampler)
+    return solve(sampler)
 
 
 @pytest.fixture(scope="module")
@@ -112,12 +100,12 @@ def test_state_dict_is_all_there_is_to_store(plane, space):
 def test_an_interrupted_training_ends_in_the_same_bytes(plane, at):
     half = make(200, 2)
     half.fit(codes(200, 2))
-    train(half, steps=at)
+    solve(half, steps=at)
     resumed = make(200, 2)
     resumed.fit(codes(200, 2))
     resumed.load_state_dict(half.state_dict())
     resumed.restore(half.counters())
-    train(resumed)
+    solve(resumed)
     assert resumed.step == plane.step
     for name, value in plane.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
@@ -146,7 +134,7 @@ def test_what_runs_out_of_points_still_draws_and_says_so():
 def test_observed_values_are_finite_from_the_first_step():
     sampler = make(100, 4)
     sampler.fit(codes(100, 4))
-    train(sampler, steps=1)
+    solve(sampler, steps=1)
     assert sampler.observed
     assert all(math.isfinite(float(value)) for value in sampler.observed.values())
 
@@ -189,9 +177,9 @@ def test_the_held_out_error_is_seen_long_before_the_first_check():
     z = codes(300, 10)
     sampler = make(300, 10)
     sampler.fit(z)
-    assert "error" not in train(sampler, 15).observed
-    early = float(train(sampler, 1).observed["error"])
-    later = float(train(sampler, 48).observed["error"])
+    assert "error" not in solve(sampler, 15).observed
+    early = float(solve(sampler, 1).observed["error"])
+    later = float(solve(sampler, 48).observed["error"])
     assert not torch.isfinite(sampler.state.best_error)  # no check yet
     cells = Cells(sampler.problem.cells.slopes[:300])
     volume = cells.volumes(sampler.state.average, 400_000, generator(1, "judge"))

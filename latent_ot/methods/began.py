@@ -1,0 +1,121 @@
+"""BEGAN: a generator against an autoencoder that must reconstruct real images better than generated ones.
+
+Berthelot, Schumm and Metz, "BEGAN: Boundary Equilibrium Generative Adversarial Networks", 2017,
+https://arxiv.org/abs/1703.10717, Section 3.4: with L(v) the mean absolute error of the autoencoder's reconstruction of
+v, the critic descends L(x) - k L(G(z)), the generator L(G(z)), and k follows so that L(G(z)) stays at gamma L(x). Batch
+and learning rate are the GLDO paper's, which runs it; that paper states the rate for the generator, and the critic
+takes it, too. The rate is halved twice, after a fifth and two fifths of the budget, as in the public code.
+"""
+
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import l1_loss
+
+from latent_ot.config import Config
+from latent_ot.inversion import invert
+from latent_ot.methods.base import Gan, Spec, require_images
+from latent_ot.networks.began import Critic, Generator
+from latent_ot.stage import Batch
+
+
+class BeganConfig(Config):
+    """Settings of BEGAN."""
+
+    batch_size: int = Field(64, ge=1, description="images a step; GLDO, Section 4.1 (BEGAN: 16)")
+    latent_dim: int = Field(64, ge=1, description="length of z and of the critic's code; BEGAN, Section 4.1")
+    filters: int = Field(64, ge=1, description="n, channels of the networks; BEGAN, Section 4.1 (128 at 128 pixels)")
+    lr: float = Field(1e-3, gt=0, description="Adam; GLDO, Section 4.1, of the generator (BEGAN: 5e-5 to 1e-4)")
+    beta1: float = Field(0.5, ge=0, lt=1, description="Adam; public code")
+    gamma: float = Field(0.5, ge=0, le=1, description="L(G(z)) / L(x) at equilibrium; BEGAN, Section 3.3 (0.3 to 0.7)")
+    k_rate: float = Field(1e-3, ge=0, description="lambda_k, step of k; BEGAN, Section 3.4")
+    halvings: int = Field(2, ge=0, description="of the learning rate, each fifth of the budget; public code")
+
+
+def balance(real: Tensor, fake: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
+    """Return gamma L(x) - L(G(z)) and the measure of convergence L(x) + |gamma L(x) - L(G(z))|, scalars.
+
+    BEGAN, Sections 3.4 and 3.4.1.
+    """
+    gap = gamma * real - fake
+    return gap, real + gap.abs()
+
+
+class Began(Gan):
+    """Generator G, autoencoder D and the weight k in [0, 1]."""
+
+    Config = BeganConfig
+    config: BeganConfig
+    data_range = (-1.0, 1.0)
+    k: Tensor
+    convergence: Tensor
+
+    def __init__(self, config: BeganConfig, spec: Spec) -> None:
+        super().__init__(config, spec)
+        shape = require_images(spec, "began")
+        self.latent_dim = config.latent_dim
+        self.G = Generator(config.latent_dim, shape, spec.width, config.filters)
+        self.D = Critic(shape, config.latent_dim, spec.width, config.filters)
+        self.register_buffer("k", torch.zeros(()))
+        self.register_buffer("convergence", torch.zeros(()))
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """One Adam for each network."""
+        betas = (self.config.beta1, 0.999)
+        return [
+            torch.optim.Adam(net.parameters(), lr=self.config.lr, betas=betas, fused=True) for net in (self.G, self.D)
+        ]
+
+    def error(self, v: Tensor) -> Tensor:
+        """Return L(v) of images in the networks' range, a scalar; its gradient goes to the images both ways."""
+        return l1_loss(self.D(v), v)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One critic step, one generator step on fresh codes, one step of k."""
+        optimizers: Any = self.optimizers()
+        g_optimizer, d_optimizer = optimizers
+        n, c = len(batch.image), self.config
+        for group in (*g_optimizer.param_groups, *d_optimizer.param_groups):
+            group["lr"] = c.lr * 0.5 ** min(c.halvings, int(5 * self.progress))
+        with self.toggled_optimizer(d_optimizer):
+            with torch.no_grad():
+                fake = self.G(self.sample_latent(n, self.generator))
+            real_error = self.error(self.to_network(batch.image))
+            d_loss = real_error - self.k * self.error(fake)
+            d_optimizer.zero_grad()
+            self.manual_backward(d_loss)
+            self.update("discriminator", d_optimizer)
+        with self.toggled_optimizer(g_optimizer):
+            g_loss = self.error(self.G(self.sample_latent(n, self.generator)))
+            g_optimizer.zero_grad()
+            self.manual_backward(g_loss)
+            self.update("generator", g_optimizer)
+        with torch.no_grad():
+            gap, convergence = balance(real_error, g_loss, c.gamma)
+            self.k.add_(c.k_rate * gap).clamp_(0, 1)
+            self.convergence.lerp_(convergence, 0.05 if self.step else 1.0)
+        self.observe(
+            discriminator=d_loss, generator=g_loss, reconstruction=real_error, convergence=convergence, k=self.k
+        )
+
+    def sample_latent(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw codes (n, d) from the uniform distribution on [-1, 1]^d."""
+        return torch.rand(n, self.latent_dim, generator=generator).mul_(2).sub_(1).to(self.device)
+
+    def project(self, z: Tensor) -> Tensor:
+        """Return the nearest codes in [-1, 1]^d."""
+        return z.clamp(-1, 1)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return images G(z); the head is linear, what exceeds the range is cut."""
+        return super().decode(z).clamp(0, 1)
+
+    def infer(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
+        """Return the codes in [-1, 1]^d that a search from ``start`` finds for images ``x``."""
+        return invert(self.decode, x, start, steps, project=self.project)
+
+    def facts(self) -> dict[str, float]:
+        """Return k at the end and the measure of convergence, mean over the last steps."""
+        return {"k": self.k.item(), "convergence": self.convergence.item()}

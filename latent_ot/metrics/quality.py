@@ -1,0 +1,44 @@
+"""How well a model knows one example: its reconstruction error, a score made from it, and a region of highest density.
+
+Section 4 of "iWGAN: an Autoencoder WGAN for Inference": where the density is exp(-||x - G(Q(x))||) up to a factor, the
+region of highest density that holds a share 1 - alpha of the data is {x: error <= the (1 - alpha) quantile of errors}.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latent_ot.errors import InputError
+
+EPS = 1e-12  # under the root, so that the gradient is finite, and 0, where an example is met exactly
+
+
+def reconstruction_errors(x: Tensor, rebuilt: Tensor) -> Tensor:
+    """Return ||x_i - y_i||_2 of each example and its reconstruction, (n, ...) -> (n,), differentiable everywhere.
+
+    Raises:
+        InputError: if the shapes differ.
+    """
+    if x.shape != rebuilt.shape:
+        raise InputError(f"reconstructions have shape {tuple(rebuilt.shape)}; allowed: the data's, {tuple(x.shape)}")
+    return ((x - rebuilt).flatten(1).square().sum(dim=1) + EPS).sqrt()
+
+
+def quality_scores(errors: Tensor) -> Tensor:
+    """Return exp(-error), (n,) in (0, 1]: Section 5.1. Errors of images grow with their size, and scores shrink."""
+    return torch.exp(-errors)
+
+
+def hdr_threshold(errors: Tensor, level: float) -> float:
+    """Return the largest error inside the region of highest density, the (1 - level) quantile of ``errors`` (n,).
+
+    It is one of the errors: the least that has a share of 1 - ``level`` or more of them at or below it.
+
+    Raises:
+        InputError: for no errors, or a level outside (0, 1).
+    """
+    if not 0 < level < 1:
+        raise InputError(f"level {level}; allowed: between 0 and 1, e.g. 0.05")
+    if not len(errors):
+        raise InputError("a region of highest density needs errors of training examples; there are none")
+    return float(np.quantile(errors.detach().cpu().numpy(), 1 - level, method="inverted_cdf"))

@@ -1,0 +1,136 @@
+"""The convolutional networks of iWGAN: one set for MNIST, one for CelebA.
+
+Appendix D2 and D3 of "iWGAN: an Autoencoder WGAN for Inference", which print widths and activations alone. Kernels and
+strides are ours: convolutions of 5 and 2 in the MNIST set, as in WGAN-GP's public MNIST networks of the same widths, of
+4 and 2 everywhere else, so that the one 8x8 map at the end of CelebA's encoder is its 64-dimensional code. The MNIST
+set, made for 28 pixels, here begins and ends at 4x4, which gives the published widths at 32. Other sizes take as many
+layers as reach 4x4 (CelebA's encoder and critic: 8x8), of widths that double from 128 up to the widest published one.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal, get_args
+
+from torch import Tensor, nn
+
+from latent_ot.errors import choose
+from latent_ot.networks.dcgan import doublings
+from latent_ot.networks.infogan import norm_layer, scaled
+
+Norm = Literal["none", "instance", "layer", "batch"]
+
+
+def _widths(width: float, layers: int, most: int) -> list[int]:
+    return scaled(width, *(min(128 << i, most) for i in range(layers)))
+
+
+def _down(sizes: Sequence[int], kernel: int, norm: Norm, slope: float) -> list[nn.Module]:
+    """Return convolutions that each halve the side; all but the first are normalised. ``slope``: of x < 0."""
+    choose("critic norm of the iWGAN networks", norm, get_args(Norm))
+    layers: list[nn.Module] = []
+    for before, after in pairwise(sizes):
+        normed = bool(layers) and norm != "none"
+        bias = not normed or norm == "layer"  # the others subtract each channel's mean, and with it a bias
+        layers.append(nn.Conv2d(before, after, kernel, 2, (kernel - 1) // 2, bias=bias))
+        if normed:
+            layers.append(nn.InstanceNorm2d(after) if norm == "instance" else norm_layer(norm, after))
+        layers.append(nn.LeakyReLU(slope) if slope else nn.ReLU())
+    return layers
+
+
+def _up(sizes: Sequence[int], norm: bool) -> list[nn.Module]:
+    """Return transposed convolutions that each double the side; the last one is left as it is."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise(sizes[:-1]):
+        layers.append(nn.ConvTranspose2d(before, after, 4, 2, 1, bias=not norm))
+        layers += [*([nn.BatchNorm2d(after)] if norm else []), nn.ReLU()]
+    return [*layers, nn.ConvTranspose2d(sizes[-2], sizes[-1], 4, 2, 1)]
+
+
+class MnistGenerator(nn.Sequential):
+    """Codes (n, latent_dim) -> images (n, C, H, H) in (0, 1).
+
+    Raises:
+        InputError: unless H is 4 times a power of two and C is 1 or 3.
+    """
+
+    def __init__(self, latent_dim: int, shape: tuple[int, ...], width: float = 1.0) -> None:
+        first, *rest = reversed(_widths(width, doublings(shape, "iwgan"), 512))
+        start = [nn.Linear(latent_dim, first * 16), nn.ReLU(), nn.Unflatten(1, (first, 4, 4))]
+        super().__init__(*start, *_up([first, *rest, shape[0]], norm=False), nn.Sigmoid())
+
+
+class MnistCritic(nn.Sequential):
+    """Images (n, C, H, H) in [0, 1] -> (n, out_dim), unbounded; ``norm``: the published "none", or another.
+
+    Raises:
+        InputError: unless H is 4 times a power of two and C is 1 or 3, or for an unknown norm.
+    """
+
+    def __init__(self, shape: tuple[int, ...], out_dim: int = 1, width: float = 1.0, norm: Norm = "none") -> None:
+        hidden = _widths(width, doublings(shape, "iwgan"), 512)
+        layers = _down([shape[0], *hidden], 5, norm, slope=0.0)
+        super().__init__(*layers, nn.Flatten(), nn.Linear(hidden[-1] * 16, out_dim))
+
+
+MnistEncoder = MnistCritic  # Appendix D2: their last layers differ in width and nothing else does
+
+
+class CelebaGenerator(nn.Sequential):
+    """Codes (n, latent_dim) -> images (n, C, H, H) in (-1, 1).
+
+    Raises:
+        InputError: unless H is 4 times a power of two and C is 1 or 3.
+    """
+
+    def __init__(self, latent_dim: int, shape: tuple[int, ...], width: float = 1.0) -> None:
+        first, *rest = reversed(_widths(width, doublings(shape, "iwgan"), 1024))
+        start = [nn.Linear(latent_dim, first * 16), nn.Unflatten(1, (first, 4, 4))]
+        super().__init__(*start, *_up([first, *rest, shape[0]], norm=True), nn.Tanh())
+
+
+class MeanMap(nn.Conv2d):
+    """A convolution whose maps are averaged, (n, C, h, w) -> (n, out_channels): one linear layer."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the mean of each map."""
+        return super().forward(input).mean(dim=(2, 3))
+
+
+def _celeba_layers(shape: tuple[int, ...], width: float, norm: Norm) -> tuple[list[nn.Module], int, int]:
+    """Return the layers that encoder and critic share, with the channels and the side of what they make."""
+    halvings = max(1, doublings(shape, "iwgan") - 1)
+    hidden = _widths(width, halvings, 512)
+    return _down([shape[0], *hidden], 4, norm, slope=0.2), hidden[-1], shape[1] >> halvings
+
+
+class CelebaCritic(nn.Sequential):
+    """Images (n, C, H, H) in [-1, 1] -> (n, out_dim), unbounded; ``norm``: the published "instance", or another.
+
+    Raises:
+        InputError: unless H is 4 times a power of two and C is 1 or 3, or for an unknown norm.
+    """
+
+    def __init__(self, shape: tuple[int, ...], out_dim: int = 1, width: float = 1.0, norm: Norm = "instance") -> None:
+        layers, channels, _ = _celeba_layers(shape, width, norm)
+        super().__init__(*layers, MeanMap(channels, out_dim, 3, 1, 1))
+
+
+class CelebaEncoder(nn.Sequential):
+    """Images (n, C, H, H) in [-1, 1] -> codes (n, latent_dim), unbounded.
+
+    The code is the last convolution's maps, as published, if ``latent_dim`` is a whole number of them (8x8 at 16 pixels
+    or more); a dense layer makes a code of any other length.
+
+    Raises:
+        InputError: unless H is 4 times a power of two and C is 1 or 3.
+    """
+
+    def __init__(self, shape: tuple[int, ...], latent_dim: int, width: float = 1.0) -> None:
+        layers, channels, side = _celeba_layers(shape, width, "instance")
+        maps, rest = divmod(latent_dim, side * side)
+        if rest:
+            layers += [nn.Flatten(), nn.Linear(channels * side * side, latent_dim)]
+        else:
+            layers += [nn.Conv2d(channels, maps, 3, 1, 1), nn.Flatten()]
+        super().__init__(*layers)

@@ -1,0 +1,115 @@
+import pytest
+import torch
+from driving import solved_pair
+from torch.nn.functional import mse_loss
+
+from latent_ot.catalog import Catalog
+from latent_ot.methods.ae_ot_gan import AeOtGan, AeOtGanConfig
+from latent_ot.seeding import generator
+from latent_ot.stage import Spec
+
+SPEC = Spec((1, 16, 16), 40, 10**4, width=0.1)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.rand(40, 1, 16, 16, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def pair(images):
+    return solved_pair(images, latent_dim=4, init_std=0.2)
+
+
+def build(pair, **settings):
+    torch.manual_seed(0)
+    return AeOtGan(AeOtGanConfig(**{"batch_size": 8, **settings}), SPEC, pair)
+
+
+def test_before_its_first_step_it_is_the_pair_that_it_refines_bit_for_bit(pair, images):
+    method = build(pair).eval()
+    with torch.no_grad():
+        assert torch.equal(method.sample(20, generator(0, "s")), pair.sample(20, generator(0, "s")))
+        assert torch.equal(method.encode(images), pair.encode(images))
+        assert torch.equal(method.reconstruct(images, images, 0), pair.reconstruct(images, images, 0))
+
+
+def test_encoder_and_transport_never_change_and_the_generator_and_discriminator_do(pair, train, blobs):
+    method = build(pair)
+    before = {k: v.clone() for k, v in method.state_dict().items()}
+    train(method, blobs(2, 8))
+    for key, value in method.state_dict().items():
+        same = torch.equal(value, before[key])
+        part = key.split(".")[0]
+        if part in ("f", "transport", "mean_length"):
+            assert same, key
+        elif key.endswith(("weight", "running_mean")):
+            assert not same, key
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_t_generator_steps_to_a_discriminator_step_and_rates_r_apart(steps, pair, train, blobs):
+    method = build(pair, generator_steps=steps, slower=15)
+    train(method, blobs(2, 8))
+    assert method.updates == {"discriminator": 2, "generator": 2 * steps}
+    assert method.images_seen == 16
+    g, d = method.configure_optimizers()
+    assert g.param_groups[0]["lr"] == pytest.approx(15 * d.param_groups[0]["lr"])
+
+
+def test_a_quarter_of_each_fake_batch_is_reconstructed_in_one_forward_and_the_rest_drawn_afresh(pair, train, blobs):
+    method = build(pair, generator_steps=2)
+    batch = blobs(1, 8)
+    batch[0].image.copy_(torch.rand(8, 1, 16, 16))
+    seen = []
+    method.g.register_forward_pre_hook(lambda module, args: seen.append(args[0].detach().clone()))
+    train(method, batch)
+    x = batch[0].image
+    with torch.no_grad():
+        codes = [pair.encode(x[:2]), pair.encode(x[:2]), pair.encode(x[2:4])]
+    assert [len(z) for z in seen] == [8, 8, 8]
+    for z, expected in zip(seen, codes, strict=True):
+        torch.testing.assert_close(z[:2], expected)
+    drawn = torch.cat([z[2:] for z in seen])
+    assert len(drawn.unique(dim=0)) == 18  # no w serves twice
+
+
+def test_the_generator_descends_the_sum_that_the_paper_prints(pair, train, blobs):
+    method = build(pair, generator_steps=1, saturating=True)
+    caught = []
+    backward = method.manual_backward
+    method.manual_backward = lambda loss: (caught.append(loss.detach()), backward(loss))
+    fakes, scores = [], []
+    method.g.register_forward_hook(lambda module, args, out: fakes.append(out.detach().clone()))
+    method.d.register_forward_hook(lambda module, args, out: scores.append(out.detach().clone()))
+    batch = blobs(1, 8)
+    train(method, batch)
+    x, rebuilt = batch[0].image[:2], fakes[1][:2]
+    with torch.no_grad():
+        a, b = method.features(x), method.features(rebuilt)
+    length = pair.latent.targets.norm(dim=1).mean()
+    features = 0.06 * sum(mse_loss(p, q) for p, q in zip(a[:-1], b[:-1], strict=True))
+    features = features + 2.0 / length * mse_loss(a[-1], b[-1])
+    adversarial = torch.log1p(-torch.sigmoid(scores[2])).mean()
+    torch.testing.assert_close(caught[1], adversarial + features + 2000 * mse_loss(rebuilt, x))
+    assert len(a) == 4  # after three activations, and the code
+    torch.testing.assert_close(a[-1], pair.encode(x))
+
+
+def test_with_the_adversary_off_and_images_heavy_the_reconstruction_error_falls(pair, train, blobs):
+    method = build(pair, image_weight=1e6, lr=1e-3, generator_steps=4)
+    batches = blobs(1, 8) * 12
+    errors = []
+    for _ in range(2):
+        with torch.no_grad():
+            method.eval()
+            errors.append(mse_loss(method.reconstruct(batches[0].image, batches[0].image, 0), batches[0].image))
+        method.train()
+        train(method, batches)
+    assert errors[1] < errors[0]
+
+
+def test_schedule_follows_the_data():
+    stage = Catalog().stage("methods", "ae_ot_gan")
+    found = {shape: stage.defaults(shape, {}) for shape in ((1, 32, 32), (3, 32, 32), (3, 64, 64))}
+    assert [tuple(v.values()) for v in found.values()] == [(15, 3), (25, 10), (15, 5)]
