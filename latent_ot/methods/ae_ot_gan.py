@@ -40,11 +40,11 @@ class AeOtGanConfig(Config):
     batch_size: int = Field(64, ge=8, description="real images, and as many fakes, a discriminator step; silent")
     generated: int = Field(3, ge=1, description="generated images to a reconstructed one; Section 4")
     lr: float = Field(2e-5, gt=0, description="Adam, of the generator; Section 4")
-    slower: float = Field(15, gt=0, description="R, the generator's rate over the discriminator's; Sections 4.1, 4.2")
-    generator_steps: int = Field(3, ge=1, description="T, generator steps to a discriminator step; Sections 4.1, 4.2")
-    image_weight: float = Field(2000, ge=0, description="beta, of the error of reconstructed images; Section 4")
-    feature_weight: float = Field(0.06, ge=0, description="alpha_l, of the encoder's features but the code; Section 4")
-    code_weight: float = Field(2.0, ge=0, description="alpha_L times the mean length of codes; Section 4")
+    R: float = Field(15, gt=0, description="the generator's rate over the discriminator's; Sections 4.1, 4.2")
+    T: int = Field(3, ge=1, description="generator steps to a discriminator step; Sections 4.1, 4.2")
+    beta: float = Field(2000, ge=0, description="of the error of reconstructed images; Section 4")
+    alpha: float = Field(0.06, ge=0, description="of the encoder's features but the code; Section 4")
+    alpha_last: float = Field(2.0, ge=0, description="times the mean length of codes; Section 4")
     saturating: bool = Field(True, description="whether the generator minimises log(1 - d), as Section 3.3 prints it")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam; silent in the paper, DCGAN's")
 
@@ -71,8 +71,8 @@ class AeOtGan(Method):
     @classmethod
     def defaults(cls, shape: tuple[int, ...], chosen: Mapping[str, Any]) -> dict[str, Any]:
         """R and T are stated for three data sets: grey images, colour ones of 32 pixels, and larger ones."""
-        slower, steps = SCHEDULE["mnist" if shape[0] == 1 else "cifar10" if shape[-1] <= 32 else "celeba"]
-        return {"slower": slower, "generator_steps": steps}
+        R, steps = SCHEDULE["mnist" if shape[0] == 1 else "cifar10" if shape[-1] <= 32 else "celeba"]
+        return {"R": R, "T": steps}
 
     def train(self, mode: bool = True) -> "AeOtGan":
         """The parts that stay as they are keep their normalisation statistics, too."""
@@ -84,7 +84,7 @@ class AeOtGan(Method):
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each network, the discriminator's R times as slow."""
         c = self.config
-        rates = ((self.g, c.lr), (self.d, c.lr / c.slower))
+        rates = ((self.g, c.lr), (self.d, c.lr / c.R))
         return [torch.optim.Adam(net.parameters(), lr=lr, betas=(c.beta1, 0.999), fused=True) for net, lr in rates]
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
@@ -102,7 +102,7 @@ class AeOtGan(Method):
             self.manual_backward(d_loss)
             self.update("discriminator", d_optimizer)
         with self.toggled_optimizer(g_optimizer):
-            for t in range(c.generator_steps):
+            for t in range(c.T):
                 x_i = held[t % len(held)]
                 features = self.features(x_i)
                 # One forward for both kinds of codes: apart, batch normalisation would tell them apart.
@@ -110,10 +110,10 @@ class AeOtGan(Method):
                 rebuilt = fake[: len(x_i)]
                 image_loss = mse_loss(rebuilt, x_i)
                 errors = [mse_loss(a, b) for a, b in zip(self.features(rebuilt), features, strict=True)]
-                feature_loss = c.feature_weight * sum(errors[:-1]) + c.code_weight / self.mean_length * errors[-1]
+                feature_loss = c.alpha * sum(errors[:-1]) + c.alpha_last / self.mean_length * errors[-1]
                 adversarial = gan_generator(self.d(fake), c.saturating)
                 g_optimizer.zero_grad()
-                self.manual_backward(adversarial + feature_loss + c.image_weight * image_loss)
+                self.manual_backward(adversarial + feature_loss + c.beta * image_loss)
                 self.update("generator", g_optimizer)
         self.observe(
             discriminator=d_loss,

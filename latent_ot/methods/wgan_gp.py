@@ -28,7 +28,7 @@ TOY = {"network": "toy", "batch_size": 256, "penalty": 0.1, "latent_dim": 2, "lr
 class WganGpConfig(Config):
     """Settings of WGAN-GP."""
 
-    network: Literal["infogan", "dcgan", "sngan", "sngan_resnet", "wgan_div_resnet", "toy"] = Field(
+    network: Literal["infogan", "dcgan", "sngan", "sngan_resnet", "wgan_div_resnet", "iwgan_celeba", "toy"] = Field(
         "infogan", description="GLDO, Section 4.1; of points the release's three layers of 512"
     )
     batch_size: int = Field(

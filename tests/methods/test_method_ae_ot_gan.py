@@ -49,7 +49,7 @@ def test_encoder_and_transport_never_change_and_the_generator_and_discriminator_
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_t_generator_steps_to_a_discriminator_step_and_rates_r_apart(steps, pair, train, blobs):
-    method = build(pair, generator_steps=steps, slower=15)
+    method = build(pair, T=steps, R=15)
     train(method, blobs(2, 8))
     assert method.updates == {"discriminator": 2, "generator": 2 * steps}
     assert method.images_seen == 16
@@ -58,7 +58,7 @@ def test_t_generator_steps_to_a_discriminator_step_and_rates_r_apart(steps, pair
 
 
 def test_a_quarter_of_each_fake_batch_is_reconstructed_in_one_forward_and_the_rest_drawn_afresh(pair, train, blobs):
-    method = build(pair, generator_steps=2)
+    method = build(pair, T=2)
     batch = blobs(1, 8)
     batch[0].image.copy_(torch.rand(8, 1, 16, 16))
     seen = []
@@ -75,7 +75,7 @@ def test_a_quarter_of_each_fake_batch_is_reconstructed_in_one_forward_and_the_re
 
 
 def test_the_generator_descends_the_sum_that_the_paper_prints(pair, train, blobs):
-    method = build(pair, generator_steps=1, saturating=True)
+    method = build(pair, T=1, saturating=True)
     caught = []
     backward = method.manual_backward
     method.manual_backward = lambda loss: (caught.append(loss.detach()), backward(loss))
@@ -97,7 +97,7 @@ def test_the_generator_descends_the_sum_that_the_paper_prints(pair, train, blobs
 
 
 def test_with_the_adversary_off_and_images_heavy_the_reconstruction_error_falls(pair, train, blobs):
-    method = build(pair, image_weight=1e6, lr=1e-3, generator_steps=4)
+    method = build(pair, beta=1e6, lr=1e-3, T=4)
     batches = blobs(1, 8) * 12
     errors = []
     for _ in range(2):
