@@ -49,7 +49,9 @@ class AdversarialConfig(Config):
 class AdversarialVaeConfig(AdversarialConfig):
     """Settings of the models with an encoder."""
 
-    sigma: float = Field(1.0, gt=0, description="of the noise model in D's layer; VAE/GAN, Eq. (7) (SDKL's not known)")
+    sigma: float = Field(
+        1.0, gt=0, description="of the noise model in D's layer; VAE/GAN, Section 3 (SDKL's is not known)"
+    )
 
 
 @contextmanager

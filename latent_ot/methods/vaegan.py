@@ -4,13 +4,13 @@ Larsen, Sønderby, Larochelle and Winther, "Autoencoding beyond Pixels Using a L
 https://arxiv.org/abs/1512.09300, Algorithm 1, as Berger and Sebag, "New Losses for Generative Adversarial Learning",
 2018, compare with it: the discriminator tells images from their reconstructions, the generator's adversarial loss
 -log D is on reconstructions, too, and never reaches the encoder, and settings are those of their other models. The
-original ones, as far as the suite has them (it keeps Adam where the release has RMSProp, its rate divided by 4/3 every
-few epochs, and -log D where the release has log(1 - D)), are
+original ones, as far as the suite has them (it keeps Adam where the release has RMSProp with a falling rate, and -log D
+where the release has log(1 - D)), are
 
     --set vaegan.network=vaegan --set vaegan.n_critic=1 --set vaegan.lr=3.9e-4 --set vaegan.lr_d=3.9e-4
     --set vaegan.orthogonal=0 --set vaegan.gamma=1e-6 --set vaegan.balance=true --set vaegan.fakes=prior
 
-with ``fakes=both`` for the paper's own Algorithm 1. Release: https://github.com/andersbll/autoencoding_beyond_pixels.
+or ``fakes=both`` as in the paper's own Algorithm 1. Release: https://github.com/andersbll/autoencoding_beyond_pixels.
 """
 
 from typing import Any, Literal

@@ -7,7 +7,9 @@ from latent_ot.losses.orthogonal import orthogonality
 
 def network():
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Conv2d(3, 6, 5), nn.ELU(), nn.Flatten(), nn.Linear(24, 4), nn.ELU(), nn.Linear(4, 1)).double()
+    net = nn.Sequential(
+        nn.Conv2d(3, 6, 5), nn.ELU(), nn.Flatten(), nn.Linear(24, 4), nn.ELU(), nn.Linear(4, 1)
+    ).double()
     for layer in (net[0], net[3], net[5]):
         nn.init.orthogonal_(layer.weight)
     return net

@@ -13,8 +13,7 @@ def build(rates=None, **settings):
     method = GanKl(config, Spec((1, 16, 16), 100, 10**4, width=0.1)).double()
     if rates is not None:
         method.configure_optimizers = lambda: [
-            torch.optim.SGD(net.parameters(), lr=rate)
-            for net, rate in zip((method.G, method.D), rates, strict=True)
+            torch.optim.SGD(net.parameters(), lr=rate) for net, rate in zip((method.G, method.D), rates, strict=True)
         ]
     fixed = torch.randn(4, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     method.noise = lambda n, d: fixed
