@@ -41,6 +41,7 @@ Weights = Annotated[Path | None, typer.Option("--inception-weights", help="Local
 Gpus = Annotated[int | None, typer.Option(help="GPUs to use; default: all of this machine, 0: the CPU.")]
 Workers = Annotated[int | None, typer.Option(help="Stages at once; default: one per GPU, or per CPU core.")]
 Out = Annotated[Path, typer.Option(help="The picture to write (PNG).")]
+Stop = Annotated[str | None, typer.Option(help="End training early: duality-gap (iwgan); its tolerances are settings.")]
 DEFAULT_DATA, DEFAULT_STORE, DEFAULT_BOARDS = Path("data"), Path("runs"), Path("leaderboards")
 
 
@@ -85,6 +86,7 @@ def bench(
     gpus: Gpus = None,
     workers: Workers = None,
     track: Annotated[str | None, typer.Option(help="Log runs to a dashboard: wandb.")] = None,
+    stop: Stop = None,
 ) -> None:
     """Train, evaluate and rank methods on one data set; finished work is reused, stopped work resumes."""
     from latent_ot.bench.benchmark import Benchmark, Request
@@ -97,7 +99,25 @@ def bench(
         default_dataset(dataset), words(methods), numbers(seeds), budget, data_dir, store, leaderboards, subset,
         parse_overrides(settings or []), plugins or [], evaluator, inception_weights, gpus, workers, track,
     )  # fmt: skip
-    finish(Benchmark(request), leaderboards, print_bench)
+    finish(until(stop, Benchmark(request)), leaderboards, print_bench)
+
+
+def until(stop: str | None, benchmark: "Benchmark") -> "Benchmark":
+    """Return the benchmark with a stopping rule as the setting ``stop`` of every method that has one.
+
+    Raises:
+        InputError: for an unknown rule, or if no planned method has one.
+    """
+    if stop is None:
+        return benchmark
+    rule = choose("stopping rule", stop, ["duality-gap"]).replace("-", "_")
+    catalog, request = benchmark.catalog, benchmark.request
+    first = {catalog.recipe(method, benchmark.dataset.kind).parts[0] for method in benchmark.methods}
+    able = [name for name in sorted(first) if "stop" in catalog.stage("methods", name).Config.model_fields]
+    if not able:
+        raise InputError(f"--stop {stop}: none of {', '.join(benchmark.methods)} has a stopping rule; iwgan has one")
+    rules = {name: {**request.overrides.get(name, {}), "stop": rule} for name in able}
+    return type(benchmark)(replace(request, overrides={**request.overrides, **rules}))
 
 
 def finish(benchmark: "Benchmark", leaderboards: Path, show: Callable[..., None]) -> None:
@@ -180,9 +200,9 @@ def on_one_run(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @on_one_run
-def train(benchmark: "Benchmark", method: str, seed: int) -> None:
+def train(benchmark: "Benchmark", method: str, seed: int, stop: Stop = None) -> None:
     """Train one method's stages, without scoring it."""
-    for folder in benchmark.train_only(method, seed):
+    for folder in until(stop, benchmark).train_only(method, seed):
         print(folder)
 
 
@@ -254,6 +274,31 @@ def interpolate(
 
     pictures.interpolate(benchmark, method, seed, rows, steps, out)
     print(out)
+
+
+@on_one_run
+def quality(
+    benchmark: "Benchmark",
+    method: str,
+    seed: int,
+    images: Annotated[Path, typer.Option(help="Folder of the images to score, of any size and format.")],
+    n: Annotated[int, typer.Option(min=1, help="How many of the best and of the worst to draw.")] = 16,
+    level: Annotated[
+        float, typer.Option(help="Share of the training images outside the highest density region.")
+    ] = 0.05,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    out: Out = Path("quality.png"),
+) -> None:
+    """Score images by how well a trained method with an encoder knows them: best above, worst below; name outliers."""
+    from latent_ot.bench import quality as scoring
+    from latent_ot.report.text import show
+
+    report = scoring.quality(benchmark, method, seed, images, n, level, out)
+    if as_json:
+        print(json.dumps(report.data(), indent=1))
+    else:
+        show([report.grid()])
+        print(out)
 
 
 @app.command("list")

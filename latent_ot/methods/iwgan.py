@@ -38,7 +38,15 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "infogan": infogan.Encoder,
     "toy": toy.Encoder,
 }
-POINTS = {"network": "toy", "batch_size": 256, "latent_dim": 5, "penalty": 0.1, "gap_tol": 0.1, "objective_tol": 0.1}
+POINTS = {
+    "network": "toy",
+    "batch_size": 256,
+    "latent_dim": 5,
+    "penalty": 0.1,
+    "gap_steps": 20,
+    "gap_tol": 0.1,
+    "objective_tol": 0.1,
+}
 COLOUR = {"network": "iwgan_celeba", "latent_dim": 64}
 """Defaults for 2-D points (paper, Section 5.1; batch and penalty as WGAN-GP's toy experiments) and colour images."""
 
@@ -61,7 +69,7 @@ class IwganConfig(Config):
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam; silent, WGAN-GP's release for MNIST")
     beta2: float = Field(0.9, ge=0, lt=1, description="Adam; silent, WGAN-GP's")
     gap_every: int = Field(20, ge=1, description="estimates of the duality gap over the run; silent")
-    gap_steps: int = Field(10, ge=1, le=50, description="Adam steps of each copy in an estimate; silent")
+    gap_steps: int = Field(5, ge=1, le=50, description="Adam steps of each copy in an estimate; silent; of points 20")
     stop: Literal["budget", "duality_gap"] = Field("budget", description="when to stop; Algorithm 1, line 1: the gap")
     gap_tol: float = Field(1.0, gt=0, description="epsilon_1, in units of ||x||; silent; of points 0.1")
     objective_tol: float = Field(5.0, gt=0, description="epsilon_2, in units of ||x||; silent; of points 0.1")
@@ -181,7 +189,8 @@ class Iwgan(Method):
         fit, held_out = x.chunk(2)
         batches = list(islice(cycle(fit.split(self.config.batch_size)), self.config.gap_steps))
         z = self.prior(len(held_out), g)
-        G, Q, f, best_f = copy.deepcopy((self.G, self.Q, self.f, self.f))  # all: even a look moves G's batch statistics
+        G, Q, f = copy.deepcopy((self.G, self.Q, self.f))  # all of them: even a look moves G's batch statistics
+        best_f = copy.deepcopy(f)
 
         @torch.no_grad()
         def value(f: nn.Module) -> Tensor:

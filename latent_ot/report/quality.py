@@ -1,5 +1,6 @@
 """What the quality of single examples looks like: a table of images, and the codes of a data set beside the prior's."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -94,20 +95,21 @@ def save_pairs(path: Path, codes: Sequence[np.ndarray], names: Sequence[str]) ->
 
     figure = Figure(figsize=(1.2 * dims, 1.2 * dims + 0.3), dpi=100)
     FigureCanvasAgg(figure)
-    panels = figure.subplots(dims, dims, gridspec_kw={"wspace": 0.05, "hspace": 0.05})
-    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=1 - 0.35 / (1.2 * dims + 0.3))
-    figure.suptitle(f"grey, below the diagonal: {names[0]}; blue, above it: {names[1]}", fontsize=8)
+    axes = figure.add_axes((0.01, 0.01, 0.98, 0.98 - 0.3 / (1.2 * dims + 0.3)))
+    axes.set_title(f"grey, below the diagonal: {names[0]}; blue, above it: {names[1]}", fontsize=8)
+    axes.set(xlim=(-0.5, dims - 0.5), ylim=(dims - 0.5, -0.5), xticks=[], yticks=[])
+    for line in np.arange(0.5, dims - 1):
+        axes.axhline(line, color="#dddddd", linewidth=0.6)
+        axes.axvline(line, color="#dddddd", linewidth=0.6)
     shown = [c[:SHOWN, :dims] for c in codes]
-    reach = 1.05 * max(float(np.abs(c).max()) for c in shown) or 1.0
+    reach = 2.1 * max(float(np.abs(c).max()) for c in shown) or 1.0  # a panel is one unit wide and high
+    edges = np.linspace(-0.5, 0.5, 41)
+    for side, (c, colour) in enumerate(zip(shown, COLOURS, strict=True)):
+        for i, j in itertools.permutations(range(dims), 2):
+            if side == (i < j):
+                axes.plot(j + c[:, j] / reach, i - c[:, i] / reach, ".", color=colour, markersize=2, markeredgewidth=0)
     for i in range(dims):
-        for j in range(dims):
-            axes = panels[i, j]
-            axes.set(xticks=[], yticks=[], xlim=(-reach, reach))
-            if i == j:
-                for c, colour in zip(shown, COLOURS, strict=True):
-                    axes.hist(c[:, i], np.linspace(-reach, reach, 41), density=True, color=colour, histtype="step")
-            else:
-                side = int(i < j)
-                axes.plot(shown[side][:, j], shown[side][:, i], ".", color=COLOURS[side], markersize=1.5)
-                axes.set_ylim(-reach, reach)
+        shares = [np.histogram(c[:, i] / reach, edges)[0] / len(c) for c in shown]
+        for share, colour in zip(shares, COLOURS, strict=True):
+            axes.stairs(i + 0.5 - 0.9 * share / np.max(shares), i + edges, baseline=None, color=colour)
     save_figure(path, figure)

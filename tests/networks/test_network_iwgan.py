@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -79,7 +81,7 @@ def test_the_critic_scores_each_image_alone(family, norm):
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 def test_layers_before_a_norm_that_centres_have_no_bias(family, norm):
     layers = list(networks(family, 4, (3, 32, 32), 0.1, norm).critic)
-    pairs = [(a, b) for a, b in zip(layers, layers[1:], strict=False) if isinstance(a, nn.Conv2d)]
+    pairs = [(a, b) for a, b in itertools.pairwise(layers) if isinstance(a, nn.Conv2d)]
     assert [a.bias is None for a, _ in pairs] == [isinstance(b, nn.BatchNorm2d | nn.InstanceNorm2d) for _, b in pairs]
     assert any(a.bias is None for a, _ in pairs)
 

@@ -1,0 +1,86 @@
+"""Score anyone's images by how well a finished method with an encoder knows them, beside its own training images."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from latent_ot.bench.benchmark import Benchmark
+from latent_ot.bench.load import decoding, load_stage
+from latent_ot.bench.pictures import folders
+from latent_ot.bench.train import as_tensor
+from latent_ot.datasets.folder import _square as read_square
+from latent_ot.datasets.folder import files
+from latent_ot.datasets.order import numpy_generator
+from latent_ot.errors import Declined, InputError
+from latent_ot.methods.base import Method
+from latent_ot.metrics.quality import hdr_threshold, quality_scores, reconstruction_errors
+from latent_ot.report.images import save_strip
+from latent_ot.report.quality import Report, Row
+from latent_ot.stage import as_float
+
+CHUNK = 500
+REFERENCE = 10_000  # training images behind the region of highest density, a random subset of a larger set
+
+
+def quality(benchmark: Benchmark, method: str, seed: int, images: Path, n: int, level: float, out: Path) -> Report:
+    """Score every image under ``images`` and write the ``n`` best above the ``n`` worst.
+
+    Args:
+        benchmark: of the one method.
+        method: its name.
+        seed: of its run.
+        images: a folder; any sizes and formats, which are brought to the method's shape as training images were.
+        n: images in each row of the picture.
+        level: share of the training images that lies outside the region of highest density.
+        out: the picture.
+
+    Raises:
+        InputError: for 2-D points, a method without an encoder or not trained yet, or a folder without images.
+    """
+    dataset = benchmark.dataset
+    if dataset.kind != "image":
+        raise InputError(f"quality scores images; {dataset.id} holds 2-D points")
+    model = load_stage(benchmark.catalog, decoding(folders(benchmark, method, seed)))
+    assert isinstance(model, Method)
+    named, unreadable = _read(images, dataset.shape)
+    rows = np.sort(numpy_generator(0, "quality").permutation(len(dataset.train))[:REFERENCE])
+    try:
+        errors = _errors(model, as_tensor(np.stack(list(named.values()))))
+        limit = hdr_threshold(_errors(model, as_tensor(dataset.train[rows])), level)
+    except Declined as reason:
+        raise InputError(f"{method} scores no images: {reason}") from None
+    scores = quality_scores(errors)
+    found = [Row(*row, inside=row[1] <= limit) for row in zip(named, errors.tolist(), scores.tolist(), strict=True)]
+    found.sort(key=lambda row: (row.error, row.file))
+    best = [named[row.file] for row in found[:n]]
+    worst = [named[row.file] for row in found[::-1][:n]]
+    save_strip(out, np.stack(best), np.stack(worst))
+    return Report(method, dataset.id, level, limit, len(rows), tuple(found), tuple(unreadable))
+
+
+@torch.no_grad()
+def _errors(model: Method, images: Tensor) -> Tensor:
+    """Return the reconstruction errors (n,) of uint8 images (n, C, H, W), in units of [0, 1] pixels."""
+    chunks = (as_float(chunk) for chunk in images.split(CHUNK))
+    return torch.cat([reconstruction_errors(x, model.decode(model.encode(x))) for x in chunks])
+
+
+def _read(root: Path, shape: tuple[int, ...]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Return the images under a folder by file name, uint8 (H, W, C), and the names of the files that are none."""
+    if not root.is_dir():
+        raise InputError(f"there is no folder '{root}'; allowed: a folder with images")
+    images, unreadable = {}, []
+    for path in files(root):
+        name = path.relative_to(root).as_posix()
+        try:
+            image = read_square(path, shape[1])
+        except Exception:  # a damaged file makes Pillow's decoders raise errors of almost any type
+            unreadable.append(name)
+            continue
+        images[name] = image if shape[0] == 3 else np.asarray(Image.fromarray(image).convert("L"))[..., None]
+    if not images:
+        raise InputError(f"'{root}' holds no readable image; allowed: a folder with images")
+    return images, unreadable
