@@ -411,7 +411,9 @@ def table(
 @app.command()
 def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable verdicts.")] = False,
-    write: Annotated[bool, typer.Option("--write", help="Bring the pages of the leaderboards up to date, too.")] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Bring the pages of the leaderboards up to date, too.")
+    ] = False,
     recheck: Annotated[
         bool, typer.Option("--recheck", help="First repeat the numeric checks that some claims rest on (seconds).")
     ] = False,

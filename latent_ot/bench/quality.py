@@ -11,8 +11,7 @@ from latent_ot.bench.benchmark import Benchmark
 from latent_ot.bench.load import decoding, load_stage
 from latent_ot.bench.pictures import folders
 from latent_ot.bench.train import as_tensor
-from latent_ot.datasets.folder import _square as read_square
-from latent_ot.datasets.folder import files
+from latent_ot.datasets.folder import files, read_square
 from latent_ot.datasets.order import numpy_generator
 from latent_ot.errors import Declined, InputError
 from latent_ot.methods.base import Method

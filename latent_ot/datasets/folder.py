@@ -74,7 +74,7 @@ def read_images(root: Path, size: int) -> Splits:
     images, unreadable = [], []
     for path in files(root):
         try:
-            images.append(_square(path, size))
+            images.append(read_square(path, size))
         except Exception:  # a damaged file makes Pillow's decoders raise errors of almost any type
             unreadable.append(path.relative_to(root).as_posix())
     notes = []
@@ -91,7 +91,7 @@ def read_images(root: Path, size: int) -> Splits:
     return Splits(pixels[order[test:]], pixels[order[:test]], notes=tuple(notes))
 
 
-def _square(path: Path, size: int) -> np.ndarray:
+def read_square(path: Path, size: int) -> np.ndarray:
     """Return one image as uint8 (size, size, 3)."""
     with Image.open(path) as file:
         image = ImageOps.exif_transpose(file)

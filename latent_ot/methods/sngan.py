@@ -95,6 +95,6 @@ class Sngan(Gan):
 
     @torch.no_grad()
     def facts(self) -> dict[str, float]:
-        """Return the largest spectral norm of the discriminator's weights, in eval mode: 1 but for the iteration's lag."""
+        """Return the largest spectral norm of the discriminator's weights: 1 but for the iteration's lag."""
         weights = [m.weight.flatten(1) for m in self.D.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
         return {"spectral_norm": max(torch.linalg.matrix_norm(w.cpu(), 2).item() for w in weights)}
