@@ -21,7 +21,7 @@ def run(monkeypatch, capsys, *words: str) -> tuple[int, str]:
     [
         (["bench", "--dataset", "mnits"], "nearest: mnist"),
         (["bench", "--dataset", "digits", "--budget", "shrt"], "nearest: short"),
-        (["bench", "--dataset", "digits", "--methods", "glo,wgan"], "nearest: wgan_gp"),
+        (["bench", "--dataset", "digits", "--methods", "glo,wgan_pg"], "nearest: wgan_gp"),
         (["bench", "--dataset", "digits", "--seeds", "one"], "seeds 'one'"),
         (["bench", "--dataset", "digits", "--methods", "glo", "--set", "glo.lr=fast"], "glo: setting 'lr"),
         (["bench", "--dataset", "digits", "--track", "tensorbord"], "tracker 'tensorbord' is unknown"),

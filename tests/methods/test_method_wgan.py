@@ -29,7 +29,7 @@ def looks(method):
 
 @pytest.mark.parametrize("network", ["mlp", "infogan", "dcgan"])
 def test_after_every_critic_step_all_its_parameters_are_within_the_bound(network, train, blobs):
-    method = build(network=network, lr=1e-3)
+    method = build(network=network, lr=1e-3, **SHORT)
     seen = looks(method)
     train(method, blobs(2, 8))
     bounds = [bound for _, bound in seen]
