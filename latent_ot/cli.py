@@ -16,7 +16,7 @@ import typer
 from latent_ot.errors import InputError, choose
 
 if TYPE_CHECKING:
-    from latent_ot.bench.benchmark import Benchmark
+    from latent_ot.bench.benchmark import Benchmark, Request
 
 app = typer.Typer(
     add_completion=False,
@@ -69,10 +69,31 @@ def default_dataset(name: str) -> str:
     return name or settings()["defaults"]["dataset"]
 
 
-@app.command()
-def bench(
+def sharing(build: Callable[..., tuple[Any, ...]], built: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that makes a command of ``command(*build(…), …)``: it takes ``build``'s options and its own.
+
+    ``built``: how many of the command's arguments come from ``build``.
+    """
+    shared = inspect.signature(build).parameters
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(command).parameters.values())[built:]
+
+        @functools.wraps(command)
+        def run(**options: Any) -> None:
+            named = {name: options.pop(name) for name in shared}
+            command(*build(**named), **options)
+
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*shared.values(), *own)]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer makes options from
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        return app.command()(run)
+
+    return decorate
+
+
+def request(
     dataset: Dataset = "",
-    methods: Methods = "",
     seeds: Seeds = "0",
     budget: BudgetName = "ci",
     subset: Subset = None,
@@ -85,21 +106,46 @@ def bench(
     inception_weights: Weights = None,
     gpus: Gpus = None,
     workers: Workers = None,
+) -> tuple["Request"]:
+    """Return what was asked for, without its methods."""
+    from latent_ot.bench.benchmark import Request
+    from latent_ot.bench.plan import parse_overrides
+
+    return (
+        Request(
+            default_dataset(dataset), [], numbers(seeds), budget, data_dir, store, leaderboards, subset,
+            parse_overrides(settings or []), plugins or [], evaluator, inception_weights, gpus, workers,
+        ),
+    )  # fmt: skip
+
+
+@sharing(request, 1)
+def bench(
+    asked: "Request",
+    methods: Methods = "",
     track: Annotated[str | None, typer.Option(help="Log runs to a dashboard: wandb.")] = None,
     stop: Stop = None,
 ) -> None:
     """Train, evaluate and rank methods on one data set; finished work is reused, stopped work resumes."""
-    from latent_ot.bench.benchmark import Benchmark, Request
-    from latent_ot.bench.plan import parse_overrides
+    from latent_ot.bench.benchmark import Benchmark
     from latent_ot.report.tables import print_bench
 
     if track is not None:
         choose("tracker", track, ["wandb"])
-    request = Request(
-        default_dataset(dataset), words(methods), numbers(seeds), budget, data_dir, store, leaderboards, subset,
-        parse_overrides(settings or []), plugins or [], evaluator, inception_weights, gpus, workers, track,
-    )  # fmt: skip
-    finish(until(stop, Benchmark(request)), leaderboards, print_bench)
+    finish(until(stop, Benchmark(replace(asked, methods=words(methods), track=track))), print_bench)
+
+
+@sharing(request, 1)
+def grid(
+    asked: "Request",
+    representations: Annotated[str, typer.Option(help="Names; default: all that take the data set.")] = "",
+    samplers: Annotated[str, typer.Option(help="Names; default: all.")] = "",
+) -> None:
+    """Run every representation with every latent sampler; each is trained once, each sampler once on each."""
+    from latent_ot.bench.benchmark import Benchmark
+    from latent_ot.report.grid import print_grid
+
+    finish(Benchmark(replace(asked, grid=(words(representations), words(samplers)))), print_grid)
 
 
 def until(stop: str | None, benchmark: "Benchmark") -> "Benchmark":
@@ -120,47 +166,18 @@ def until(stop: str | None, benchmark: "Benchmark") -> "Benchmark":
     return type(benchmark)(replace(request, overrides={**request.overrides, **rules}))
 
 
-def finish(benchmark: "Benchmark", leaderboards: Path, show: Callable[..., None]) -> None:
+def finish(benchmark: "Benchmark", show: Callable[..., None]) -> None:
     """Run a benchmark, write the pages, show its records and exit as its end calls for."""
     from latent_ot.report.page import write as write_pages
 
     records, stopped = benchmark.execute()
-    write_pages(leaderboards)
+    write_pages(benchmark.request.leaderboards)
     show(records)
     if stopped:
         print("stopped; run the same command again to go on where it stopped", file=sys.stderr)
         raise typer.Exit(130)
     if all(record["status"] != "done" for record in records if record["method"] != "data"):
         raise typer.Exit(1)
-
-
-@app.command()
-def grid(
-    dataset: Dataset = "",
-    representations: Annotated[str, typer.Option(help="Names; default: all that take the data set.")] = "",
-    samplers: Annotated[str, typer.Option(help="Names; default: all.")] = "",
-    seeds: Seeds = "0",
-    budget: BudgetName = "ci",
-    subset: Subset = None,
-    data_dir: DataDir = DEFAULT_DATA,
-    store: StoreDir = DEFAULT_STORE,
-    leaderboards: Boards = DEFAULT_BOARDS,
-    settings: Settings = None,
-    plugins: Plugins = None,
-    gpus: Gpus = None,
-    workers: Workers = None,
-) -> None:
-    """Run every representation with every latent sampler; each is trained once, each sampler once on each."""
-    from latent_ot.bench.benchmark import Benchmark, Request
-    from latent_ot.bench.plan import parse_overrides
-    from latent_ot.report.grid import print_grid
-
-    request = Request(
-        default_dataset(dataset), [], numbers(seeds), budget, data_dir, store, leaderboards, subset,
-        parse_overrides(settings or []), plugins or [], gpus=gpus, workers=workers,
-        grid=(words(representations), words(samplers)),
-    )  # fmt: skip
-    finish(Benchmark(request), leaderboards, print_grid)
 
 
 def one_run(
@@ -173,30 +190,15 @@ def one_run(
     store: StoreDir = DEFAULT_STORE,
     settings: Settings = None,
     plugins: Plugins = None,
-) -> "Benchmark":
-    """Return the benchmark of one method at one seed."""
-    from latent_ot.bench.benchmark import Benchmark, Request
-    from latent_ot.bench.plan import parse_overrides
+) -> tuple["Benchmark", str, int]:
+    """Return the benchmark of one method at one seed, and both."""
+    from latent_ot.bench.benchmark import Benchmark
 
-    overrides = parse_overrides(settings or [])
-    request = Request(default_dataset(dataset), [method], [seed], budget, data_dir, store, subset=subset)
-    return Benchmark(replace(request, overrides=overrides, plugins=plugins or []))
+    (asked,) = request(dataset, str(seed), budget, subset, data_dir, store, settings=settings, plugins=plugins)
+    return Benchmark(replace(asked, methods=[method])), method, seed
 
 
-def on_one_run(command: Callable[..., None]) -> Callable[..., None]:
-    """Make a command of ``command(benchmark, method, seed, …)``: it takes ``one_run``'s options and its own."""
-    shared = inspect.signature(one_run).parameters
-    own = list(inspect.signature(command).parameters.values())[3:]
-
-    @functools.wraps(command)
-    def run(**options: Any) -> None:
-        named = {name: options.pop(name) for name in shared}
-        command(one_run(**named), named["method"], named["seed"], **options)
-
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*shared.values(), *own)]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer makes options from
-    run.__annotations__ = {p.name: p.annotation for p in parameters}
-    return app.command()(run)
+on_one_run = sharing(one_run, 3)
 
 
 @on_one_run

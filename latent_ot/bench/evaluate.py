@@ -31,6 +31,7 @@ from latent_ot.metrics.smoothness import smoothness
 from latent_ot.report.images import save_grid, save_points
 from latent_ot.report.latent import save_latent
 from latent_ot.report.quality import save_pairs
+from latent_ot.report.quantities import CODES as FIGURES
 from latent_ot.samplers.base import LatentSampler
 from latent_ot.seeding import derive
 from latent_ot.stage import Spec, as_float
@@ -39,7 +40,6 @@ GRID = 64
 WALKS = (8, 10)  # rows and columns of the picture of interpolations
 PATHS = (64, 16)  # walks and their images, behind the smoothness of interpolation
 CODE_DRAWS = 1000  # behind the figures of a latent sampler's codes
-CODE_FIGURES = ("code_w2", "code_precision", "code_recall", "code_repeats")
 MODE_POINTS = 10_000  # behind mode coverage (iWGAN's 2-D studies)
 
 
@@ -107,7 +107,7 @@ def evaluate(
         facts["sample_std"] = round(spread, 4)
         facts["collapsed"] = spread < 0.1 * real_spread
     if model is None:
-        none = ("psnr", "ssim", "interp_smoothness", "interp_fid", *CODE_FIGURES)
+        none = ("psnr", "ssim", "interp_smoothness", "interp_fid", *FIGURES)
         reasons |= dict.fromkeys(none, "the data row is no model")
         return {"metrics": metrics, "curves": curves, "reasons": reasons, "facts": facts}
     if scorer.dataset.kind == "image":
@@ -131,7 +131,7 @@ def evaluate(
     else:
         with contextlib.suppress(Declined):  # not every method has codes and an encoder
             _pairs(model, scorer, folder, job["seed"])
-        reasons |= dict.fromkeys(CODE_FIGURES, "trained end to end: no latent sampler was fitted to its codes")
+        reasons |= dict.fromkeys(FIGURES, "trained end to end: no latent sampler was fitted to its codes")
     return {"metrics": metrics, "curves": curves, "reasons": reasons, "facts": facts}
 
 
@@ -174,7 +174,7 @@ def _codes(
     if scorer.dataset.kind == "image":
         save_latent(folder / "latent.png", training.numpy(), drawn.numpy(), seed)
     if len(held_out) < LEAST:
-        reasons |= dict.fromkeys(CODE_FIGURES, f"{len(held_out)} held-out codes; {LEAST} or more are needed")
+        reasons |= dict.fromkeys(FIGURES, f"{len(held_out)} held-out codes; {LEAST} or more are needed")
         return {}
     return score_codes(drawn, held_out, training)
 

@@ -7,6 +7,8 @@ from latent_ot.report.statistics import Interval
 
 NONE = "–"
 Direction = Literal["up", "down", "none"]
+CODES = ("code_w2", "code_precision", "code_recall", "code_repeats")
+"""The figures of a latent sampler apart from the decoder."""
 
 
 @dataclass(frozen=True)

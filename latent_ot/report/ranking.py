@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from latent_ot.report.quantities import NONE, QUANTITIES
+from latent_ot.report.quantities import CODES, NONE, QUANTITIES
 from latent_ot.report.records import COSTS, DATA, Record, by_protocol, significant
 from latent_ot.report.statistics import best, ranks, t_interval
 from latent_ot.report.text import Cell, Column, Grid
 
 IMAGES = ("fid", "is", "kid", "prd_f8", "prd_f1_8", "psnr")
 POINTS = ("ot_divergence", "ot_divergence_std", "modes", "high_quality")
-CODES = ("code_w2", "code_precision", "code_recall", "code_repeats")
 SIZE = ("parameters", "peak_memory_mb")
 MORE = ("precision", "recall", "density", "coverage", "ssim", "interp_smoothness", *CODES, *SIZE)
 COST = ("seconds", "images_seen")

@@ -7,7 +7,7 @@ import pytest
 from latent_ot.bench.benchmark import Benchmark, Request
 from latent_ot.errors import InputError
 from latent_ot.report import page
-from latent_ot.report.ranking import CODES
+from latent_ot.report.quantities import CODES
 
 
 @pytest.fixture(scope="module")
