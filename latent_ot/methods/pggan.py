@@ -24,8 +24,8 @@ from latent_ot.config import Config
 from latent_ot.losses.adversarial import wasserstein_critic, wasserstein_generator
 from latent_ot.losses.gradient_penalty import gradient_penalty, interpolates
 from latent_ot.methods.base import Gan, Spec, require_images
-from latent_ot.networks.dcgan import doublings
 from latent_ot.networks.ema import ema
+from latent_ot.networks.infogan import doublings
 from latent_ot.networks.pggan import Critic, Generator, shrink
 from latent_ot.stage import Batch
 

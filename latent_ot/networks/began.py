@@ -10,8 +10,7 @@ https://github.com/carpedm20/BEGAN-tensorflow, not the ReLU that it has by its l
 
 from torch import nn
 
-from latent_ot.networks.dcgan import doublings
-from latent_ot.networks.infogan import scaled
+from latent_ot.networks.infogan import doublings, scaled
 
 FILTERS = 64  # n
 

@@ -11,22 +11,11 @@ import itertools
 
 from torch import nn
 
-from latent_ot.errors import InputError, choose
-from latent_ot.networks.infogan import Norm, init_normal, norm_layer, scaled
+from latent_ot.errors import choose
+from latent_ot.networks.infogan import Norm, doublings, init_normal, norm_layer, scaled
 
 WIDEST = 512
 INIT_STD = 0.02
-
-
-def doublings(shape: tuple[int, ...], family: str) -> int:
-    """Return k of an image shape (C, H, H) with H = 4 * 2^k.
-
-    Raises:
-        InputError: naming the ``family`` of networks, unless k is 1 or more and C is 1 or 3.
-    """
-    if len(shape) != 3 or shape[0] not in (1, 3) or shape[1] != shape[2] or shape[1] < 8 or shape[1].bit_count() > 1:
-        raise InputError(f"{family} networks: shape {shape}; allowed: (1 or 3, H, H) with H = 8, 16, 32, 64, 128, ...")
-    return shape[1].bit_length() - 3
 
 
 def _channels(shape: tuple[int, ...], width: float) -> list[int]:

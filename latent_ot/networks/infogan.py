@@ -41,6 +41,17 @@ def check_image_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[0], shape[1] // 4
 
 
+def doublings(shape: tuple[int, ...], family: str) -> int:
+    """Return k of an image shape (C, H, H) with H = 4 * 2^k.
+
+    Raises:
+        InputError: naming the ``family`` of networks, unless k is 1 or more and C is 1 or 3.
+    """
+    if len(shape) != 3 or shape[0] not in (1, 3) or shape[1] != shape[2] or shape[1] < 8 or shape[1].bit_count() > 1:
+        raise InputError(f"{family} networks: shape {shape}; allowed: (1 or 3, H, H) with H = 8, 16, 32, 64, 128, ...")
+    return shape[1].bit_length() - 3
+
+
 def norm_layer(norm: Norm, channels: int, dims: int = 2) -> nn.Module:
     """Return the normalisation of a critic's activations: maps (n, channels, h, w), or (n, channels) if dims is 0."""
     if norm == "none":

@@ -14,8 +14,7 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 
 from latent_ot.errors import choose
-from latent_ot.networks.dcgan import doublings
-from latent_ot.networks.infogan import norm_layer, scaled
+from latent_ot.networks.infogan import doublings, norm_layer, scaled
 
 Norm = Literal["none", "instance", "layer", "batch"]
 

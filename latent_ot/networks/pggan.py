@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrize import register_parametrization
 
-from latent_ot.networks.dcgan import doublings
-from latent_ot.networks.infogan import scaled
+from latent_ot.networks.infogan import doublings, scaled
 
 CHANNELS = 512  # of the widest layer; Table 2
 GROUP = 4  # images over which a standard deviation is taken; authors' release

@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from latent_ot.errors import choose
-from latent_ot.networks.dcgan import INIT_STD, doublings
-from latent_ot.networks.infogan import Norm, init_normal, norm_layer, scaled
+from latent_ot.networks.dcgan import INIT_STD
+from latent_ot.networks.infogan import Norm, doublings, init_normal, norm_layer, scaled
 
 CriticNorm = Literal["spectral", "batch", "layer", "none"]
 

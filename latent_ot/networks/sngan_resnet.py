@@ -16,8 +16,7 @@ import itertools
 from torch import Tensor, nn
 
 from latent_ot.errors import InputError
-from latent_ot.networks.dcgan import doublings
-from latent_ot.networks.infogan import Norm, norm_layer, scaled
+from latent_ot.networks.infogan import Norm, doublings, norm_layer, scaled
 from latent_ot.networks.sngan import CriticNorm, of_activations, spectral
 from latent_ot.networks.wgan_div_resnet import Residual
 

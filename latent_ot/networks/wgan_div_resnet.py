@@ -12,20 +12,8 @@ import itertools
 
 from torch import Tensor, nn
 
-from latent_ot.errors import InputError, choose
-from latent_ot.networks.infogan import Norm, norm_layer, scaled
-
-
-def doublings(shape: tuple[int, ...], family: str) -> tuple[int, int]:
-    """Return (C, k) of an image shape (C, H, H) with H = 4 * 2^k.
-
-    Raises:
-        InputError: naming the ``family`` of networks, unless C is 1 or 3 and k 1 or more.
-    """
-    channels, side = shape[0], shape[-1]
-    if len(shape) != 3 or channels not in (1, 3) or shape[1] != side or side < 8 or side.bit_count() != 1:
-        raise InputError(f"{family} networks: shape {shape}; allowed: (1 or 3, H, H) with H = 8, 16, 32, 64, 128, ...")
-    return channels, side.bit_length() - 3
+from latent_ot.errors import choose
+from latent_ot.networks.infogan import Norm, doublings, norm_layer, scaled
 
 
 class Residual(nn.Module):
@@ -95,7 +83,7 @@ def widths(shape: tuple[int, ...], width: float) -> list[int]:
     Raises:
         InputError: unless the shape is (C, H, H) with H = 8, 16, 32, ...
     """
-    _, levels = doublings(shape, "wgan_div_resnet")
+    levels = doublings(shape, "wgan_div_resnet")
     return scaled(width, *(min(64 * 2**level, 512) for level in range(levels + 1)))
 
 

@@ -14,8 +14,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from latent_ot.errors import choose
-from latent_ot.networks.infogan import Norm, norm_layer, scaled
-from latent_ot.networks.wgan_div_resnet import doublings
+from latent_ot.networks.infogan import Norm, doublings, norm_layer, scaled
 
 TWO_BLOCKS_UP_TO = 64  # pixels
 RESIDUE = 0.1  # weight of a block's main path; authors' release, res_ratio
@@ -97,7 +96,7 @@ class Critic(nn.Sequential):
 
 
 def _widths(shape: tuple[int, ...], width: float) -> list[int]:
-    _, levels = doublings(shape, "wgan_qc")
+    levels = doublings(shape, "wgan_qc")
     return scaled(width, *(min(64 * 2**level, 512) for level in range(levels + 2)))
 
 
