@@ -10,7 +10,7 @@ lost in the text that the suite works from; the defaults are the suite's own and
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -89,14 +89,6 @@ class Adversarial(Method):
     def regularizer(self) -> Tensor:
         """Return what D's loss has beside the discrimination."""
         return self.config.orthogonal * orthogonality(self.D)
-
-    def descend(self, loss: Tensor, **optimizers: Any) -> None:
-        """Step each named network's optimizer on its own gradient of ``loss``."""
-        for optimizer in optimizers.values():
-            optimizer.zero_grad()
-        self.manual_backward(loss)
-        for name, optimizer in optimizers.items():
-            self.update(name, optimizer)
 
     def follow(self, **values: Tensor) -> None:
         """Observe the values, and keep running means of those that have a buffer for it."""

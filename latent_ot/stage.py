@@ -113,6 +113,14 @@ class Stage(L.LightningModule):
         optimizer.step()
         self.updates[name] = self.updates.get(name, 0) + 1
 
+    def descend(self, loss: Tensor, **optimizers: Any) -> None:
+        """Step each named network's optimizer on its own gradient of ``loss``."""
+        for optimizer in optimizers.values():
+            optimizer.zero_grad()
+        self.manual_backward(loss)
+        for name, optimizer in optimizers.items():
+            self.update(name, optimizer)
+
     def facts(self) -> dict[str, Any]:
         """Return the method's own figures for the result record (numbers or short strings), read after training."""
         return {}

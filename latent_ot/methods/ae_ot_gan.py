@@ -98,9 +98,7 @@ class AeOtGan(Method):
                 fake = self.g(self._codes(self.f(held[0]), len(x)))
             real_score, fake_score = self.d(x), self.d(fake)
             d_loss = gan_discriminator(real_score, fake_score)
-            d_optimizer.zero_grad()
-            self.manual_backward(d_loss)
-            self.update("discriminator", d_optimizer)
+            self.descend(d_loss, discriminator=d_optimizer)
         with self.toggled_optimizer(g_optimizer):
             for t in range(c.T):
                 x_i = held[t % len(held)]
@@ -112,9 +110,7 @@ class AeOtGan(Method):
                 errors = [mse_loss(a, b) for a, b in zip(self.features(rebuilt), features, strict=True)]
                 feature_loss = c.alpha * sum(errors[:-1]) + c.alpha_last / self.mean_length * errors[-1]
                 adversarial = gan_generator(self.d(fake), c.saturating)
-                g_optimizer.zero_grad()
-                self.manual_backward(adversarial + feature_loss + c.beta * image_loss)
-                self.update("generator", g_optimizer)
+                self.descend(adversarial + feature_loss + c.beta * image_loss, generator=g_optimizer)
         self.observe(
             discriminator=d_loss,
             generator=adversarial,

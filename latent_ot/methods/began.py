@@ -84,14 +84,10 @@ class Began(Gan):
                 fake = self.G(self.sample_latent(n, self.generator))
             real_error = self.error(self.to_network(batch.image))
             d_loss = real_error - self.k * self.error(fake)
-            d_optimizer.zero_grad()
-            self.manual_backward(d_loss)
-            self.update("discriminator", d_optimizer)
+            self.descend(d_loss, discriminator=d_optimizer)
         with self.toggled_optimizer(g_optimizer):
             g_loss = self.error(self.G(self.sample_latent(n, self.generator)))
-            g_optimizer.zero_grad()
-            self.manual_backward(g_loss)
-            self.update("generator", g_optimizer)
+            self.descend(g_loss, generator=g_optimizer)
         with torch.no_grad():
             gap, convergence = balance(real_error, g_loss, c.gamma)
             self.k.add_(c.k_rate * gap).clamp_(0, 1)

@@ -63,12 +63,8 @@ class Dcgan(Gan):
             with torch.no_grad():
                 fake = self.G(self.noise(n, self.latent_dim))
             d_loss = gan_discriminator(self.D(self.to_network(batch.image)), self.D(fake))
-            d_optimizer.zero_grad()
-            self.manual_backward(d_loss)
-            self.update("discriminator", d_optimizer)
+            self.descend(d_loss, discriminator=d_optimizer)
         with self.toggled_optimizer(g_optimizer):
             g_loss = gan_generator(self.D(self.G(self.noise(n, self.latent_dim))))
-            g_optimizer.zero_grad()
-            self.manual_backward(g_loss)
-            self.update("generator", g_optimizer)
+            self.descend(g_loss, generator=g_optimizer)
         self.observe(discriminator=d_loss, generator=g_loss)

@@ -69,7 +69,7 @@ class Gldo(Glo):
         own = code_gradients(losses, z)
         gradient = self._between(z, batch.image) if self.config.mix else own
         penalties = gradient_penalty(gradient, self.config.penalty)
-        self.descend((losses + self.eps * penalties).mean())
+        self.move_generator((losses + self.eps * penalties).mean())
         mean_gradient = own.detach() / len(losses)
         self.move_codes(batch, mean_gradient)
         self.follow(output, batch.image, mean_gradient)

@@ -174,7 +174,7 @@ class Glo(Method):
         z = self.Z(batch.index)
         output = self.G(z)
         loss = self.image_losses(output, batch.image).mean()
-        self.descend(loss)
+        self.move_generator(loss)
         self.move_codes(batch, z.grad)
         self.follow(output, batch.image, z.grad)
         self.observe(loss=loss)
@@ -185,16 +185,14 @@ class Glo(Method):
         epoch = self.step * self.config.batch_size / self.spec.count
         return 0.5 ** int(epoch / self.config.halve_every)
 
-    def descend(self, loss: Tensor) -> None:
+    def move_generator(self, loss: Tensor) -> None:
         """Step the generator down the gradient of ``loss`` and of its own squared weights."""
         optimizer: Any = self.optimizers()
         for group in optimizer.param_groups:
             group["lr"] = self.config.lr * self.decay
         if self.config.weight_decay:
             loss = loss + self.config.weight_decay * sum(w.square().sum() for w in self.G.parameters())
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        self.update("generator", optimizer)
+        self.descend(loss, generator=optimizer)
 
     def move_codes(self, batch: Batch, gradient: Tensor) -> None:
         """Step the batch's codes down ``gradient`` (m, d), that of the mean loss, and their penalty's; project them."""

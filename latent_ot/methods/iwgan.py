@@ -161,17 +161,13 @@ class Iwgan(Method):
         with self.toggled_optimizer(f_optimizer):
             for x in parts[: c.n_critic]:
                 distance, penalty = self.critic_terms(self.G, self.Q, self.f, x, self.generator)
-                f_optimizer.zero_grad()
-                self.manual_backward(c.penalty * penalty - distance)
-                self.update("critic", f_optimizer)
+                self.descend(c.penalty * penalty - distance, critic=f_optimizer)
         with self.toggled_optimizer(optimizer):
             for x in parts[c.n_critic :]:
                 z = self.prior(len(x), self.generator)
                 terms = objective(self.G, self.Q, self.f, x, z)
                 mmd = mmd_squared(terms.codes, z)
-                optimizer.zero_grad()
-                self.manual_backward(terms.value + c.mmd_weight * mmd)
-                self.update("autoencoder", optimizer)
+                self.descend(terms.value + c.mmd_weight * mmd, autoencoder=optimizer)
         if self.step % max(1, self.total_steps // c.gap_every) == 0 or self.step + 1 == self.total_steps:
             estimate = self.duality_gap(examples, generator(self.spec.seed, "gap", self.step))
             for kept, value in zip((self.gap, self.objective), estimate, strict=True):

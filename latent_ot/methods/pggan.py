@@ -105,14 +105,10 @@ class Pggan(Gan):
             gap = wasserstein_critic(real, f(fake))
             t = torch.rand(n, generator=self.generator).to(self.device)
             penalty = gradient_penalty(f, interpolates(x, fake, t))
-            f_optimizer.zero_grad()
-            self.manual_backward(gap + c.penalty * penalty + c.drift * real.square().mean())
-            self.update("critic", f_optimizer)
+            self.descend(gap + c.penalty * penalty + c.drift * real.square().mean(), critic=f_optimizer)
         with self.toggled_optimizer(g_optimizer):
             g_loss = wasserstein_generator(f(G(self.noise(n, self.latent_dim))))
-            g_optimizer.zero_grad()
-            self.manual_backward(g_loss)
-            self.update("generator", g_optimizer)
+            self.descend(g_loss, generator=g_optimizer)
         self.average.update_parameters(self.G)
         self.observe(distance=-gap, penalty=penalty, generator=g_loss, detail=detail)
 

@@ -133,9 +133,7 @@ class RaeGp(Method):
             with torch.no_grad():
                 self.share.lerp_(smoothness / loss, 0.05 if self.step else 1.0)
         optimizer: Any = self.optimizers()
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        self.update("autoencoder", optimizer)
+        self.descend(loss, autoencoder=optimizer)
         self.observe(loss=loss, error=error, penalty_share=self.share)
 
     def encode(self, x: Tensor) -> Tensor:

@@ -83,14 +83,10 @@ class Sngan(Gan):
                 with torch.no_grad():
                     fake = self.G(self.noise(len(x), self.latent_dim))
                 d_loss = hinge_discriminator(self.D(x), self.D(fake))
-                d_optimizer.zero_grad()
-                self.manual_backward(d_loss)
-                self.update("discriminator", d_optimizer)
+                self.descend(d_loss, discriminator=d_optimizer)
         with self.toggled_optimizer(g_optimizer):
             g_loss = wasserstein_generator(self.D(self.G(self.noise(self.config.generator_batch, self.latent_dim))))
-            g_optimizer.zero_grad()
-            self.manual_backward(g_loss)
-            self.update("generator", g_optimizer)
+            self.descend(g_loss, generator=g_optimizer)
         self.observe(discriminator=d_loss, generator=g_loss)
 
     @torch.no_grad()

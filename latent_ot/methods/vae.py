@@ -67,9 +67,7 @@ class Vae(Method):
         nll, kl = self.bound(batch.image, self.noise(len(batch.image), self.latent_dim))
         loss = (nll + kl).mean()
         optimizer: Any = self.optimizers()
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        self.update("autoencoder", optimizer)
+        self.descend(loss, autoencoder=optimizer)
         with torch.no_grad():
             self.log_gamma.clamp_(min=LOG_GAMMA_MIN)
             self.mean_kl.lerp_(kl.mean(), 0.05 if self.step else 1.0)

@@ -84,15 +84,11 @@ class Wgan(Gan):
                 with torch.no_grad():
                     fake = self.G(self.noise(len(x), self.latent_dim))
                 gap = wasserstein_critic(self.f(x), self.f(fake))
-                f_optimizer.zero_grad()
-                self.manual_backward(gap)
-                self.update("critic", f_optimizer)
+                self.descend(gap, critic=f_optimizer)
                 self._clip()
         with self.toggled_optimizer(g_optimizer):
             g_loss = wasserstein_generator(self.f(self.G(self.noise(self.config.batch_size, self.latent_dim))))
-            g_optimizer.zero_grad()
-            self.manual_backward(g_loss)
-            self.update("generator", g_optimizer)
+            self.descend(g_loss, generator=g_optimizer)
         self.observe(distance=-gap, generator=g_loss)
 
     @torch.no_grad()

@@ -120,14 +120,10 @@ class WganQc(Gan):
             regression = mse_loss(d_x.mean(), H.real.mean().to(d_x)) + mse_loss(d_y, H.fake.to(d_y))
             distance = torch.linalg.vector_norm((x[H.partner] - y.detach()).flatten(1), dim=1)
             penalty = 4 * self.K**0.5 * self.config.gamma * transport_regularizer(slopes(d_y, y), distance, self.K)
-            d_optimizer.zero_grad()
-            self.manual_backward(0.5 * regression + penalty)
-            self.update("critic", d_optimizer)
+            self.descend(0.5 * regression + penalty, critic=d_optimizer)
         with self.toggled_optimizer(g_optimizer):
             g_loss = wasserstein_generator(self.D(self.G(z)))
-            g_optimizer.zero_grad()
-            self.manual_backward(g_loss)
-            self.update("generator", g_optimizer)
+            self.descend(g_loss, generator=g_optimizer)
         if self.step >= self.first_averaged:
             self.average.update_parameters(self.G)
         cost = H.real.mean() - H.fake.mean()

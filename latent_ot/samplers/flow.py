@@ -156,9 +156,7 @@ class Flow(LatentSampler):
         blur = torch.full_like(self.spread, self.config.noise).where(self.spread > 0, 1)
         loss = self.nll(self.whiten(codes) + blur * self.noise(*codes.shape)).mean()
         optimizer: Any = self.optimizers()
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        self.update("flow", optimizer)
+        self.descend(loss, flow=optimizer)
         with torch.no_grad():
             self.nats.lerp_(loss / self.dim, 0.05 if self.step else 1.0)
         self.observe(loss=loss)

@@ -98,9 +98,7 @@ class Imle(LatentSampler):
         for group in optimizer.param_groups:
             group["lr"] = self.config.lr * 0.5 ** (epoch // self.config.halve_every)
         loss = (self.T(self.matched[batch.index]) - self.codes[batch.index]).square().mean()
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        self.update("mapping", optimizer)
+        self.descend(loss, mapping=optimizer)
         self.observe(loss=loss, objective=self.trail[0])
 
     def noise_batches(self, count: int, purpose: str, index: int = 0) -> Tensor:

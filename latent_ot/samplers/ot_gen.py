@@ -100,9 +100,7 @@ class OtGen(LatentSampler):
         """One descent step of the predictions towards their assigned codes."""
         loss, w2, *_ = self.objective(self.map, batch.image, self.generator)
         optimizer: Any = self.optimizers()
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        self.update("map", optimizer)
+        self.descend(loss, map=optimizer)
         self.observe(loss=loss, w2_squared=w2)
 
     def source(self, n: int, generator: torch.Generator) -> Tensor:

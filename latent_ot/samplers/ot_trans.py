@@ -147,9 +147,7 @@ class OtTrans(LatentSampler):
         error = self.map(n) - z
         loss = (error.abs() if self.config.reg_loss == "l1" else error.square()).sum(dim=1).mean()  # Eq. 1
         optimizer: Any = self.optimizers()
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        self.update("map", optimizer)
+        self.descend(loss, map=optimizer)
         self.observe(loss=loss)
 
     def source(self, n: int, generator: torch.Generator) -> Tensor:

@@ -123,9 +123,7 @@ class Potential(LatentSampler):
         x = self.frame(batch.image)
         loss, shares = self.loss(x, self.noise(*x.shape))
         optimizer: Any = self.optimizers()
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        self.update("potential", optimizer)
+        self.descend(loss, potential=optimizer)
         self.trail.lerp_(shares.to(self.trail), 0.05 if self.step else 1.0)
         self.observe(loss=loss, duality_gap=self.trail[3])
 
