@@ -20,12 +20,8 @@ from latent_ot.config import Config
 from latent_ot.losses.gaussian import bound_terms
 from latent_ot.losses.orthogonal import orthogonality
 from latent_ot.methods.base import Method, Spec, require_images
-from latent_ot.networks import sdkl, vaegan
-from latent_ot.networks.families import FAMILIES
+from latent_ot.networks.families import FAMILIES, networks
 from latent_ot.networks.sdkl import Tapped
-
-NETWORKS = {"sdkl": sdkl, "vaegan": vaegan}
-"""The families with an encoder, each with the normalisation that is its own."""
 
 
 class AdversarialConfig(Config):
@@ -67,6 +63,7 @@ def frozen(network: nn.Module) -> Iterator[None]:
 class Adversarial(Method):
     """Generator G and discriminator D, with D's logits a = log(p*/p), on the settings of the study."""
 
+    version = 1
     config: AdversarialConfig
     G: nn.Module
     D: Tapped
@@ -76,9 +73,8 @@ class Adversarial(Method):
         super().__init__(config, spec)
         shape = require_images(spec, type(self).__module__.rpartition(".")[2])
         self.latent_dim = config.latent_dim
-        self.data_range = FAMILIES[config.network].data_range
-        self.G = NETWORKS[config.network].Generator(config.latent_dim, shape, spec.width)
-        self.D = NETWORKS[config.network].Critic(shape, 1, spec.width)
+        nets = networks(config.network, config.latent_dim, shape, spec.width)
+        self.G, self.D, self.data_range = nets  # type: ignore[assignment]  # their critics are tapped
         self.register_buffer("mean_discriminator", torch.zeros(()))
 
     def adam(self, network: nn.Module, lr: float) -> torch.optim.Optimizer:
@@ -105,13 +101,14 @@ class Adversarial(Method):
 class AdversarialVae(Adversarial):
     """With an encoder E, images x -> mean and log standard deviation of q(z|x)."""
 
+    version = 1
     config: AdversarialVaeConfig
     log_sigma: Tensor
     mean_kl: Tensor
 
     def __init__(self, config: AdversarialVaeConfig, spec: Spec) -> None:
         super().__init__(config, spec)
-        self.E = NETWORKS[config.network].Encoder(spec.shape, 2 * config.latent_dim, spec.width)
+        self.E = FAMILIES[config.network].encoder(spec.shape, 2 * config.latent_dim, spec.width)
         self.register_buffer("log_sigma", torch.tensor(math.log(config.sigma)))
         self.register_buffer("mean_kl", torch.zeros(()))
 

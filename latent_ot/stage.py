@@ -53,6 +53,8 @@ class Stage(L.LightningModule):
     random state.
     """
 
+    version: ClassVar[int] = 1
+    """Of what this class does: raised when its numbers change. What it inherits counts too, by ``identity.lineage``."""
     Config: ClassVar[type[BaseConfig]] = BaseConfig
     declines: ClassVar[dict[str, str]] = {}
     """What the stage cannot do -> the reason, e.g. ``{"reconstruct": "a GAN without an encoder"}``."""
@@ -63,6 +65,11 @@ class Stage(L.LightningModule):
 
         Those that were chosen win over them; what is not named here has its default in ``Config``.
         """
+        return {}
+
+    @classmethod
+    def frozen_parts(cls, config: Any) -> dict[str, int | str]:
+        """Return what trained networks a stage with these settings learns from: name -> version or checksum."""
         return {}
 
     def __init__(self, config: BaseConfig, spec: Spec) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from latent_ot.errors import InputError
+from latent_ot.errors import InputError, choose
 
 VGG_FILE = "vgg16-397923af.pth"
 VGG_CUTS = (2, 7, 12, 21, 30)  # layers after which GLANN's code reads the activations
@@ -26,6 +26,27 @@ def perceptual(x: Tensor, y: Tensor, maps: Maps) -> Tensor:
     return torch.stack([(a - b).abs().flatten(1).mean(dim=1) for a, b in pairs]).sum(dim=0)
 
 
+def backbone_parts(name: str) -> dict[str, int | str]:
+    """Return what the network called ``name`` is made of, name -> version or checksum, without loading it.
+
+    Raises:
+        InputError: as ``backbone`` does, but that VGG's weights need not be here: their name states their checksum.
+    """
+    if name == "vgg16":
+        return {name: VGG_FILE}
+    from latent_ot.metrics.evaluators.small import Small, read_card
+
+    return {"Small": Small.version, name: read_card(_small(name))["sha256"][:16]}
+
+
+def _small(name: str) -> Path:
+    """Return the weights of a small classifier."""
+    from latent_ot.metrics.evaluators.base import WEIGHTS, names
+
+    allowed = ["vgg16", *(classifier for classifier in names() if classifier != "inception")]
+    return WEIGHTS / f"{choose('perceptual backbone', name, allowed)}.safetensors"
+
+
 def backbone(name: str, size: int, device: torch.device) -> Maps:
     """Return the frozen network called ``name``: images (n, C, size, size) in [0, 1] to the activations of its levels.
 
@@ -34,13 +55,9 @@ def backbone(name: str, size: int, device: torch.device) -> Maps:
     """
     if name == "vgg16":
         return _vgg(size, device)
-    from latent_ot.metrics.evaluators.base import load_evaluator
     from latent_ot.metrics.evaluators.small import Small
 
-    evaluator = load_evaluator(name, device=device)
-    if not isinstance(evaluator, Small):
-        raise InputError(f"perceptual backbone '{name}'; allowed: vgg16 or one of the small classifiers, e.g. mnist")
-    return evaluator.net.maps
+    return Small(name, _small(name), device).net.maps
 
 
 def _vgg(size: int, device: torch.device) -> Maps:

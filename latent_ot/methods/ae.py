@@ -69,6 +69,7 @@ class AeConfig(Config):
 class Ae(Method):
     """Encoder f and decoder g."""
 
+    version = 1
     Config = AeConfig
     role = "representation"
     default_sampler = "sdot"

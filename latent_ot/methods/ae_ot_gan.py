@@ -52,6 +52,7 @@ class AeOtGanConfig(Config):
 class AeOtGan(Method):
     """Generator g, discriminator d, and the frozen encoder f and transport of the pair that they start from."""
 
+    version = 1
     Config = AeOtGanConfig
     refines = "ae_ot_sd"
     config: AeOtGanConfig

@@ -31,6 +31,7 @@ class Method(Stage):
     below is called in eval mode and without gradients unless it says otherwise.
     """
 
+    version = 1
     role: ClassVar[Literal["representation", "end_to_end"]] = "end_to_end"
     default_sampler: ClassVar[str] = "gaussian"
     """The latent sampler that the bare name of a representation stands for."""
@@ -108,6 +109,7 @@ class Method(Stage):
 class Gan(Method):
     """A generator ``G`` of codes from N(0, I), without an encoder: it finds an image's code by a search."""
 
+    version = 1
     declines = {"encode": "a GAN has no encoder; it reconstructs by a search over codes"}
     G: nn.Module
 

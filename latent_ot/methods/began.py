@@ -46,6 +46,7 @@ def balance(real: Tensor, fake: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
 class Began(Gan):
     """Generator G, autoencoder D and the weight k in [0, 1]."""
 
+    version = 1
     Config = BeganConfig
     config: BeganConfig
     data_range = (-1.0, 1.0)

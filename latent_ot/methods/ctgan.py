@@ -50,6 +50,7 @@ def with_dropout(critic: nn.Sequential, rates: Sequence[float]) -> nn.Sequential
 class Ctgan(WganGp):
     """Generator G and critic f with dropout."""
 
+    version = 1
     Config = CtganConfig  # type: ignore[assignment]  # narrower than WGAN-GP's, as the next line is
     accepts = ("image",)  # type: ignore[assignment]
     config: CtganConfig

@@ -36,6 +36,7 @@ class DcganConfig(Config):
 class Dcgan(Gan):
     """Generator G and discriminator D."""
 
+    version = 1
     Config = DcganConfig
     config: DcganConfig
 

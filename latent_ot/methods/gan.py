@@ -37,6 +37,7 @@ class GanConfig(Config):
 class VanillaGan(Gan):
     """Generator G and discriminator D."""
 
+    version = 1
     Config = GanConfig
     config: GanConfig
 

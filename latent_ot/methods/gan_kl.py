@@ -24,6 +24,7 @@ class GanKlConfig(AdversarialConfig):
 class GanKl(Adversarial, Gan):
     """Generator G and discriminator D."""
 
+    version = 1
     Config = GanKlConfig
 
     @property

@@ -50,6 +50,7 @@ def gradient_penalty(gradient: Tensor, penalty: Literal["norm", "squared_norm"])
 class Gldo(Glo):
     """Generator G and the table of codes Z (N, d), from N(0, I)."""
 
+    version = 1
     Config = GldoConfig
     config: GldoConfig
 

@@ -32,7 +32,7 @@ from latent_ot.codes import CodeTable
 from latent_ot.config import Config
 from latent_ot.inversion import invert
 from latent_ot.losses.laplacian import lap1
-from latent_ot.losses.perceptual import Maps, backbone, perceptual
+from latent_ot.losses.perceptual import Maps, backbone, backbone_parts, perceptual
 from latent_ot.methods.base import Method, Spec, require_images
 from latent_ot.networks.infogan import Generator, init_normal
 from latent_ot.seeding import generator
@@ -104,6 +104,7 @@ def principal_components(x: Tensor, d: int) -> Tensor:
 class Glo(Method):
     """Generator G and the table of codes Z (N, d)."""
 
+    version = 1
     Config: ClassVar[type[GloConfig]] = GloConfig
     role = "representation"
     declines = {"encode": "an auto-decoder has no encoder; it reconstructs by a search over codes"}
@@ -128,6 +129,11 @@ class Glo(Method):
     def defaults(cls, shape: tuple[int, ...], chosen: Mapping[str, Any]) -> dict[str, Any]:
         """The small classifier nearest to the images: of digits for grey ones, of objects for colour."""
         return {"backbone": "mnist" if shape[0] == 1 else "cifar10"}
+
+    @classmethod
+    def frozen_parts(cls, config: GloConfig) -> dict[str, int | str]:
+        """The network of the perceptual loss, if there is one."""
+        return backbone_parts(config.backbone) if "perceptual" in config.loss else {}
 
     def first_codes(self) -> Tensor:
         """Return random initial codes (N, d): N(0, I), projected."""

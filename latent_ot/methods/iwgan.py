@@ -13,7 +13,7 @@ n_critic the paper is silent, too; they are those of WGAN-GP and of WAE, from wh
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import cycle, islice
 from typing import Any, Literal, NamedTuple
 
@@ -26,18 +26,11 @@ from latent_ot.losses.adversarial import wasserstein_critic
 from latent_ot.losses.gradient_penalty import gradient_penalty, interpolates
 from latent_ot.methods.base import Method, Spec
 from latent_ot.metrics.quality import reconstruction_errors
-from latent_ot.networks import infogan, iwgan, toy
-from latent_ot.networks.families import networks
+from latent_ot.networks.families import FAMILIES, networks
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch
 from latent_ot.transport.mmd import mmd_squared
 
-ENCODERS: dict[str, Callable[..., nn.Module]] = {
-    "iwgan_mnist": iwgan.MnistEncoder,
-    "iwgan_celeba": iwgan.CelebaEncoder,
-    "infogan": infogan.Encoder,
-    "toy": toy.Encoder,
-}
 POINTS = {
     "network": "toy",
     "batch_size": 256,
@@ -98,6 +91,7 @@ def objective(G: nn.Module, Q: nn.Module, f: nn.Module, x: Tensor, z: Tensor) ->
 class Iwgan(Method):
     """Generator G, encoder Q and critic f."""
 
+    version = 1
     Config = IwganConfig
     accepts = ("image", "points")
     config: IwganConfig
@@ -109,7 +103,7 @@ class Iwgan(Method):
         self.latent_dim = config.latent_dim
         norm = "none" if config.network == "infogan" else None  # a penalised critic must treat images one by one
         self.G, self.f, self.data_range = networks(config.network, config.latent_dim, spec.shape, spec.width, norm)
-        self.Q = ENCODERS[config.network](spec.shape, config.latent_dim, spec.width)
+        self.Q = FAMILIES[config.network].encoder(spec.shape, config.latent_dim, spec.width)
         self.register_buffer("gap", torch.zeros(()))  # the last estimate
         self.register_buffer("objective", torch.zeros(()))
 

@@ -27,6 +27,7 @@ class Pca(Method):
     There are no more directions than pixels or images: ``latent_dim`` is the smallest of the three.
     """
 
+    version = 1
     Config = PcaConfig
     role = "representation"
     default_sampler = "gaussian"

@@ -24,7 +24,7 @@ from latent_ot.config import Config
 from latent_ot.losses.adversarial import wasserstein_critic, wasserstein_generator
 from latent_ot.losses.gradient_penalty import gradient_penalty, interpolates
 from latent_ot.methods.base import Gan, Spec, require_images
-from latent_ot.networks.ema import ema
+from latent_ot.networks.ema import Ema
 from latent_ot.networks.infogan import doublings
 from latent_ot.networks.pggan import Critic, Generator, shrink
 from latent_ot.stage import Batch
@@ -63,6 +63,7 @@ def schedule(progress: float, levels: int, phase: float) -> float:
 class Pggan(Gan):
     """Generator G, the average of its weights, and critic f."""
 
+    version = 1
     Config = PgganConfig
     config: PgganConfig
     data_range = (-1.0, 1.0)
@@ -75,7 +76,7 @@ class Pggan(Gan):
         self.latent_dim = config.latent_dim
         self.G = Generator(config.latent_dim, shape, spec.width, config.channels)
         self.f = Critic(shape, spec.width, config.channels)
-        self.average = ema(self.G, config.ema ** (PUBLISHED_STEPS / self.total_steps))
+        self.average = Ema(self.G, config.ema ** (PUBLISHED_STEPS / self.total_steps))
         self.register_buffer("detail", torch.zeros(()))
 
     @classmethod

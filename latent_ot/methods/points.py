@@ -18,6 +18,7 @@ class PointsConfig(Config):
 class Points(Method):
     """The identity on points (n, d), in data units."""
 
+    version = 1
     Config = PointsConfig
     role = "representation"
     default_sampler = "sdot"

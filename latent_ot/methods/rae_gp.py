@@ -94,6 +94,7 @@ def squared_output_penalty(image: Tensor, z: Tensor) -> Tensor:
 class RaeGp(Method):
     """Deterministic encoder E and decoder D."""
 
+    version = 1
     Config = RaeGpConfig
     role = "representation"
     default_sampler = "gmm"

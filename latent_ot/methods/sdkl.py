@@ -25,6 +25,7 @@ class SdklConfig(AdversarialVaeConfig):
 class Sdkl(AdversarialVae):
     """Encoder E, generator G, discriminator D."""
 
+    version = 1
     Config = SdklConfig
 
     def logits_of_generated(self, mean: Tensor) -> Tensor:

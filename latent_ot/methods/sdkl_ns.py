@@ -13,6 +13,7 @@ from latent_ot.methods.sdkl import Sdkl, SdklConfig
 class SdklNs(Sdkl):
     """Encoder E, generator G, discriminator D."""
 
+    version = 1
     Config = SdklConfig
 
     def logits_of_generated(self, mean: Tensor) -> Tensor:

@@ -45,6 +45,7 @@ class SnganConfig(Config):
 class Sngan(Gan):
     """Generator G and discriminator D."""
 
+    version = 1
     Config = SnganConfig
     config: SnganConfig
 

@@ -33,6 +33,7 @@ class VaeConfig(Config):
 class Vae(Method):
     """Encoder x -> (mean, log standard deviation) of z, decoder z -> mean of x, and the scalar gamma."""
 
+    version = 1
     Config = VaeConfig
     role = "representation"
     default_sampler = "normal"

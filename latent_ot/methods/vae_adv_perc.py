@@ -22,6 +22,7 @@ class VaeAdvPercConfig(AdversarialVaeConfig):
 class VaeAdvPerc(AdversarialVae):
     """Encoder E, generator G, and a discriminator D that gives features."""
 
+    version = 1
     Config = VaeAdvPercConfig
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:

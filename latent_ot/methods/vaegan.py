@@ -54,6 +54,7 @@ def learners(real: Tensor, fake: Tensor) -> tuple[bool, bool]:
 class Vaegan(AdversarialVae):
     """Encoder E, generator G, discriminator D."""
 
+    version = 1
     Config = VaeganConfig
     config: VaeganConfig
 

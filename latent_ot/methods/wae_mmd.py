@@ -61,6 +61,7 @@ def moment_mismatch(z: Tensor) -> Tensor:
 class WaeMmd(Method):
     """Deterministic encoder and decoder."""
 
+    version = 1
     Config = WaeMmdConfig
     role = "representation"
     default_sampler = "normal"

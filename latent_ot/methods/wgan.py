@@ -47,6 +47,7 @@ class WganConfig(Config):
 class Wgan(Gan):
     """Generator G and critic f."""
 
+    version = 1
     Config = WganConfig
     config: WganConfig
 

@@ -45,6 +45,7 @@ class WganDivConfig(Config):
 class WganDiv(Gan):
     """Generator G and critic f."""
 
+    version = 1
     Config = WganDivConfig
     config: WganDivConfig
 

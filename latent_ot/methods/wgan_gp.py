@@ -49,6 +49,7 @@ class WganGpConfig(Config):
 class WganGp(Gan):
     """Generator G and critic f."""
 
+    version = 1
     Config = WganGpConfig
     accepts = ("image", "points")
     config: WganGpConfig

@@ -24,7 +24,7 @@ from latent_ot.config import Config
 from latent_ot.losses.adversarial import wasserstein_generator
 from latent_ot.losses.gradient_penalty import slopes
 from latent_ot.methods.base import Gan, Spec, require_images
-from latent_ot.networks.ema import ema
+from latent_ot.networks.ema import Ema
 from latent_ot.networks.families import networks
 from latent_ot.networks.infogan import init_normal
 from latent_ot.stage import Batch
@@ -79,6 +79,7 @@ def transport_regularizer(slope: Tensor, distance: Tensor, K: float) -> Tensor:
 class WganQc(Gan):
     """Generator G, critic D and the average of G."""
 
+    version = 1
     Config = WganQcConfig
     config: WganQcConfig
 
@@ -91,7 +92,7 @@ class WganQc(Gan):
         if config.network == "infogan":
             for net in (self.G, self.D):
                 init_normal(net, config.init_std)
-        self.average = ema(self.G, config.ema ** (PUBLISHED_STEPS / self.total_steps))
+        self.average = Ema(self.G, config.ema ** (PUBLISHED_STEPS / self.total_steps))
         self.first_averaged = round((1 - config.ema_share) * self.total_steps)
 
     @classmethod

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latent_ot.metrics.base import Metric
 from latent_ot.metrics.inputs import CHUNK, mean, rows, same_width
 
 EPS = torch.finfo(torch.float64).eps
@@ -87,3 +88,12 @@ def fid(real: Tensor | Moments, fake: Tensor | Moments) -> float:
     means = ((first.mean - second.mean) ** 2).sum()
     traces = (first.factor**2).sum() + (second.factor**2).sum()
     return max(0.0, float(means + traces - 2 * _nuclear_norm(first.factor @ second.factor.T)))
+
+
+class Fid(Metric):
+    """Fréchet distance, of samples, and of images between codes."""
+
+    version = 1
+    quantities = ("fid", "interp_fid")
+    measures = "samples"
+    compute = staticmethod(fid)

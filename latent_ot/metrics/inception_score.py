@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from latent_ot.errors import InputError
+from latent_ot.metrics.base import Metric
 from latent_ot.metrics.inputs import rows
 
 
@@ -37,3 +38,12 @@ def inception_score(logits: Tensor, splits: int = 10, seed: int | None = 2020) -
         information = (p * log_p).sum(dim=1).mean() - torch.special.xlogy(marginal, marginal).sum()
         scores.append(float(information.exp()))
     return float(np.mean(scores)), float(np.std(scores))
+
+
+class InceptionScore(Metric):
+    """Inception score."""
+
+    version = 1
+    quantities = ("is", "is_std")
+    measures = "samples"
+    compute = staticmethod(inception_score)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latent_ot.metrics.base import Metric
 from latent_ot.metrics.pairwise import Features, Side, Tile, sweep
 
 SUBSETS = 100
@@ -68,3 +69,12 @@ def kid(real: Tensor, fake: Tensor, seed: int = 2020) -> tuple[float, float]:
     kernels = Kernels(features, seed)
     sweep(features, kernels)
     return kernels.result()
+
+
+class Kid(Metric):
+    """Kernel Inception distance."""
+
+    version = 1
+    quantities = ("kid", "kid_std")
+    measures = "samples"
+    compute = staticmethod(kid)

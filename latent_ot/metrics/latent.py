@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from latent_ot.errors import InputError
+from latent_ot.metrics.base import Metric
 from latent_ot.metrics.inputs import CHUNK, mean, rows
 from latent_ot.metrics.prdc import prdc
 from latent_ot.transport.assignment import assign
@@ -81,3 +82,12 @@ def _nearest(x: np.ndarray, points: np.ndarray) -> np.ndarray:
 
     found = NearestNeighbors(n_neighbors=2).fit(points).kneighbors(x, return_distance=False)
     return np.linalg.norm(x[:, None] - points[found], axis=2)
+
+
+class LatentCodes(Metric):
+    """How good a latent sampler is."""
+
+    version = 1
+    quantities = ("code_w2", "code_precision", "code_recall", "code_repeats")
+    measures = "codes"
+    compute = staticmethod(score_codes)

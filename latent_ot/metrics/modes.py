@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from latent_ot.errors import InputError
+from latent_ot.metrics.base import Metric
 from latent_ot.metrics.inputs import rows, same_width
 
 REACH = 3.0  # standard deviations; a 2-D Gaussian keeps 1 - exp(-9/2) = 98.9 % of its points within
@@ -30,3 +31,12 @@ def mode_coverage(points: Any, modes: Any, std: float) -> dict[str, float]:
         "modes": int((20 * len(modes) * held >= len(points)).sum()),
         "high_quality": float(on_mode.double().mean()),
     }
+
+
+class Modes(Metric):
+    """Mode coverage."""
+
+    version = 1
+    quantities = ("modes", "high_quality")
+    measures = "points"
+    compute = staticmethod(mode_coverage)

@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from latent_ot.errors import InputError
+from latent_ot.metrics.base import Metric
 from latent_ot.metrics.inputs import rows, same_width
 from latent_ot.seeding import derive
 
@@ -72,3 +73,12 @@ def _clusters(points: np.ndarray, seed: int) -> np.ndarray:
 
     with threadpool_limits(1):  # the steps are too small to share, and sums then have one order
         return MiniBatchKMeans(CLUSTERS, n_init=STARTS, random_state=seed).fit(points).labels_
+
+
+class PrecisionRecallCurve(Metric):
+    """Precision and recall for distributions."""
+
+    version = 1
+    quantities = ("prd_f8", "prd_f1_8")
+    measures = "samples"
+    compute = staticmethod(prd)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from latent_ot.errors import InputError
+from latent_ot.metrics.base import Metric
 from latent_ot.metrics.pairwise import Features, Side, Tile, sweep
 
 
@@ -76,3 +77,12 @@ def prdc(real: Tensor, fake: Tensor, k: int = 5) -> dict[str, float]:
     neighbourhoods = Neighbourhoods(features, k)
     sweep(features, neighbourhoods)
     return neighbourhoods.result()
+
+
+class Prdc(Metric):
+    """Precision, recall, density and coverage."""
+
+    version = 1
+    quantities = ("precision", "recall", "density", "coverage")
+    measures = "samples"
+    compute = staticmethod(prdc)

@@ -5,6 +5,7 @@ GLDO, Eq. (24), where a minus sign is misprinted for the plus.
 
 from torch import Tensor
 
+from latent_ot.metrics.base import Metric
 from latent_ot.metrics.inputs import image_pair
 
 CEILING = 100.0  # dB; equal images would have infinity. One grey level in one value of a 128 px RGB image: 95 dB
@@ -21,3 +22,12 @@ def psnr(x: Tensor, y: Tensor) -> float:
     x, y = image_pair(x, y)
     error = ((x - y) ** 2).flatten(1).mean(dim=1)
     return float((-10 * error.clamp_min(10 ** (-CEILING / 10)).log10()).mean())
+
+
+class Psnr(Metric):
+    """Peak signal-to-noise ratio."""
+
+    version = 1
+    quantities = ("psnr",)
+    measures = "reconstructions"
+    compute = staticmethod(psnr)

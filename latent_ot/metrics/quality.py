@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from latent_ot.errors import InputError
+from latent_ot.metrics.base import Metric
 
 EPS = 1e-12  # under the root, so that the gradient is finite, and 0, where an example is met exactly
 
@@ -42,3 +43,12 @@ def hdr_threshold(errors: Tensor, level: float) -> float:
     if not len(errors):
         raise InputError("a region of highest density needs errors of training examples; there are none")
     return float(np.quantile(errors.detach().cpu().numpy(), 1 - level, method="inverted_cdf"))
+
+
+class Quality(Metric):
+    """Error, score and region of highest density of single images; no record holds them."""
+
+    version = 1
+    quantities = ()
+    measures = "images"
+    compute = staticmethod(quality_scores)

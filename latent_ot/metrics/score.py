@@ -12,6 +12,7 @@ from latent_ot.metrics.inception_score import inception_score
 from latent_ot.metrics.inputs import rows
 from latent_ot.metrics.kid import Kernels
 from latent_ot.metrics.modes import mode_coverage
+from latent_ot.metrics.ot_divergence import ot_divergences
 from latent_ot.metrics.pairwise import Features, sweep
 from latent_ot.metrics.prd import prd
 from latent_ot.metrics.prdc import Neighbourhoods
@@ -43,20 +44,13 @@ def score_points(
 ) -> dict[str, float]:
     """Return the metrics of draws of generated 2-D points (repeats, n, 2) against as many of real ones.
 
-    The OT divergence is the mean over the repeats, since one draw of 1,000 points scatters by 0.01 to 0.02;
-    ``ot_divergence_std`` is that scatter. ``modes``: (K, 2) and ``std`` of the mixture that the real points come from,
+    ``modes``: (K, 2) and ``std`` of the mixture that the real points come from,
     if they come from one; its coverage is that of the first ``mode_points`` generated points (none: of all).
 
     Raises:
         InputError: shapes that do not match or values that are not finite.
     """
-    from latent_ot.transport.divergence import ot_divergence
-
-    pairs = zip(_draws(real, "real"), _draws(fake, "generated"), strict=True)
-    divergences = [ot_divergence(x, y) for x, y in pairs]
-    metrics = {"ot_divergence": float(np.mean(divergences))}
-    if len(divergences) > 1:
-        metrics["ot_divergence_std"] = float(np.std(divergences, ddof=1))
+    metrics = ot_divergences(_draws(real, "real"), _draws(fake, "generated"))
     if modes is not None and std is not None:
         metrics |= mode_coverage(torch.cat(_draws(fake, "generated"))[:mode_points], modes, std)
     return metrics

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from latent_ot.errors import InputError
+from latent_ot.metrics.base import Metric
 
 
 def smoothness(walks: ArrayLike) -> float:
@@ -29,3 +30,12 @@ def smoothness(walks: ArrayLike) -> float:
     mean = steps.mean(axis=1)
     ratio = np.divide(steps.max(axis=1), mean, out=np.ones_like(mean), where=mean > 0)
     return float(ratio.mean())
+
+
+class Smoothness(Metric):
+    """Smoothness of interpolation."""
+
+    version = 1
+    quantities = ("interp_smoothness",)
+    measures = "walks"
+    compute = staticmethod(smoothness)

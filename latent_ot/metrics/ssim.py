@@ -7,6 +7,7 @@ of 11 px with standard deviation 1.5, K1 = 0.01, K2 = 0.03.
 from torch import Tensor
 
 from latent_ot.errors import InputError
+from latent_ot.metrics.base import Metric
 from latent_ot.metrics.inputs import image_pair
 
 WINDOW = 11
@@ -32,3 +33,12 @@ def ssim(x: Tensor, y: Tensor) -> float:
         assert isinstance(values, Tensor)  # a pair only if it is asked for the whole map
         total += float(values)
     return total / len(x)
+
+
+class Ssim(Metric):
+    """Structural similarity."""
+
+    version = 1
+    quantities = ("ssim",)
+    measures = "reconstructions"
+    compute = staticmethod(ssim)

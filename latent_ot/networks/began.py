@@ -10,6 +10,7 @@ https://github.com/carpedm20/BEGAN-tensorflow, not the ReLU that it has by its l
 
 from torch import nn
 
+from latent_ot.networks.base import SIGNED, Family
 from latent_ot.networks.infogan import doublings, scaled
 
 FILTERS = 64  # n
@@ -57,3 +58,13 @@ class Critic(nn.Sequential):
 
     def __init__(self, shape: tuple[int, ...], code_dim: int, width: float = 1.0, filters: int = FILTERS) -> None:
         super().__init__(Encoder(shape, code_dim, width, filters), Generator(code_dim, shape, width, filters))
+
+
+class BeganNetworks(Family):
+    """BEGAN's: the critic is an autoencoder, its ``encoder`` and the generator."""
+
+    version = 1
+    data_range = SIGNED
+    generator = Generator
+    critic = Critic
+    encoder = Encoder

@@ -12,6 +12,7 @@ import itertools
 from torch import nn
 
 from latent_ot.errors import choose
+from latent_ot.networks.base import SIGNED, Family
 from latent_ot.networks.infogan import Norm, doublings, init_normal, norm_layer, scaled
 
 WIDEST = 512
@@ -58,3 +59,13 @@ class Critic(nn.Sequential):
             layers += [down, norm_layer(norm, after), nn.LeakyReLU(slope)]
         super().__init__(*layers, nn.Flatten(), nn.Linear(channels[-1] * 16, out_dim))
         init_normal(self, INIT_STD)
+
+
+class DcganNetworks(Family):
+    """DCGAN's."""
+
+    version = 1
+    name = "dcgan"
+    data_range = SIGNED
+    generator = Generator
+    critic = Critic

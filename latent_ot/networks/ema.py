@@ -3,9 +3,11 @@
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from latent_ot.networks.base import Family
 
-def ema(module: nn.Module, decay: float) -> AveragedModel:
-    """Return the average of ``module``, a network of the same kind in its attribute ``module``.
+
+class Ema(AveragedModel):
+    """The average of ``module``, a network of the same kind in the attribute ``module``.
 
     It begins as a copy at the first ``update_parameters(module)``; each later call takes
     average <- decay * average + (1 - decay) * weights, normalisation statistics included. Its buffer ``n_averaged``
@@ -15,5 +17,13 @@ def ema(module: nn.Module, decay: float) -> AveragedModel:
         module: the network in training.
         decay: in [0, 1].
     """
-    average = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-    return average.requires_grad_(False)
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        super().__init__(module, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+        self.requires_grad_(False)
+
+
+class EmaNetworks(Family):
+    """Averages of other networks."""
+
+    version = 1

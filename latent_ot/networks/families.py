@@ -1,52 +1,28 @@
-"""Pairs of adversarial networks by name, so that a method meets the networks of any paper through one door."""
+"""Networks by name, so that a method meets those of any paper through one door; each file's families are found."""
 
-from collections.abc import Callable
+import importlib
+from pathlib import Path
 from typing import NamedTuple
 
 from torch import nn
 
 from latent_ot.errors import choose
-from latent_ot.networks import (
-    dcgan,
-    infogan,
-    iwgan,
-    mlp_gan,
-    sdkl,
-    sngan,
-    sngan_resnet,
-    toy,
-    vaegan,
-    wgan_div_resnet,
-    wgan_qc,
-)
-
-Range = tuple[float, float]
-UNIT, SIGNED = (0.0, 1.0), (-1.0, 1.0)
-"""Ranges of images: of a generator that ends in a sigmoid, and of one that ends in a hyperbolic tangent."""
+from latent_ot.networks.base import Family, Range
 
 
-class Family(NamedTuple):
-    """Generator(latent_dim, shape, width), critic(shape, out_dim, width, norm), and the range of their images."""
+def _find() -> dict[str, list[type[Family]]]:
+    """Return the families that each file of this folder defines, by the name of its module."""
+    found: dict[str, list[type[Family]]] = {}
+    for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
+        name = f"{__package__}.{path.stem}"
+        values = [] if name == __name__ else vars(importlib.import_module(name)).values()
+        kinds = [v for v in values if isinstance(v, type) and issubclass(v, Family) and v is not Family]
+        found[name] = [kind for kind in kinds if kind.__module__ == name]
+    return found
 
-    generator: Callable[..., nn.Module]
-    critic: Callable[..., nn.Module]
-    data_range: Range
 
-
-FAMILIES: dict[str, Family] = {
-    "infogan": Family(infogan.Generator, infogan.Encoder, UNIT),
-    "mlp": Family(mlp_gan.Generator, mlp_gan.Critic, UNIT),
-    "dcgan": Family(dcgan.Generator, dcgan.Critic, SIGNED),
-    "sngan": Family(sngan.Generator, sngan.Critic, SIGNED),
-    "sngan_resnet": Family(sngan_resnet.Generator, sngan_resnet.Critic, SIGNED),
-    "iwgan_celeba": Family(iwgan.CelebaGenerator, iwgan.CelebaCritic, SIGNED),
-    "iwgan_mnist": Family(iwgan.MnistGenerator, iwgan.MnistCritic, UNIT),
-    "toy": Family(toy.Generator, toy.Critic, UNIT),
-    "wgan_div_resnet": Family(wgan_div_resnet.Generator, wgan_div_resnet.Critic, SIGNED),
-    "wgan_qc": Family(wgan_qc.Generator, wgan_qc.Critic, SIGNED),
-    "sdkl": Family(sdkl.Generator, sdkl.Critic, SIGNED),
-    "vaegan": Family(vaegan.Generator, vaegan.Critic, SIGNED),
-}
+BY_MODULE = _find()
+FAMILIES = {family.name: family for kinds in BY_MODULE.values() for family in kinds if family.name is not None}
 
 
 class Nets(NamedTuple):
@@ -78,6 +54,13 @@ def networks(
     Raises:
         InputError: for an unknown family, or a shape or norm that the family does not take.
     """
-    generator, critic, data_range = FAMILIES[choose("networks", family, FAMILIES)]
+    nets = FAMILIES[choose("networks", family, FAMILIES)]
     chosen = {} if norm is None else {"norm": norm}
-    return Nets(generator(latent_dim, shape, width), critic(shape, out_dim, width, **chosen), data_range)
+    return Nets(nets.generator(latent_dim, shape, width), nets.critic(shape, out_dim, width, **chosen), nets.data_range)
+
+
+def families_of(module: nn.Module) -> dict[str, int]:
+    """Return class name -> version of the families whose files define a class of a submodule, or a base of one."""
+    classes = {base for part in module.modules() for base in type(part).__mro__}
+    kinds = [kind for name in sorted({c.__module__ for c in classes}) for kind in BY_MODULE.get(name, ())]
+    return {kind.__name__: kind.version for kind in kinds}

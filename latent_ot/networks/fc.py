@@ -12,6 +12,7 @@ from math import prod
 
 from torch import nn
 
+from latent_ot.networks.base import UNIT, Family
 from latent_ot.networks.infogan import scaled
 
 HIDDEN = (512, 512)
@@ -39,3 +40,12 @@ class Decoder(nn.Sequential):
         hidden = scaled(width, *reversed(HIDDEN))
         last = nn.Linear(hidden[-1], prod(shape))
         super().__init__(*_hidden(latent_dim, *hidden), last, nn.Sigmoid(), nn.Unflatten(1, shape))
+
+
+class FcNetworks(Family):
+    """The fully connected autoencoder."""
+
+    version = 1
+    data_range = UNIT
+    encoder = Encoder
+    decoder = Decoder

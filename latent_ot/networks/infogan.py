@@ -11,6 +11,7 @@ from typing import Literal
 from torch import nn
 
 from latent_ot.errors import InputError, choose
+from latent_ot.networks.base import UNIT, Family
 
 Norm = Literal["batch", "layer", "none"]
 
@@ -107,3 +108,14 @@ class Encoder(nn.Sequential):
             nn.LeakyReLU(0.2),
             nn.Linear(hidden, out_dim),
         )
+
+
+class InfoganNetworks(Family):
+    """InfoGAN's."""
+
+    version = 1
+    name = "infogan"
+    data_range = UNIT
+    generator = Generator
+    critic = Encoder
+    encoder = Encoder

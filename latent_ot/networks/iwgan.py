@@ -14,6 +14,7 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 
 from latent_ot.errors import choose
+from latent_ot.networks.base import SIGNED, UNIT, Family
 from latent_ot.networks.infogan import doublings, norm_layer, scaled
 
 Norm = Literal["none", "instance", "layer", "batch"]
@@ -133,3 +134,25 @@ class CelebaEncoder(nn.Sequential):
         else:
             layers += [nn.Conv2d(channels, maps, 3, 1, 1), nn.Flatten()]
         super().__init__(*layers)
+
+
+class IwganMnistNetworks(Family):
+    """iWGAN's for MNIST."""
+
+    version = 1
+    name = "iwgan_mnist"
+    data_range = UNIT
+    generator = MnistGenerator
+    critic = MnistCritic
+    encoder = MnistEncoder
+
+
+class IwganCelebaNetworks(Family):
+    """iWGAN's for CelebA."""
+
+    version = 1
+    name = "iwgan_celeba"
+    data_range = SIGNED
+    generator = CelebaGenerator
+    critic = CelebaCritic
+    encoder = CelebaEncoder

@@ -11,6 +11,7 @@ from math import prod
 from torch import nn
 
 from latent_ot.errors import choose
+from latent_ot.networks.base import UNIT, Family
 from latent_ot.networks.infogan import Norm, norm_layer, scaled
 
 HIDDEN = (512, 512, 512)
@@ -42,3 +43,13 @@ class Critic(nn.Sequential):
         choose("critic norm of the mlp networks", norm, ("none", "layer", "batch"))
         sizes = [prod(shape), *scaled(width, *HIDDEN)]
         super().__init__(nn.Flatten(), *_hidden(sizes, norm), nn.Linear(sizes[-1], out_dim))
+
+
+class MlpGanNetworks(Family):
+    """Three layers of 512 each."""
+
+    version = 1
+    name = "mlp"
+    data_range = UNIT
+    generator = Generator
+    critic = Critic

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrize import register_parametrization
 
+from latent_ot.networks.base import SIGNED, Family
 from latent_ot.networks.infogan import doublings, scaled
 
 CHANNELS = 512  # of the widest layer; Table 2
@@ -146,3 +147,12 @@ class Critic(nn.Module):
             if number == level and alpha < 1:
                 h = torch.lerp(self.from_rgb[level - 1](F.avg_pool2d(x, 2)), h, alpha)
         return h
+
+
+class PgganNetworks(Family):
+    """PGGAN's, which take a detail, too."""
+
+    version = 1
+    data_range = SIGNED
+    generator = Generator
+    critic = Critic

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from latent_ot.errors import InputError, choose
+from latent_ot.networks.base import SIGNED, Family
 from latent_ot.networks.infogan import scaled
 
 
@@ -106,3 +107,14 @@ class Critic(Tapped):
         wide, narrow = scaled(width, 512, 128)
         dense = nn.Linear(flat, wide), nn.ELU(), nn.Linear(wide, narrow), nn.ELU(), nn.Linear(narrow, out_dim)
         super().__init__(*layers, *dense)
+
+
+class SdklNetworks(Family):
+    """Those of the study of symmetrised-KL training."""
+
+    version = 1
+    name = "sdkl"
+    data_range = SIGNED
+    generator = Generator
+    critic = Critic
+    encoder = Encoder

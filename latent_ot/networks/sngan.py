@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from latent_ot.errors import choose
+from latent_ot.networks.base import SIGNED, Family
 from latent_ot.networks.dcgan import INIT_STD
 from latent_ot.networks.infogan import Norm, doublings, init_normal, norm_layer, scaled
 
@@ -79,3 +80,13 @@ class Critic(nn.Sequential):
         init_normal(self, INIT_STD)
         if norm == "spectral":
             spectral(self)
+
+
+class SnganNetworks(Family):
+    """SNGAN's standard ones."""
+
+    version = 1
+    name = "sngan"
+    data_range = SIGNED
+    generator = Generator
+    critic = Critic

@@ -16,6 +16,7 @@ import itertools
 from torch import Tensor, nn
 
 from latent_ot.errors import InputError
+from latent_ot.networks.base import SIGNED, Family
 from latent_ot.networks.infogan import Norm, doublings, norm_layer, scaled
 from latent_ot.networks.sngan import CriticNorm, of_activations, spectral
 from latent_ot.networks.wgan_div_resnet import Residual
@@ -117,3 +118,13 @@ class Critic(nn.Sequential):
         super().__init__(*blocks, nn.ReLU(), SumPool(), last)
         if norm == "spectral":
             spectral(self)
+
+
+class SnganResnetNetworks(Family):
+    """SNGAN's residual ones."""
+
+    version = 1
+    name = "sngan_resnet"
+    data_range = SIGNED
+    generator = Generator
+    critic = Critic

@@ -4,11 +4,10 @@ Appendix D1 of "iWGAN: an Autoencoder WGAN for Inference", whose generator and c
 experiments; its encoder narrows from 1024 to 128. The paper gives no initial weights: PyTorch's own.
 """
 
-from torch import nn
-
 from latent_ot.errors import InputError, choose
+from latent_ot.networks.base import UNIT, Family
 from latent_ot.networks.infogan import scaled
-from latent_ot.networks.mlp import mlp
+from latent_ot.networks.mlp import Mlp
 
 HIDDEN = (512, 512, 512)
 ENCODER_HIDDEN = (1024, 512, 256, 128)
@@ -20,7 +19,7 @@ def _dim(shape: tuple[int, ...]) -> int:
     return shape[0]
 
 
-class Generator(nn.Sequential):
+class Generator(Mlp):
     """Codes (n, latent_dim) -> points (n, d), unbounded.
 
     Raises:
@@ -28,10 +27,10 @@ class Generator(nn.Sequential):
     """
 
     def __init__(self, latent_dim: int, shape: tuple[int, ...], width: float = 1.0) -> None:
-        super().__init__(*mlp([latent_dim, *scaled(width, *HIDDEN), _dim(shape)]))
+        super().__init__([latent_dim, *scaled(width, *HIDDEN), _dim(shape)])
 
 
-class Critic(nn.Sequential):
+class Critic(Mlp):
     """Points (n, d) -> (n, out_dim); ``norm``: "none".
 
     Raises:
@@ -40,10 +39,10 @@ class Critic(nn.Sequential):
 
     def __init__(self, shape: tuple[int, ...], out_dim: int = 1, width: float = 1.0, norm: str = "none") -> None:
         choose("critic norm of the toy networks", norm, ["none"])
-        super().__init__(*mlp([_dim(shape), *scaled(width, *HIDDEN), out_dim]))
+        super().__init__([_dim(shape), *scaled(width, *HIDDEN), out_dim])
 
 
-class Encoder(nn.Sequential):
+class Encoder(Mlp):
     """Points (n, d) -> codes (n, latent_dim), unbounded.
 
     Raises:
@@ -51,4 +50,15 @@ class Encoder(nn.Sequential):
     """
 
     def __init__(self, shape: tuple[int, ...], latent_dim: int, width: float = 1.0) -> None:
-        super().__init__(*mlp([_dim(shape), *scaled(width, *ENCODER_HIDDEN), latent_dim]))
+        super().__init__([_dim(shape), *scaled(width, *ENCODER_HIDDEN), latent_dim])
+
+
+class ToyNetworks(Family):
+    """Those of 2-D studies."""
+
+    version = 1
+    name = "toy"
+    data_range = UNIT
+    generator = Generator
+    critic = Critic
+    encoder = Encoder

@@ -11,6 +11,7 @@ PyTorch's.
 from torch import nn
 
 from latent_ot.errors import InputError, choose
+from latent_ot.networks.base import SIGNED, Family
 from latent_ot.networks.infogan import Norm, norm_layer, scaled
 from latent_ot.networks.sdkl import Tapped
 
@@ -90,3 +91,14 @@ class Critic(Tapped):
             layers += _dense(d * (size // 8) ** 2, hidden, norm)
         super().__init__(*layers, nn.Linear(hidden, out_dim))
         self.tap = 5 if size == DIGITS else 9
+
+
+class VaeganNetworks(Family):
+    """VAE/GAN's."""
+
+    version = 1
+    name = "vaegan"
+    data_range = SIGNED
+    generator = Generator
+    critic = Critic
+    encoder = Encoder

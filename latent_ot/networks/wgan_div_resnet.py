@@ -13,6 +13,7 @@ import itertools
 from torch import Tensor, nn
 
 from latent_ot.errors import choose
+from latent_ot.networks.base import SIGNED, Family
 from latent_ot.networks.infogan import Norm, doublings, norm_layer, scaled
 
 
@@ -122,3 +123,13 @@ class Critic(nn.Sequential):
             nn.Flatten(),
             linear(w[-1] * 4 * 4, out_dim),
         )
+
+
+class WganDivResnetNetworks(Family):
+    """WGAN-div's residual ones."""
+
+    version = 1
+    name = "wgan_div_resnet"
+    data_range = SIGNED
+    generator = Generator
+    critic = Critic

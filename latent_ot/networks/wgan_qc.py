@@ -14,6 +14,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from latent_ot.errors import choose
+from latent_ot.networks.base import SIGNED, Family
 from latent_ot.networks.infogan import Norm, doublings, norm_layer, scaled
 
 TWO_BLOCKS_UP_TO = 64  # pixels
@@ -104,3 +105,13 @@ def _initialise(net: nn.Module, mode: Literal["fan_in", "fan_out"]) -> None:
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode=mode, nonlinearity="relu")
+
+
+class WganQcNetworks(Family):
+    """WGAN-QC's."""
+
+    version = 1
+    name = "wgan_qc"
+    data_range = SIGNED
+    generator = Generator
+    critic = Critic

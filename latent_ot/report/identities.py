@@ -14,7 +14,7 @@ from latent_ot.losses.adversarial import wasserstein_critic
 from latent_ot.losses.gradient_penalty import gradient_norms
 from latent_ot.methods.ae import Ae, AeConfig
 from latent_ot.methods.base import Pair, Spec
-from latent_ot.networks.mlp import mlp
+from latent_ot.networks.mlp import Mlp
 from latent_ot.samplers.sdot import Sdot, SdotConfig
 from latent_ot.seeding import derive, generator
 from latent_ot.stage import Batch
@@ -98,7 +98,7 @@ def iwgan_bound(seed: int) -> float:
     """
     torch.manual_seed(derive(seed, "networks"))
     with torch.no_grad():
-        encoder, decoder = (mlp([2, 32, 2], "leaky_relu").double() for _ in range(2))
+        encoder, decoder = (Mlp([2, 32, 2], "leaky_relu").double() for _ in range(2))
         x, z = _grid_points(300, seed), torch.randn(300, 2, generator=generator(seed, "z"), dtype=torch.float64)
         rebuilt, fake = decoder(encoder(x)), decoder(z)
         u, v = duals(torch.cdist(rebuilt, fake).numpy())
@@ -113,7 +113,7 @@ def iwgan_identity(seed: int) -> float:
     x, z = torch.randn(2, 20_000, 2, generator=generator(seed, "claims"))
     worst = 0.0
     for _ in range(5):
-        f = mlp([2, 64, 64, 1], "leaky_relu")
+        f = Mlp([2, 64, 64, 1], "leaky_relu")
         slope = float(gradient_norms(f, torch.cat([x, z])).detach().max())
         with torch.no_grad():
             worst = max(worst, abs(float(wasserstein_critic(f(z), f(x)))) / slope)  # nothing is lost in reconstruction
@@ -130,7 +130,7 @@ def steep_discriminator(seed: int) -> float:
     t = torch.linspace(0, 1, 2001, dtype=torch.float64)[:, None]
     for e in (0.4, 0.1, 1e-3):
         for length in (1.0, 0.1, 1e-3):
-            network = mlp([2, 64, 64, 1], "softplus").double()
+            network = Mlp([2, 64, 64, 1], "softplus").double()
             x, way = torch.randn(2, 2, generator=g, dtype=torch.float64)
             segment = x + t * length * way / way.norm()
             with torch.no_grad():

@@ -56,6 +56,7 @@ class LatentSampler(Stage):
     N(0, I) in ``source_dim`` dimensions, so that one can walk between source points; any other writes ``_sample``.
     """
 
+    version = 1
     closed_form: ClassVar[bool] = True
     maps: ClassVar[bool] = False
     fitted: Tensor

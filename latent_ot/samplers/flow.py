@@ -30,7 +30,7 @@ from torch.nn.functional import logsigmoid
 from latent_ot.config import Config
 from latent_ot.errors import InputError
 from latent_ot.networks.infogan import scaled
-from latent_ot.networks.mlp import mlp
+from latent_ot.networks.mlp import Mlp
 from latent_ot.samplers.base import LatentSampler
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, Spec
@@ -54,7 +54,7 @@ class Coupling(nn.Module):
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
         self.sizes = (dim // 2, dim - dim // 2)
-        self.net = mlp([self.sizes[0], hidden, hidden, 2 * self.sizes[1]])
+        self.net = Mlp([self.sizes[0], hidden, hidden, 2 * self.sizes[1]])
         for parameter in self.net[-1].parameters():  # every coupling starts as z2 -> sigmoid(2) z2
             nn.init.zeros_(parameter)
 
@@ -89,6 +89,7 @@ def orders(dim: int, seed: int) -> Tensor:
 class Flow(LatentSampler):
     """F, a bijection from whitened codes to N(0, I), and the whitening: codes = mean + basis (spread * whitened)."""
 
+    version = 1
     Config = FlowConfig
     closed_form = False
     maps = True

@@ -24,6 +24,7 @@ class GaussianConfig(Config):
 class Gaussian(LatentSampler):
     """N(mean, factor factor^T) with the lower Cholesky factor."""
 
+    version = 1
     Config = GaussianConfig
     maps = True
     config: GaussianConfig

@@ -43,6 +43,7 @@ class Gmm(LatentSampler):
     The choice of a component is discrete: no source point walks continuously through the mixture, so it does not map.
     """
 
+    version = 1
     Config: ClassVar[type[GmmConfig]] = GmmConfig
     config: GmmConfig
     weights: Tensor

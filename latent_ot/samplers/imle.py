@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from latent_ot.config import Config
 from latent_ot.networks.infogan import scaled
-from latent_ot.networks.mlp import mlp
+from latent_ot.networks.mlp import Mlp
 from latent_ot.samplers.base import Frame, LatentSampler
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, Spec
@@ -58,6 +58,7 @@ def nearest(z: Tensor, pool: Tensor) -> Tensor:
 class Imle(LatentSampler):
     """T: e -> z, and the e that each code was matched with in this epoch."""
 
+    version = 1
     Config = ImleConfig
     closed_form = False
     maps = True
@@ -69,7 +70,7 @@ class Imle(LatentSampler):
     def __init__(self, config: ImleConfig, spec: Spec) -> None:
         super().__init__(config, spec)
         (hidden,) = scaled(spec.width, config.hidden)
-        self.T = mlp([config.noise_dim, hidden, hidden, self.dim], norm=True, bias=False)
+        self.T = Mlp([config.noise_dim, hidden, hidden, self.dim], norm=True, bias=False)
         self.epoch_steps = -(-spec.count // config.batch_size)
         self.frame = Frame(self.dim, length=True)
         self.register_buffer("codes", torch.zeros(spec.count, self.dim), persistent=False)  # _fit brings them again

@@ -38,6 +38,7 @@ class KmeansGaussConfig(GmmConfig):
 class KmeansGauss(Gmm):
     """A mixture of Gaussians whose components are clusters."""
 
+    version = 1
     Config = KmeansGaussConfig
     config: KmeansGaussConfig
 

@@ -8,6 +8,7 @@ from latent_ot.samplers.base import LatentSampler
 class Normal(LatentSampler):
     """N(0, I) of the codes' dimension."""
 
+    version = 1
     maps = True
 
     def transport(self, w: Tensor) -> Tensor:

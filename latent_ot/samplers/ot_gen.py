@@ -64,6 +64,7 @@ def diversity(p: Tensor, z: Tensor, i: Tensor, j: Tensor) -> Tensor:
 class OtGen(LatentSampler):
     """f_w, and two disjoint samples of codes (2, k, d) to compare it with after training."""
 
+    version = 1
     Config = OtGenConfig
     closed_form = False
     maps = True

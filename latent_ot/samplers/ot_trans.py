@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from latent_ot.config import Config
 from latent_ot.errors import InputError
 from latent_ot.networks.infogan import scaled
-from latent_ot.networks.mlp import mlp
+from latent_ot.networks.mlp import Mlp
 from latent_ot.samplers.base import Frame, LatentSampler
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, Spec
@@ -56,7 +56,7 @@ class CubeMap(nn.Module):
         super().__init__()
         self.dim, self.points = dim, dim <= 2
         (hidden,) = scaled(width, HIDDEN)
-        self.network = mlp([dim, *[hidden] * (4 if self.points else 6), dim], "leaky_relu")
+        self.network = Mlp([dim, *[hidden] * (4 if self.points else 6), dim], "leaky_relu")
         self.frame = Frame(dim)
         self.register_buffer("squash", torch.zeros((), dtype=torch.bool))
 
@@ -103,6 +103,7 @@ class OtTransConfig(MapConfig):
 class OtTrans(LatentSampler):
     """f_w and the pairs that it learns, in the frame: ``starts`` (m, d) and their ``targets`` (m, d)."""
 
+    version = 1
     Config = OtTransConfig
     closed_form = False
     maps = True

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from latent_ot.config import Config
 from latent_ot.networks.infogan import scaled
-from latent_ot.networks.mlp import mlp
+from latent_ot.networks.mlp import Mlp
 from latent_ot.samplers.base import Frame, LatentSampler
 from latent_ot.stage import Batch, Spec
 from latent_ot.transport.assignment import assign
@@ -73,6 +73,7 @@ def couple(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 class Potential(LatentSampler):
     """psi on the noise side; phi on the code side, unless one network is both."""
 
+    version = 1
     Config = PotentialConfig
     closed_form = False
     maps = True
@@ -82,9 +83,9 @@ class Potential(LatentSampler):
     def __init__(self, config: PotentialConfig, spec: Spec) -> None:
         super().__init__(config, spec)
         sizes = [self.dim, *scaled(spec.width, config.hidden) * config.layers, 1]
-        self.psi = mlp(sizes, config.activation)
+        self.psi = Mlp(sizes, config.activation)
         if config.potentials == "two":
-            self.phi = mlp(sizes, config.activation)
+            self.phi = Mlp(sizes, config.activation)
         self.frame = Frame(self.dim)
         self.register_buffer("trail", torch.zeros(4))  # the facts, as running means over the last steps
 

@@ -57,6 +57,7 @@ class SdotConfig(Config):
 class Sdot(LatentSampler):
     """Heights of the codes' planes, found step by step, and the extension that draws between the codes."""
 
+    version = 1
     Config = SdotConfig
     closed_form = False
     maps = True

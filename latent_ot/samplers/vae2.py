@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from latent_ot.config import Config
 from latent_ot.losses.gaussian import LOG_GAMMA_MIN, bound_terms
 from latent_ot.networks.infogan import scaled
-from latent_ot.networks.mlp import mlp
+from latent_ot.networks.mlp import Mlp
 from latent_ot.samplers.base import Frame, LatentSampler
 from latent_ot.stage import Batch, Spec
 
@@ -51,7 +51,7 @@ class Skip(nn.Module):
 
     def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(mlp([inputs, hidden, hidden, hidden]), nn.ReLU())
+        self.body = nn.Sequential(Mlp([inputs, hidden, hidden, hidden]), nn.ReLU())
         self.head = nn.Linear(inputs + hidden, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,6 +62,7 @@ class Skip(nn.Module):
 class Vae2(LatentSampler):
     """Encoder z -> (mean, log standard deviation) of u, decoder f2: u -> mean of z, and the scalar gamma."""
 
+    version = 1
     Config = Vae2Config
     closed_form = False
     maps = True

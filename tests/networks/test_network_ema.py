@@ -1,12 +1,12 @@
 import torch
 from torch import nn
 
-from latent_ot.networks.ema import ema
+from latent_ot.networks.ema import Ema
 
 
 def test_it_begins_as_a_copy_and_then_follows_the_recursion_with_its_statistics():
     net = nn.Sequential(nn.Linear(3, 4, bias=False), nn.BatchNorm1d(4)).double()
-    average = ema(net, 0.9)
+    average = Ema(net, 0.9)
     kept = None
     for step in range(4):
         for value in [*net.parameters(), net[1].running_mean, net[1].running_var]:
@@ -21,7 +21,7 @@ def test_it_begins_as_a_copy_and_then_follows_the_recursion_with_its_statistics(
 
 def test_before_the_first_update_and_after_a_reload_it_is_what_its_state_says():
     net, other = nn.Linear(3, 4), nn.Linear(3, 4)
-    average, loaded = ema(net, 0.9), ema(other, 0.9)
+    average, loaded = Ema(net, 0.9), Ema(other, 0.9)
     average.update_parameters(other)
     loaded.load_state_dict(average.state_dict())
     for one in (average, loaded):
@@ -31,7 +31,7 @@ def test_before_the_first_update_and_after_a_reload_it_is_what_its_state_says():
 
 
 def test_it_takes_no_gradient_and_passes_one_to_its_input():
-    average, z = ema(nn.Linear(3, 4), 0.9), torch.randn(2, 3, requires_grad=True)
+    average, z = Ema(nn.Linear(3, 4), 0.9), torch.randn(2, 3, requires_grad=True)
     average.module(z).sum().backward()
     assert z.grad is not None
     assert not any(p.requires_grad for p in average.parameters())

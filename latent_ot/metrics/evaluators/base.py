@@ -3,7 +3,7 @@
 import hashlib
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from latent_ot.errors import InputError, choose
 
@@ -21,6 +21,8 @@ class Evaluator(ABC):
     that scores from different weights never share a column. ``device``: where the network runs.
     """
 
+    version: ClassVar[int]
+    """Raised when the same weights give other numbers."""
     chunk = 250  # images pushed through the network at once
 
     def __init__(self, name: str, checksum: str, device: "torch.device | str" = "cpu") -> None:

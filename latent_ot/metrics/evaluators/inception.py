@@ -27,6 +27,7 @@ class Inception(Evaluator):
         InputError: no weights and no way to download them, or a file that is damaged or holds something else.
     """
 
+    version = 1
     chunk = 50
 
     def __init__(self, weights: Path | None = None, device: torch.device | str = "cpu") -> None:

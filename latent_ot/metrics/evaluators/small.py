@@ -82,6 +82,8 @@ class Small(Evaluator):
         InputError: if a file is missing, the statement is unreadable, or the checksum differs from the stated one.
     """
 
+    version = 1
+
     def __init__(self, name: str, weights: Path, device: torch.device | str = "cpu") -> None:
         card = read_card(weights)
         super().__init__(name, card["sha256"], device)
