@@ -342,11 +342,12 @@ def prepare(
     source: Annotated[Path | None, typer.Option(help="Folder with the files as they were downloaded.")] = None,
     data_dir: DataDir = DEFAULT_DATA,
     download: Annotated[bool, typer.Option("--download", help="Fetch the files if they are missing.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Read all files again, even if unchanged.")] = False,
 ) -> None:
     """Write a data set's prepared form (uint8 arrays, memory-mapped afterwards) under --data-dir."""
     from latent_ot.datasets.prepare import prepare as write
 
-    print(write(dataset, source, data_dir, download))
+    print(write(dataset, source, data_dir, download, verify))
 
 
 @app.command("train-evaluator")

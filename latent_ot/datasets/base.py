@@ -1,4 +1,4 @@
-"""What every data set promises, and how one is found by name and loaded.
+"""Data sets, found by name and loaded.
 
 A data set is a file in this folder that holds one ``Source``, found and not registered. Images are uint8 (N, H, W, C),
 memory-mapped from the prepared form ``<data-dir>/<name>/<split>/images.npy`` that the first load writes; a folder of
@@ -6,101 +6,38 @@ that form under any other name is a data set of that name, too.
 """
 
 import importlib
-import logging
 import re
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any
 
 import numpy as np
 
 from latent_ot.datasets import prepared
+from latent_ot.datasets.content import content_id, read_card
+from latent_ot.datasets.kept import Making, log, serve
 from latent_ot.datasets.order import numpy_generator, stratified_rows
 from latent_ot.datasets.prepared import Splits
-from latent_ot.datasets.stream import Stream, part_name
+from latent_ot.datasets.source import Dataset, Source
+from latent_ot.datasets.stream import part_name
 from latent_ot.errors import InputError, nearest
-
-log = logging.getLogger("latent_ot")
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """Training and test examples with everything that a run must know about them.
-
-    ``train``, ``test``: uint8 (N, H, W, C), memory-mapped where large, or for points float32 (N, 2). Labels: int64
-    (N,). ``content_id``: 12 hex digits of a hash over id, shapes and bytes. ``evaluator``: the one that scores this
-    domain by default (None for points). ``shareable``: whether images may be published. ``modes`` (K, 2) and
-    ``mode_std``: centres and standard deviation of a Gaussian mixture.
-    """
-
-    id: str
-    kind: Literal["image", "points"]
-    train: np.ndarray
-    test: np.ndarray
-    train_labels: np.ndarray | None = None
-    test_labels: np.ndarray | None = None
-    content_id: str = ""
-    evaluator: str | None = None
-    shareable: bool = False
-    modes: np.ndarray | None = None
-    mode_std: float | None = None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one example as networks see it: (C, H, W), or (2,)."""
-        one = self.train.shape[1:]
-        return (one[2], one[0], one[1]) if self.kind == "image" else one
-
-    def __str__(self) -> str:
-        what = "x".join(map(str, self.shape)) + (" images" if self.kind == "image" else "-D points")
-        return f"{self.id}: {len(self.train):,} training and {len(self.test):,} test {what} ({self.content_id})"
-
-
-class Source(ABC):
-    """Where a data set comes from: one subclass in each file, answering to ``names``.
-
-    ``data_dir`` is the user's data folder; ``source``, where it is given, one folder that holds this set's files alone.
-    """
-
-    names: ClassVar[tuple[str, ...]] = ()
-    kind: ClassVar[Literal["image", "points"]] = "image"
-    evaluator: str | None = "inception"
-    shareable: bool = False
-
-    def identify(self, name: str) -> str:
-        """Return the id under which the set is kept."""
-        return name
-
-    def missing(self, name: str, data_dir: Path, source: Path | None = None) -> str | None:
-        """Say in one line what is not there and how to get it; None if ``read`` can start. Reads no data."""
-        return None
-
-    @abstractmethod
-    def read(self, name: str, data_dir: Path, source: Path | None = None) -> Splits | Stream:
-        """Return the arrays made from the original files, or where they may exceed memory what makes them in slices."""
-
-    def download(self, name: str, data_dir: Path) -> None:
-        """Fetch the original files into ``data_dir``.
-
-        Raises:
-            InputError: if there is no download, or it fails.
-        """
-        raise InputError(f"data set '{name}' has no download; it needs none, or takes your own files")
-
-    def mixture(self, name: str) -> tuple[np.ndarray | None, float | None]:
-        """Return the centres (K, 2) and the standard deviation, where the set is a Gaussian mixture."""
-        return None, None
 
 
 class Arrays(Source):
-    """A folder in the prepared form that no file here describes; scored like the known set its name begins with."""
+    """A folder in the prepared form that no file here made; scored like the known set its name begins with."""
+
+    version = 1
 
     def __init__(self, name: str) -> None:
-        kin = max((n for n in sources() if name.startswith(f"{n}_")), key=len, default=None)
+        kin = max((n for n in sources() if f"{name}_".startswith(f"{n}_")), key=len, default=None)
         if kin is not None:
             self.evaluator, self.shareable = sources()[kin].evaluator, sources()[kin].shareable
+
+    def view(self, name: str) -> dict[str, Any]:
+        """Name nothing: the arrays are the originals."""
+        return {}
 
     def read(self, name: str, data_dir: Path, source: Path | None = None) -> Splits:
         """Return the arrays, memory-mapped."""
@@ -130,8 +67,10 @@ def names() -> list[str]:
 def available(data_dir: Path) -> dict[str, str]:
     """Return for every named set and every prepared folder ``ready``, or what is missing and how to get it."""
     here = prepared.found(data_dir)
-    states = {name: None if name in here else source.missing(name, data_dir) for name, source in sources().items()}
-    return {name: state or "ready" for name, state in sorted({**dict.fromkeys(here), **states}.items())}
+    states = {name: source.missing(name, data_dir) for name, source in sources().items() if name not in here}
+    for making in (_making(name, data_dir, verify=False) for name in here):
+        states[making.key] = making.missing() if making.stale(read_card(making.folder)) else None
+    return {name: state or "ready" for name, state in sorted(states.items())}
 
 
 def find(name: str, data_dir: Path) -> Source:
@@ -154,7 +93,39 @@ def find(name: str, data_dir: Path) -> Source:
     raise InputError(f"data set '{name}' is unknown; allowed: {listed}, folder:PATH{nearest(name, allowed)}")
 
 
-def load(name: str, data_dir: Path, subset: int | None = None) -> Dataset:
+def origin_of(dataset_id: str) -> dict[str, Any] | None:
+    """Return the origin that today's code gives a set of this id; None if no named source makes such a set.
+
+    Numbered parts (``mnist_10k``, ``celeba64_6k_500``) are those of the set they begin with. No data are needed.
+    """
+    name, subset = _whole(dataset_id)
+    return sources()[name].origin(name, subset) if name in sources() else None
+
+
+def origin_today(dataset_id: str, recorded: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the origin that today's code gives a set that once had the origin ``recorded``; None if it makes none.
+
+    Unlike ``origin_of``, it knows a user's arrays and folders of images, which may have any name.
+    """
+    made_by, subset = recorded.get("source", {}), recorded.get("subset")
+    if Arrays.__name__ in made_by:
+        return Arrays(dataset_id).origin(dataset_id, subset)
+    if "Folder" in made_by:
+        from latent_ot.datasets.folder import Folder
+
+        return Folder().origin(f"folder:.@{recorded['view'].get('size', 32)}", subset)
+    return origin_of(dataset_id)
+
+
+def _whole(dataset_id: str) -> tuple[str, int | None]:
+    """Return the named set that an id is a numbered part of, and the part's training images; or the id and None."""
+    name, subset = dataset_id, None
+    while name not in sources() and (part := re.fullmatch(r"(.+)_(\d+)(k?)", name)):
+        name, subset = part[1], subset or int(part[2]) * (1000 if part[3] else 1)
+    return (name, subset) if name in sources() else (dataset_id, None)
+
+
+def load(name: str, data_dir: Path, subset: int | None = None, verify: bool = False) -> Dataset:
     """Load a data set; the first load of images writes the prepared form, where ``data_dir`` can be written.
 
     Args:
@@ -162,49 +133,60 @@ def load(name: str, data_dir: Path, subset: int | None = None) -> Dataset:
             prepared folder's name.
         data_dir: the user's data folder.
         subset: train on this many images, drawn once and for all with every class in its share.
+        verify: read prepared and original files again, whatever their sizes and times.
 
     Raises:
-        InputError: if the name is unknown, files are missing or damaged, or the subset exceeds the set.
+        InputError: if the name is unknown, files are missing or damaged, the subset exceeds the set, or images that an
+            older version of the suite prepared cannot be made anew.
     """
     part = re.fullmatch(r"(.+)_(\d+)(k?)", name)
     known = {*sources(), *prepared.found(data_dir)}
     if subset is None and part and part[1] in known and name not in known:
-        return load(part[1], data_dir, int(part[2]) * (1000 if part[3] else 1))
-    source = find(name, data_dir)
-    key = source.identify(name)
-    whole = _load_points(source, key) if source.kind == "points" else _load_images(source, name, key, data_dir)
+        return load(part[1], data_dir, int(part[2]) * (1000 if part[3] else 1), verify)
+    making = _making(name, data_dir, verify)
+    whole = _load_points(making) if making.source.kind == "points" else _load_images(making, verify)
     return whole if subset is None else _subset(whole, subset)
 
 
-def _load_points(source: Source, key: str) -> Dataset:
+def _making(name: str, data_dir: Path, verify: bool) -> Making:
+    """Return how a set is made; of prepared arrays the card says so, and without a card they are a user's own."""
+    from latent_ot.datasets.folder import Folder, parse
+
+    if name.startswith("folder:"):
+        folder = Folder()
+        key = folder.identify(name, None if verify else data_dir)
+        return Making(folder, name, key, data_dir, place=parse(name)[0])
+    source = find(name, data_dir)
+    if source.kind == "points" or name not in prepared.found(data_dir):
+        return Making(source, name, name, data_dir)
+    card = read_card(data_dir / name)
+    made_by = card.made_by() if card else frozenset({Arrays.__name__})
+    place = data_dir / card.place if card and card.place else None
+    whole, subset = _whole(name)
+    if "Folder" in made_by or (not made_by and re.fullmatch(r"folder_.+_[0-9a-f]{8}", name)):
+        size = card.origin["view"].get("size", 32) if card and card.origin else 32
+        return Making(Folder(), f"folder:{place or ''}@{size}", name, data_dir, place=place)
+    # A part of a named set is a user's own where nobody noted that it is one, as whoever makes a part does.
+    if whole in sources() and Arrays.__name__ not in made_by and (made_by or whole == name or (card and card.notes)):
+        return Making(sources()[whole], whole, name, data_dir, subset, place)
+    return Making(Arrays(name), name, name, data_dir, remade=False)
+
+
+def _load_points(making: Making) -> Dataset:
+    source, key, origin = making.source, making.key, making.origin
     splits = source.read(key, Path())
     assert isinstance(splits, Splits)
     modes, std = source.mixture(key)
-    content = prepared.content_id(key, splits)
-    return Dataset(key, "points", *splits[:4], content, None, source.shareable, modes, std)
+    content = content_id(key, splits, origin)
+    return Dataset(key, "points", *splits[:4], content, None, source.shareable, modes, std, origin)
 
 
-def _load_images(source: Source, name: str, key: str, data_dir: Path) -> Dataset:
-    splits, content = prepared.read(data_dir / key), None
-    if splits is None:
-        problem = source.missing(name, data_dir)
-        if problem:
-            raise InputError(problem)
-        made = source.read(name, data_dir)
-        if isinstance(made, Stream):  # only the files tell the whole set from a part with an id of its own
-            key = made.id
-        try:
-            splits = prepared.read(data_dir / key) or prepared.write(data_dir / key, made)
-        except OSError as error:
-            if isinstance(made, Stream):
-                raise prepared.unwritable(data_dir, made, error) from None
-            why = error.strerror or error
-            log.warning("data set '%s' stays in memory: %s cannot be written (%s)", key, data_dir, why)
-            splits, content = made, prepared.content_id(key, made)
+def _load_images(making: Making, verify: bool) -> Dataset:
+    key, splits, origin, content = serve(making, verify)
     for note in splits.notes:
         log.warning("data set '%s': %s", key, note)
-    content = content or prepared.stored_content_id(data_dir / key, key, splits)
-    return Dataset(key, "image", *splits[:4], content, source.evaluator, source.shareable)
+    source = making.source
+    return Dataset(key, "image", *splits[:4], content, source.evaluator, source.shareable, origin=origin)
 
 
 def _subset(whole: Dataset, count: int) -> Dataset:
@@ -214,7 +196,8 @@ def _subset(whole: Dataset, count: int) -> Dataset:
         return whole
     labels = np.zeros(len(whole.train), np.int64) if whole.train_labels is None else whole.train_labels
     rows = np.sort(stratified_rows(labels, count, numpy_generator(0, "subset")))
-    key = part_name(whole.id, count)
+    key, origin = part_name(whole.id, count), {**whole.origin, "subset": count}
     chosen = None if whole.train_labels is None else whole.train_labels[rows]
     splits = Splits(whole.train[rows], whole.test, chosen, whole.test_labels)
-    return replace(whole, id=key, train=splits.train, train_labels=chosen, content_id=prepared.content_id(key, splits))
+    content = content_id(key, splits, origin)
+    return replace(whole, id=key, train=splits.train, train_labels=chosen, content_id=content, origin=origin)

@@ -13,10 +13,12 @@ by Pillow's antialiased bilinear filter, which no paper states:
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from latent_ot.datasets.base import Source
+from latent_ot.datasets.images import scaled
+from latent_ot.datasets.source import Source
 from latent_ot.datasets.stream import Folder, Pictures, Stream, Zip, crop, stream
 from latent_ot.errors import InputError
 
@@ -55,6 +57,7 @@ class CelebA(Source):
     """Read from ``<data-dir>/celeba``: img_align_celeba, a folder or the zip, and list_eval_partition.txt beside it."""
 
     names = tuple(CROPS)
+    version = 1
 
     def missing(self, name: str, data_dir: Path, source: Path | None = None) -> str | None:
         """Name what is not there of the images and the partition."""
@@ -66,6 +69,16 @@ class CelebA(Source):
         else:
             return None
         return f"data set '{name}': no {what} in {root}; fetch {file} from {HOME} and put it there"
+
+    def originals(self, name: str, data_dir: Path, source: Path | None = None) -> list[Path]:
+        """Return images and partition."""
+        root = source or data_dir / "celeba"
+        return [path for path in (_images(root), _partition(root)) if path is not None]
+
+    def view(self, name: str) -> dict[str, Any]:
+        """Name crop, size and the partition's splits."""
+        cut = CROPS[name]
+        return {"crop": [cut.row, cut.column, cut.side], **scaled(cut.size), "split": SPLIT}
 
     def read(self, name: str, data_dir: Path, source: Path | None = None) -> Stream:
         """List the partition's files that are there; they are read while they are written."""

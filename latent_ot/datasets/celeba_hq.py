@@ -7,13 +7,16 @@ for all, are held out. AE-OT-GAN, which takes this set, says nothing of a split.
 
 import re
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from latent_ot.datasets.base import Source
-from latent_ot.datasets.stream import Folder, Pictures, Stream, held_back, stream
+from latent_ot.datasets.source import Source
+from latent_ot.datasets.stream import Folder, Pictures, Stream, held, held_back, stream
 
-SIZE, WHOLE, TEST = 256, 30_000, 3_000
+SIZE, WHOLE = 256, 30_000
+TEST, SPLIT = 3_000, "celeba_hq split"
+SHRINK = Image.Image.reduce  # the mean over squares of pixels
 FOLDERS = ("celeba_hq", "celeba_hq_256", "CelebAMask-HQ/CelebA-HQ-img", "CelebA-HQ-img")
 
 
@@ -21,13 +24,14 @@ def shrink(image: Image.Image) -> Image.Image:
     """Return the image at 256 px."""
     if image.width != image.height or image.width % SIZE:
         raise ValueError(f"squares of a multiple of {SIZE} pixels")
-    return image.reduce(image.width // SIZE)
+    return SHRINK(image, image.width // SIZE)
 
 
 class CelebAHQ(Source):
     """Read from a folder of images: ``<data-dir>/celeba_hq``, or as CelebAMask-HQ has them."""
 
     names = ("celeba_hq256",)
+    version = 1
 
     def missing(self, name: str, data_dir: Path, source: Path | None = None) -> str | None:
         """Say so if there is no folder."""
@@ -38,6 +42,15 @@ class CelebAHQ(Source):
             "256 or 1,024 pixels, e.g. CelebA-HQ-img from https://github.com/switchablenorms/CelebAMask-HQ"
         )
 
+    def originals(self, name: str, data_dir: Path, source: Path | None = None) -> list[Path]:
+        """Return the folder."""
+        folder = _folder(data_dir, source)
+        return [] if folder is None else [folder]
+
+    def view(self, name: str) -> dict[str, Any]:
+        """Name size, filter and split."""
+        return {"size": SIZE, "filter": SHRINK.__name__, **held(TEST, SPLIT)}
+
     def read(self, name: str, data_dir: Path, source: Path | None = None) -> Stream:
         """List the images; they are read while they are written."""
         folder = _folder(data_dir, source)
@@ -46,7 +59,7 @@ class CelebAHQ(Source):
         files = sorted(origin.names, key=_number)
         train, test = (
             Pictures([files[row] for row in sorted(rows)], origin.read, shrink, SIZE)
-            for rows in held_back(len(files), TEST, "celeba_hq split")
+            for rows in held_back(len(files), TEST, SPLIT)
         )
         return stream(name, train, test, len(files) == WHOLE, f"made of {WHOLE:,} images")
 

@@ -2,11 +2,12 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from latent_ot.datasets.base import Source
 from latent_ot.datasets.prepared import Splits
+from latent_ot.datasets.source import Source
 from latent_ot.errors import InputError
 
 BATCHES, ARCHIVE = "cifar-10-batches-py", "cifar-10-python.tar.gz"
@@ -16,25 +17,34 @@ class Cifar10(Source):
     """Read from ``<data-dir>/cifar-10-batches-py`` or from the archive beside it."""
 
     names = ("cifar10",)
+    version = 1
     evaluator = "cifar10"
     shareable = True
 
     def missing(self, name: str, data_dir: Path, source: Path | None = None) -> str | None:
         """Say so if there are neither batches nor the archive."""
         root = source or data_dir
-        if (root / BATCHES).is_dir() or (root / ARCHIVE).is_file() or root.name == BATCHES:
+        if (root / BATCHES).is_dir() or (root / ARCHIVE).is_file() or _root(data_dir, source) != root:
             return None
         return (
             f"data set 'cifar10': neither {BATCHES} nor {ARCHIVE} in {root}; put one there, or run "
             f"`latent-ot prepare cifar10 --data-dir {data_dir} --download`"
         )
 
+    def originals(self, name: str, data_dir: Path, source: Path | None = None) -> list[Path]:
+        """Return the batches, or the archive."""
+        root = _root(data_dir, source)
+        return sorted((root / BATCHES).glob("*_batch*")) if (root / BATCHES).is_dir() else [root / ARCHIVE]
+
+    def view(self, name: str) -> dict[str, Any]:
+        """Name nothing: images and split are the batches' own."""
+        return {}
+
     def read(self, name: str, data_dir: Path, source: Path | None = None) -> Splits:
         """Read the batches; torchvision checks their MD5 before it unpickles them."""
         from torchvision.datasets.utils import extract_archive
 
-        root = source or data_dir
-        root = root.parent if root.name == BATCHES else root
+        root = _root(data_dir, source)
         if (root / BATCHES).is_dir():
             return self._read(root)
         with tempfile.TemporaryDirectory() as folder:
@@ -64,3 +74,8 @@ class Cifar10(Source):
             raise InputError(
                 f"data set 'cifar10': the download failed ({error}); put the files there by hand"
             ) from None
+
+
+def _root(data_dir: Path, source: Path | None) -> Path:
+    root = source or data_dir
+    return root.parent if root.name == BATCHES else root

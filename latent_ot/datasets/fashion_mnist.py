@@ -7,5 +7,6 @@ class FashionMnist(IdxSource):
     """Read from ``<data-dir>/FashionMNIST/raw``."""
 
     names = ("fashion_mnist", "fashion_mnist28")
+    version = 1
     evaluator = "fashion_mnist"
     folder = "FashionMNIST"

@@ -9,32 +9,57 @@ import contextlib
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from latent_ot.datasets.base import Source
+from latent_ot.datasets.content import read_card, relative, state
+from latent_ot.datasets.images import scale, scaled
 from latent_ot.datasets.order import numpy_generator
 from latent_ot.datasets.prepared import Splits
+from latent_ot.datasets.source import Source
 from latent_ot.errors import InputError
 
 SIZES = (32, 64, 128, 256, 512, 1024)
+SPLIT, SHARE = "folder split", 10  # one image in so many is held out
+DEEP, GROUND = 257, "white"  # levels of 16 bits to one of 8; what transparency is laid on
 NAMED = 5  # unreadable files named one by one
 
 
 class Folder(Source):
     """Images under a folder; ``name`` is ``folder:PATH`` or ``folder:PATH@SIZE``."""
 
-    def identify(self, name: str) -> str:
-        """Return ``folder_<folder's name>[_<size>px]_<8 hex digits of the files>``."""
+    version = 1
+
+    def identify(self, name: str, data_dir: Path | None = None) -> str:
+        """Return ``folder_<folder's name>[_<size>px]_<8 hex digits of the files>``, kept while their times stay."""
         root, size = parse(name)
+        plain = re.sub(r"[^a-z0-9]+", "_", root.resolve().name.lower()).strip("_") or "images"
+        stem = "_".join(["folder", plain, *([f"{size}px"] if size != 32 else [])])
+        if data_dir is not None and (known := _noted(root, size, stem, data_dir)):
+            return known
         digest = hashlib.sha256()
         for path in files(root):
             digest.update(f"{path.relative_to(root).as_posix()}/{path.stat().st_size}/".encode())
             with contextlib.suppress(OSError), path.open("rb") as file:  # unreadable: ``read`` will note it
                 digest.update(hashlib.file_digest(file, "sha256").digest())
-        plain = re.sub(r"[^a-z0-9]+", "_", root.resolve().name.lower()).strip("_") or "images"
-        return "_".join(["folder", plain, *([f"{size}px"] if size != 32 else []), digest.hexdigest()[:8]])
+        return f"{stem}_{digest.hexdigest()[:8]}"
+
+    def missing(self, name: str, data_dir: Path, source: Path | None = None) -> str | None:
+        """Say so if there is no such folder."""
+        if _is_folder(name):
+            return None
+        how = "load the images by folder:PATH, or prepare them under another name by --source PATH"
+        return f"there is no folder '{name.removeprefix('folder:')}'; {how}"
+
+    def originals(self, name: str, data_dir: Path, source: Path | None = None) -> list[Path]:
+        """Return the folder."""
+        return [split(name)[0]]
+
+    def view(self, name: str) -> dict[str, Any]:
+        """Name size, filter, what becomes of depth and transparency, and the split."""
+        return {**scaled(split(name)[1]), "deep": DEEP, "ground": GROUND, "split": SPLIT, "share": SHARE}
 
     def read(self, name: str, data_dir: Path, source: Path | None = None) -> Splits:
         """Read all images.
@@ -45,22 +70,42 @@ class Folder(Source):
         return read_images(*parse(name))
 
 
+def _noted(root: Path, size: int, stem: str, data_dir: Path) -> str | None:
+    """Return the id that an earlier load found, if the files' names, sizes and times are what they were then."""
+    now = state([root]), relative(root, data_dir)
+    for folder in data_dir.glob(f"{stem}_????????"):
+        card = read_card(folder)
+        if card and card.origin and (card.files, card.place) == now and card.origin["view"].get("size") == size:
+            return folder.name
+    return None
+
+
 def parse(name: str) -> tuple[Path, int]:
     """Split ``folder:PATH[@SIZE]`` into the folder and the size in pixels.
 
     Raises:
         InputError: if there is no such folder, or the size is not a power-of-two multiple of 32.
     """
+    root, size = split(name)
+    if size not in SIZES:
+        near = min(SIZES, key=lambda allowed: abs(allowed - size))
+        raise InputError(f"size {size} of '{name}'; allowed: {', '.join(map(str, SIZES))}; nearest: {near}")
+    if not _is_folder(name):
+        raise InputError(f"'{name}': there is no folder '{root}'; allowed: folder:PATH or folder:PATH@SIZE")
+    return root, size
+
+
+def _is_folder(name: str) -> bool:
+    root, size = split(name)
+    return name not in ("folder:", f"folder:@{size}") and root.is_dir()
+
+
+def split(name: str) -> tuple[Path, int]:
+    """Split ``folder:PATH[@SIZE]`` like ``parse``, whether or not there is such a folder and size."""
     text = name.removeprefix("folder:")
     before, at, after = text.rpartition("@")
     path, size = (before, after) if at and after.isdigit() and not Path(text).is_dir() else (text, "32")
-    if int(size) not in SIZES:
-        near = min(SIZES, key=lambda allowed: abs(allowed - int(size)))
-        raise InputError(f"size {size} of '{name}'; allowed: {', '.join(map(str, SIZES))}; nearest: {near}")
-    root = Path(path).expanduser()
-    if not path or not root.is_dir():
-        raise InputError(f"'{name}': there is no folder '{path}'; allowed: folder:PATH or folder:PATH@SIZE")
-    return root, int(size)
+    return Path(path).expanduser(), int(size)
 
 
 def files(root: Path) -> list[Path]:
@@ -86,8 +131,8 @@ def read_images(root: Path, size: int) -> Splits:
     pixels = np.stack(images)
     if all((image == image[..., :1]).all() for image in images):
         pixels = pixels[..., :1]
-    order = numpy_generator(0, "folder split").permutation(len(pixels))
-    test = max(1, len(pixels) // 10)
+    order = numpy_generator(0, SPLIT).permutation(len(pixels))
+    test = max(1, len(pixels) // SHARE)
     return Splits(pixels[order[test:]], pixels[order[:test]], notes=tuple(notes))
 
 
@@ -97,13 +142,13 @@ def read_square(path: Path, size: int) -> np.ndarray:
         image = ImageOps.exif_transpose(file)
         if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow itself would clip at 255
             levels = np.asarray(image, np.float64)
-            image = Image.fromarray(np.clip(np.rint(levels / 257), 0, 255).astype(np.uint8))
+            image = Image.fromarray(np.clip(np.rint(levels / DEEP), 0, 255).astype(np.uint8))
         elif image.mode == "F":
             raise ValueError("floating-point pixels have no stated range")
         if image.has_transparency_data:
             image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            image = Image.alpha_composite(Image.new("RGBA", image.size, GROUND), image)
         side = min(image.size)
         left, top = (image.width - side) // 2, (image.height - side) // 2
         box = (left, top, left + side, top + side)
-        return np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, box))
+        return np.asarray(scale(image.convert("RGB"), (size, size), box))

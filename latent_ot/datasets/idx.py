@@ -4,12 +4,13 @@ import gzip
 import math
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from latent_ot.datasets.base import Source
-from latent_ot.datasets.images import resize
+from latent_ot.datasets.images import resize, scaled
 from latent_ot.datasets.prepared import Splits
+from latent_ot.datasets.source import Source
 from latent_ot.errors import InputError
 
 FILES = {
@@ -41,6 +42,7 @@ class IdxSource(Source):
     """A set in MNIST's format. ``names``: the 32 px form and the original 28 px one; ``folder``: torchvision's."""
 
     folder: str
+    version = 1
     shareable = True
 
     def missing(self, name: str, data_dir: Path, source: Path | None = None) -> str | None:
@@ -54,9 +56,17 @@ class IdxSource(Source):
                 )
         return None
 
+    def originals(self, name: str, data_dir: Path, source: Path | None = None) -> list[Path]:
+        """Return the four files."""
+        paths = (self._path(file, data_dir, source) for files in FILES.values() for file in files)
+        return [path for path in paths if path is not None]
+
+    def view(self, name: str) -> dict[str, Any]:
+        """Name the size."""
+        return scaled(_size(name))
+
     def read(self, name: str, data_dir: Path, source: Path | None = None) -> Splits:
         """Read the four files and resize."""
-        size = 28 if name.endswith("28") else 32
         arrays = {}
         for split, files in FILES.items():
             paths = [self._path(file, data_dir, source) for file in files]
@@ -65,7 +75,7 @@ class IdxSource(Source):
                 raise InputError(
                     f"'{paths[0]}' holds {images.shape} images for {labels.shape} labels; fetch both again"
                 )
-            arrays[split] = resize(images, size), labels.astype(np.int64)
+            arrays[split] = resize(images, _size(name)), labels.astype(np.int64)
         return Splits(arrays["train"][0], arrays["test"][0], arrays["train"][1], arrays["test"][1])
 
     def download(self, name: str, data_dir: Path) -> None:
@@ -85,3 +95,7 @@ class IdxSource(Source):
         )
         paths = (folder / f"{file}{ending}" for folder in folders for ending in ("", ".gz"))
         return next((path for path in paths if path.is_file()), None)
+
+
+def _size(name: str) -> int:
+    return 28 if name.endswith("28") else 32

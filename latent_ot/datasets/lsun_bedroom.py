@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from latent_ot.datasets.base import Source
-from latent_ot.datasets.stream import Folder, Pictures, Stream, held_back, stream
+from latent_ot.datasets.images import scale, scaled
+from latent_ot.datasets.source import Source
+from latent_ot.datasets.stream import Folder, Pictures, Stream, held, held_back, stream
 from latent_ot.errors import InputError
 
-WHOLE, TEST, DRAWN = 3_033_042, 10_000, 100_000
+WHOLE, DRAWN = 3_033_042, 100_000
+TEST, SPLIT = 10_000, "lsun_bedroom split"
 LMDB, EXPORT = "bedroom_train_lmdb", "bedroom_train"
 KEY = r"[0-9a-f]{40}\.(webp|jpg)|bedroom_\d{7}\.png"  # LSUN's own export, or guided-diffusion's
 
@@ -33,7 +35,7 @@ def view(image: Image.Image, size: int) -> Image.Image:
         raise ValueError(f"a short side of {size} pixels or more")
     width, height = (int(size * side / short) for side in image.size)
     left, top = round((width - size) / 2), round((height - size) / 2)
-    return image.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + size, top + size))
+    return scale(image, (width, height)).crop((left, top, left + size, top + size))
 
 
 class Database:
@@ -59,6 +61,7 @@ class LsunBedroom(Source):
     """Read from ``<data-dir>/lsun``: bedroom_train_lmdb, or the images exported from it in bedroom_train."""
 
     names = ("lsun_bedroom64", "lsun_bedroom128")
+    version = 1
 
     def missing(self, name: str, data_dir: Path, source: Path | None = None) -> str | None:
         """Say so if there are no files, or if the package that reads them is not installed."""
@@ -73,17 +76,35 @@ class LsunBedroom(Source):
             return f"data set '{name}': the package lmdb is not installed; run `pip install lmdb`"
         return None
 
+    def originals(self, name: str, data_dir: Path, source: Path | None = None) -> list[Path]:
+        """Return the database's file, or the folder of the export."""
+        place = _place(data_dir, source)
+        return [] if place is None else [next((p for p in [place / "data.mdb"] if p.is_file()), place)]
+
+    def view(self, name: str) -> dict[str, Any]:
+        """Name size, filter, split and how many photographs are drawn to train on."""
+        size = _size(name)
+        return {**scaled(size), **held(TEST, SPLIT), "drawn": _drawn(size)}
+
     def read(self, name: str, data_dir: Path, source: Path | None = None) -> Stream:
         """List the images; they are read while they are written."""
-        place, size = _place(data_dir, source), int(name.removeprefix("lsun_bedroom"))
+        place, size = _place(data_dir, source), _size(name)
         assert place is not None
         origin: Any = Database(place) if (place / "data.mdb").is_file() else _exported(place)
-        rows, held_out = held_back(len(origin.names), TEST, "lsun_bedroom split")
+        rows, held_out = held_back(len(origin.names), TEST, SPLIT)
         train, test = (
             Pictures([origin.names[row] for row in chosen], origin.read, partial(view, size=size), size)
-            for chosen in (np.sort(rows[:DRAWN] if size == 128 else rows), held_out)
+            for chosen in (np.sort(rows[: _drawn(size)]), held_out)
         )
         return stream(name, train, test, len(origin.names) == WHOLE, f"made of {WHOLE:,} photographs")
+
+
+def _size(name: str) -> int:
+    return int(name.removeprefix("lsun_bedroom"))
+
+
+def _drawn(size: int) -> int | None:
+    return DRAWN if size == 128 else None
 
 
 def _place(data_dir: Path, source: Path | None) -> Path | None:

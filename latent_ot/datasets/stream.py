@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from latent_ot.datasets.images import scale
 from latent_ot.datasets.order import numpy_generator
 from latent_ot.errors import InputError
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+SHARE = 10  # one image in so many is held back
 THREADS = min(8, os.cpu_count() or 1)  # Pillow decodes and resizes outside Python's lock
 
 
@@ -102,8 +104,13 @@ def held_back(count: int, most: int, purpose: str) -> tuple[np.ndarray, np.ndarr
     Returns:
         The training rows in random order, and the test rows in theirs.
     """
-    order, test = numpy_generator(0, purpose).permutation(count), min(most, count // 10)
+    order, test = numpy_generator(0, purpose).permutation(count), min(most, count // SHARE)
     return order[test:], np.sort(order[:test])
+
+
+def held(most: int, purpose: str) -> dict[str, Any]:
+    """Describe what ``held_back`` does, for a source's ``view``."""
+    return {"test": most, "share": SHARE, "split": purpose}
 
 
 def in_order(paths: Iterable[str]) -> list[str]:
@@ -142,9 +149,8 @@ class Zip:
 
 
 def crop(image: Image.Image, left: int, top: int, side: int, size: int) -> Image.Image:
-    """Cut out a square and bring it to ``size`` by Pillow's bilinear filter, which widens where it shrinks.
+    """Cut out a square and bring it to ``size`` by ``images.scale``.
 
     The filter sees nothing outside the square, unlike that of a resize that is given the square as its box.
     """
-    square = image.crop((left, top, left + side, top + side))
-    return square.resize((size, size), Image.Resampling.BILINEAR)
+    return scale(image.crop((left, top, left + side, top + side)), (size, size))

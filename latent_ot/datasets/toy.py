@@ -6,42 +6,56 @@ paper prints no scales: a ring of radius 2 with standard deviation 0.02; the lat
 divided by 2.828; and a spiral whose radius grows from 0.1 to 2 over three half-turns with 0.02.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from latent_ot.datasets.base import Source
 from latent_ot.datasets.order import numpy_generator
 from latent_ot.datasets.prepared import Splits
+from latent_ot.datasets.source import Source
 
 COUNTS = {"train": 60_000, "test": 10_000}
-GRID_SCALE = 2.828
+SHAPES: dict[str, dict[str, Any]] = {
+    "moons": {"noise": 0.05},
+    "circles": {"noise": 0.05, "factor": 0.5},
+    "ring8": {"modes": 8, "radius": 2, "std": 0.02},
+    "spiral20": {"modes": 20, "radius": [0.1, 2], "half_turns": 3, "std": 0.02},
+    "grid25": {"line": [-4.0, -2.0, 0.0, 2.0, 4.0], "std": 0.05, "scale": 2.828},
+}
 
 
-def _ring() -> tuple[np.ndarray, float]:
-    angle = 2 * np.pi * np.arange(8) / 8
-    return 2 * np.stack([np.cos(angle), np.sin(angle)], axis=1), 0.02
+def _ring(modes: int, radius: float, std: float) -> tuple[np.ndarray, float]:
+    angle = 2 * np.pi * np.arange(modes) / modes
+    return radius * np.stack([np.cos(angle), np.sin(angle)], axis=1), std
 
 
-def _grid() -> tuple[np.ndarray, float]:
-    line = np.array([-4.0, -2.0, 0.0, 2.0, 4.0])
-    return np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2) / GRID_SCALE, 0.05 / GRID_SCALE
+def _grid(line: list[float], std: float, scale: float) -> tuple[np.ndarray, float]:
+    return np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2) / scale, std / scale
 
 
-def _spiral() -> tuple[np.ndarray, float]:
-    radius, angle = np.linspace(0.1, 2, 20), np.linspace(0, 3 * np.pi, 20)
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1), 0.02
+def _spiral(modes: int, radius: list[float], half_turns: int, std: float) -> tuple[np.ndarray, float]:
+    r, angle = np.linspace(radius[0], radius[1], modes), np.linspace(0, half_turns * np.pi, modes)
+    return np.stack([r * np.cos(angle), r * np.sin(angle)], axis=1), std
 
 
-MIXTURES = {"ring8": _ring, "grid25": _grid, "spiral20": _spiral}
+CENTRES: dict[str, Callable[..., tuple[np.ndarray, float]]] = {"ring8": _ring, "grid25": _grid, "spiral20": _spiral}
+MIXTURES = {name: partial(lambda name: CENTRES[name](**SHAPES[name]), name) for name in CENTRES}
 
 
 class Toy(Source):
     """The five 2-D sets; labels are the component or the half that a point belongs to."""
 
     names = ("moons", "circles", "ring8", "spiral20", "grid25")
+    version = 1
     kind = "points"
     shareable = True
+
+    def view(self, name: str) -> dict[str, Any]:
+        """Name counts and shape."""
+        return {"counts": COUNTS, **SHAPES[name]}
 
     def read(self, name: str, data_dir: Path, source: Path | None = None) -> Splits:
         """Draw both splits."""
@@ -62,7 +76,7 @@ class Toy(Source):
 
         state = int(rng.integers(2**31))
         if name == "moons":
-            points, labels = make_moons(count, noise=0.05, random_state=state)
+            points, labels = make_moons(count, random_state=state, **SHAPES[name])
         else:
-            points, labels = make_circles(count, noise=0.05, factor=0.5, random_state=state)
+            points, labels = make_circles(count, random_state=state, **SHAPES[name])
         return points.astype(np.float32), labels.astype(np.int64)

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from latent_ot.datasets import prepared
-from latent_ot.datasets.base import available, load, names
+from latent_ot.datasets.base import available, load, names, origin_of
+from latent_ot.datasets.content import content_id
 from latent_ot.datasets.prepare import prepare
 from latent_ot.errors import InputError
 
@@ -85,7 +86,9 @@ def test_a_second_load_maps_the_prepared_form_and_keeps_the_content_id(tiny_mnis
     first = load("mnist", folder)
     again = load("mnist", folder)
     assert isinstance(again.train, np.memmap)
-    assert again.content_id == first.content_id == prepared.content_id("mnist", prepared.read(folder / "mnist"))
+    assert (
+        again.content_id == first.content_id == content_id("mnist", prepared.read(folder / "mnist"), origin_of("mnist"))
+    )
     assert not [p for p in folder.iterdir() if p.name.startswith(".")]  # no temporary folder is left
 
 
@@ -268,10 +271,10 @@ def test_two_writers_at_once_and_a_killed_one_do_no_harm(tmp_path):
     splits = prepared.Splits(images[:50], images[50:], notes=("said",))
     with ThreadPoolExecutor(4) as pool:
         for written in pool.map(lambda _: prepared.write(tmp_path / "own", splits), range(8)):
-            assert np.array_equal(written.train, images[:50])
-            assert written.notes == ("said",)
+            assert np.array_equal(written.splits.train, images[:50])
+            assert written.splits.notes == ("said",)
     (tmp_path / "half" / "test").mkdir(parents=True)
     np.save(tmp_path / "half" / "test" / "images.npy", images[50:])  # killed between the two splits
     assert prepared.read(tmp_path / "half") is None
-    assert np.array_equal(prepared.write(tmp_path / "half", splits).train, images[:50])
+    assert np.array_equal(prepared.write(tmp_path / "half", splits).splits.train, images[:50])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["half", "own"]

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from torchvision.transforms import functional as vision
 
-from latent_ot.datasets import base, prepared
+from latent_ot.datasets import base, content, prepared
 from latent_ot.datasets.prepare import prepare
 from latent_ot.datasets.stream import Folder, Pictures, Stream, Zip, crop, held_back, stream
 from latent_ot.errors import InputError
@@ -47,17 +47,22 @@ class Own(base.Source):
     def __init__(self, made):
         self.made = made
 
+    version = 1
+
+    def view(self, name):
+        return {}
+
     def read(self, name, data_dir, source=None):
         return self.made
 
 
 def test_what_is_written_is_what_numpy_would_write(made, tmp_path, monkeypatch):
     wanted, pixels, _ = made
-    monkeypatch.setattr(prepared, "SLICE_BYTES", 3 * pixels[0].nbytes)
+    monkeypatch.setattr(content, "SLICE_BYTES", 3 * pixels[0].nbytes)
     slices = []
     monkeypatch.setattr(Pictures, "__getitem__", lambda self, rows, get=Pictures.__getitem__: slices.append(
         get(self, rows)) or slices[-1])  # fmt: skip
-    written = prepared.write(tmp_path / "own", wanted)
+    written = prepared.write(tmp_path / "own", wanted).splits
     assert max(map(len, slices)) == 3  # so memory holds three images at once, however many there are
     assert isinstance(written.train, np.memmap)
     assert np.array_equal(written.train, pixels[:20])
@@ -65,7 +70,7 @@ def test_what_is_written_is_what_numpy_would_write(made, tmp_path, monkeypatch):
     np.save(tmp_path / "numpy.npy", pixels[20:])
     assert (tmp_path / "own" / "test" / "images.npy").read_bytes() == (tmp_path / "numpy.npy").read_bytes()
     arrays = prepared.Splits(pixels[:20], pixels[20:])
-    assert prepared.content_id("own", wanted) == prepared.content_id("own", arrays)
+    assert content.content_id("own", wanted, {}) == content.content_id("own", arrays, {})
 
 
 def test_an_interrupted_writer_leaves_nothing_and_the_next_one_finishes(made, tmp_path):
@@ -80,7 +85,7 @@ def test_an_interrupted_writer_leaves_nothing_and_the_next_one_finishes(made, tm
     with pytest.raises(KeyboardInterrupt):
         prepared.write(tmp_path / "own", cut)
     assert list(tmp_path.iterdir()) == []
-    assert np.array_equal(prepared.write(tmp_path / "own", wanted).train, pixels[:20])
+    assert np.array_equal(prepared.write(tmp_path / "own", wanted).splits.train, pixels[:20])
 
 
 def test_what_a_killed_writer_left_is_swept_away_and_a_living_one_is_not(made, tmp_path):
