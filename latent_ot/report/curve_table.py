@@ -19,6 +19,7 @@ from latent_ot.errors import InputError
 
 SUFFIX = ".curves.csv.gz"
 HEAD = b"record,curve,x,y\n"
+PRD = ("prd.precision", "prd.recall")
 _RECORD = re.compile(rb'("(?:[^"]|"")*"|[^",\n]+),')  # a row's first field
 
 Series = list[tuple[float, float | None]]
@@ -52,8 +53,8 @@ def to_rows(stem: str, curves: Curves) -> bytes:
     named: dict[str, Series] = {**curves.__pydantic_extra__}
     named |= {f"loss.{name}": series for name, series in curves.loss.items()}
     if curves.prd:
-        sides = {"prd.precision": curves.prd.precision, "prd.recall": curves.prd.recall}
-        named |= {name: [(float(i), y) for i, y in enumerate(values)] for name, values in sides.items()}
+        sides = zip(PRD, (curves.prd.precision, curves.prd.recall), strict=True)
+        named |= {name: [(float(i), y) for i, y in enumerate(values)] for name, values in sides}
     out = io.StringIO()
     rows = ((stem, name, f"{x:.8g}", "" if y is None else f"{y:.8g}") for name in sorted(named) for x, y in named[name])
     csv.writer(out, lineterminator="\n").writerows(rows)
@@ -69,9 +70,7 @@ def from_rows(rows: bytes) -> Curves:
     named: dict[str, Series] = {}
     for _, name, x, y in csv.reader(io.StringIO(rows.decode())):
         named.setdefault(name, []).append((float(x), float(y) if y else None))
-    sides = {
-        side: [y for _, y in named.pop(f"prd.{side}")] for side in ("precision", "recall") if f"prd.{side}" in named
-    }
+    sides = {name.removeprefix("prd."): [y for _, y in named.pop(name)] for name in PRD if name in named}
     loss = {name.removeprefix("loss."): named.pop(name) for name in list(named) if name.startswith("loss.")}
     return Curves.model_validate({**named, "loss": loss, "prd": sides or None})
 

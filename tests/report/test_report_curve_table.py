@@ -90,7 +90,8 @@ def test_a_table_packed_again_as_one_stream_is_read_and_added_to(tmp_path, raw):
 
 @pytest.mark.parametrize("spoil", [
     lambda data: data[:-9], lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"record,curve,x,y\n",
-    lambda data: data + b"more", lambda data: data[:-20] + b"\0" + data[-19:], lambda data: gzip.compress(b"a,b\n1,2\n"),
+    lambda data: data + b"more", lambda data: data[:-20] + b"\0" + data[-19:],
+    lambda data: gzip.compress(b"a,b\n1,2\n"),
     lambda data: gzip.compress(gzip.decompress(data) + b"\n"),
     lambda data: gzip.compress(gzip.decompress(data).replace(b"3.5", b"low")),
     lambda data: gzip.compress(gzip.decompress(data).replace(b",3.5", b"")),
