@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from latent_ot.report.quantities import QUANTITIES
-from latent_ot.report.records import Record
+from latent_ot.report.records import Record, slug
 from latent_ot.report.statistics import order, paired_difference, t_interval
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
@@ -58,5 +58,4 @@ def ordering(rows: Mapping[str, Mapping[int, float]], metric: str) -> str:
 
 def figure_path(dataset: str, budget: str, protocol: str, name: str) -> str:
     """Return where a figure lies in the leaderboard's folder."""
-    short = protocol.removeprefix(f"{dataset}/").replace("/", "-")
-    return f"figures/{dataset}/{budget}--{short}--{name}.svg"
+    return f"figures/{dataset}/{budget}--{slug(dataset, protocol)}--{name}.svg"

@@ -9,7 +9,7 @@ from latent_ot.bench.plan import SCORING
 from latent_ot.catalog import Catalog
 from latent_ot.report.quantities import QUANTITIES
 from latent_ot.report.ranking import by_method, heading, measured, seeds
-from latent_ot.report.records import Record, by_protocol, dump, parse
+from latent_ot.report.records import Record, by_protocol, checked
 from latent_ot.report.statistics import t_interval
 from latent_ot.report.text import Cell, Column, Grid, show
 
@@ -65,8 +65,8 @@ def grid_tables(group: Sequence[Record]) -> list[Grid]:
 
 def print_grid(records: Sequence[Mapping[str, Any]]) -> None:
     """Print the tables of ``records``: drawn on a terminal, plain text anywhere else."""
-    parsed = [parse(dump(r).decode(), "record") for r in records]
-    show([table for group in by_protocol(parsed).values() for table in grid_tables(group)])
+    groups = by_protocol([checked(record) for record in records])
+    show([table for group in groups.values() for table in grid_tables(group)])
 
 
 def metrics(found: Pairs) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ from latent_ot.report.ranking import (
     protocol_line,
     summed_up,
 )
-from latent_ot.report.records import DATA, Record, dump, load, parse
+from latent_ot.report.records import DATA, Record, checked, load
 from latent_ot.report.text import Cell, Column, Grid, render, show
 
 
@@ -75,7 +75,7 @@ def render_published(
 
 def print_bench(records: Sequence[Record | Mapping[str, Any]]) -> None:
     """Print the ranked table of ``records``: drawn on a terminal, plain text anywhere else."""
-    show(bench_table([r if isinstance(r, Record) else parse(dump(r).decode(), "record") for r in records]))
+    show(bench_table([r if isinstance(r, Record) else checked(r) for r in records]))
 
 
 def shown_for(dataset: str) -> list[str]:

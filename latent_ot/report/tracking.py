@@ -13,7 +13,7 @@ from typing import Any
 
 from latent_ot.errors import InputError
 from latent_ot.report.quantities import QUANTITIES
-from latent_ot.report.records import dump, parse
+from latent_ot.report.records import checked
 from latent_ot.report.text import Grid
 
 PROJECT = "latent_ot"
@@ -107,7 +107,7 @@ def track(record: Mapping[str, Any], picture: Path | None, folder: Path, table: 
         folder: where wandb keeps its files.
         table: shown beside the run.
     """
-    run = parse(dump(record).decode(), "record")
+    run = checked(record)
     key = run.stages[-1].key if run.stages else run.stem
     tracker = Tracker(folder)
     tracker.start(run.model_dump(mode="json", by_alias=True), key)

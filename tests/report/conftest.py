@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from latent_ot.report.records import Record, dump, parse
+from latent_ot.report.records import Record, add, checked
 
 PROTOCOL = {
     "id": "mnist5k/mnist-1a2b3c4d/n1000/rec128x200",
@@ -21,9 +21,10 @@ def values(
 ) -> dict[str, Any]:
     """A well-formed record as the runner writes it, with invented numbers."""
     record = {
-        "schema": 1, "status": "done", "reason": None, "method": method, "paper": None,
-        "stages": [{"stage": method, "key": f"{seed:016x}"}], "dataset": "mnist5k", "dataset_content": "0123456789ab",
-        "seed": seed, "budget": "ci", "images_budget": 64000, "width": 0.5, "overrides": {}, "config": {},
+        "schema": 2, "status": "done", "reason": None, "method": method, "paper": None,
+        "stages": [{"stage": method, "key": f"{seed:016x}", "made_of": {method: 1}}],
+        "dataset": "mnist5k", "dataset_content": "0123456789ab", "data": {"shape": [1, 32, 32]}, "seed": seed, "threads": 1,
+        "budget": "ci", "images_budget": 64000, "width": 0.5, "overrides": {}, "config": {},
         "metrics": {"fid": 10.0 + seed} if metrics is None else metrics, "facts": {}, "reasons": {}, "curves": {},
         "protocol": PROTOCOL, "images_seen": 64000, "updates": {"generator": 1000}, "parameters": 123456,
         "seconds": 12.5, "peak_memory_mb": 800, "machine": {"device": "a processor", "cores": 2, "threads": 1},
@@ -33,7 +34,7 @@ def values(
 
 
 def made(*args: Any, **changes: Any) -> Record:
-    return parse(dump(values(*args, **changes)).decode(), "test")
+    return checked(values(*args, **changes))
 
 
 @pytest.fixture
@@ -53,10 +54,7 @@ def board(tmp_path: Path):
     """Write records as a leaderboard folder and return it."""
 
     def write(*records: Record | dict[str, Any]) -> Path:
-        (tmp_path / "results").mkdir(exist_ok=True)
-        for r in records:
-            data = dump(r)
-            (tmp_path / "results" / f"{parse(data.decode(), 'test').stem}.json").write_bytes(data)
+        add(tmp_path, records)
         return tmp_path
 
     return write

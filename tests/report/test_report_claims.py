@@ -75,7 +75,7 @@ def test_the_sign_of_the_paired_interval_decides(record, gldo, glo, verdict):
     assert judged.verdict == verdict
     (finding,) = judged.findings
     assert finding.dataset == "mnist5k"
-    assert finding.records == tuple(f"mnist5k--{m}--ci--s{s}" for m in ("gldo", "glo") for s in range(len(gldo)))
+    assert finding.records == tuple(r.stem for r in runs(record, gldo, glo))
     assert finding.needs == (() if len(gldo) == 3 else ("3 seeds instead of 1",))
 
 

@@ -51,14 +51,14 @@ def test_a_changed_missing_or_left_over_page_is_stale_and_writing_mends_it(rich_
 
 def test_a_new_record_makes_pages_stale(rich_board):
     write(rich_board)
-    (rich_board / "results" / "grid25--ae_ot_sd--ci--s0.json").unlink()
+    (rich_board / "results" / "grid25--ae_ot_sd--ci--s0--n1000.json").unlink()
     assert "grid25.md" in stale(rich_board)
 
 
 def test_pictures_beside_a_record_are_linked_and_absent_ones_are_not(rich_board):
-    (rich_board / "results" / "mnist5k--gldo--ci--s0.samples.png").write_bytes(b"")
+    (rich_board / "results" / "mnist5k--gldo--ci--s0--mnist-1a2b3c4d-n1000-rec128x200.samples.png").write_bytes(b"")
     page = generate(rich_board)["mnist5k.md"].decode()
-    assert "![gldo: samples](results/mnist5k--gldo--ci--s0.samples.png)" in page
+    assert "![gldo: samples](results/mnist5k--gldo--ci--s0--mnist-1a2b3c4d-n1000-rec128x200.samples.png)" in page
     assert "reconstructions.png" not in page
 
 

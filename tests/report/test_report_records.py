@@ -1,3 +1,4 @@
+import gzip
 import json
 import math
 
@@ -7,21 +8,40 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latent_ot.errors import InputError
-from latent_ot.report.records import by_protocol, dump, load, parse, select, significant, write_record
+from latent_ot.report.records import (
+    add,
+    by_protocol,
+    checked,
+    dump,
+    load,
+    merge,
+    remove,
+    select,
+    significant,
+)
+
+CURVES = {"fid": [[64, 3.5]], "prd": {"precision": [1.0], "recall": [0.5]}, "loss": {"l": [[64, 0.1], [128, None]]}}
+STEM = "mnist5k--gldo--ci--s0--mnist-1a2b3c4d-n1000-rec128x200"
 
 
-def test_dump_then_parse_then_dump_gives_the_same_bytes(raw):
-    data = dump(
-        raw(curves={"fid": [[64, 3.5]], "prd": {"precision": [1.0], "recall": [0.5]}, "loss": {"l": [[64, 0.1]]}})
-    )
-    assert dump(parse(data.decode(), "x")) == data
+def test_what_is_written_is_read_again_and_written_as_the_same_bytes(raw, tmp_path):
+    (path,) = add(tmp_path, [raw(curves=CURVES)])
+    (read,) = load(tmp_path)
+    assert path.stem == read.stem == STEM
+    assert read == checked(raw(curves=CURVES))
+    assert read.curves == checked(raw(curves=CURVES)).curves
+    assert read.curves.series("loss.l") == [(64.0, 0.1), (128.0, None)]
+    assert read.curves.prd.recall == [0.5]
+    assert (read.outdated, read.stored) == ((), False)
+    assert dump(read) == path.read_bytes() == dump(raw(curves=CURVES))
 
 
 def test_keys_are_sorted_lists_stand_on_one_line_and_the_file_ends_in_a_newline(raw):
-    text = dump(raw(curves={"fid": [[64, 3.5], [128, 2.5]]})).decode()
+    text = dump(raw(curves=CURVES, config={"gldo": {"sizes": [3, 2]}})).decode()
     assert text.endswith("}\n")
-    assert '"fid": [[64.0, 3.5], [128.0, 2.5]]' in text
+    assert '"sizes": [3, 2]' in text
     assert list(json.loads(text)) == sorted(json.loads(text))
+    assert json.loads(text).keys().isdisjoint({"curves", "outdated", "stored"})
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e12, max_value=1e12))
@@ -32,7 +52,7 @@ def test_rounding_keeps_eight_digits_and_is_idempotent(x):
 
 def test_numpy_numbers_and_arrays_are_written_as_plain_numbers(raw):
     record = raw(metrics={"fid": np.float32(0.1)}, curves={"prd": {"precision": np.ones(2), "recall": np.zeros(2)}})
-    read = parse(dump(record).decode(), "x")
+    read = checked(record)
     assert read.metrics["fid"] == 0.1
     assert read.curves.prd is not None
     assert read.curves.prd.precision == [1.0, 1.0]
@@ -41,7 +61,7 @@ def test_numpy_numbers_and_arrays_are_written_as_plain_numbers(raw):
 def test_a_metric_that_is_not_finite_is_refused_by_name_but_a_diverged_loss_is_kept_as_nothing(raw):
     with pytest.raises(InputError, match=r"metrics\.fid' = nan .*reasons"):
         dump(raw(metrics={"fid": math.nan}))
-    read = parse(dump(raw(curves={"loss": {"d": [[64, 1.0], [128, math.inf]]}})).decode(), "x")
+    read = checked(raw(curves={"loss": {"d": [[64, 1.0], [128, math.inf]]}}))
     assert read.curves.loss["d"] == [(64, 1.0), (128, None)]
 
 
@@ -52,31 +72,42 @@ def test_a_metric_that_is_not_finite_is_refused_by_name_but_a_diverged_loss_is_k
         ({"metrics": {"fid": "low"}}, r"key 'metrics\.fid' = 'low'"),
         ({"status": "fine"}, r"key 'status' = 'fine'.*'done', 'failed', 'diverged' or 'declined'"),
         ({"metrik": {}}, r"key 'metrik' is unknown; nearest: metrics"),
-        ({"schema": 2}, r"key 'schema' = '2'"),
+        ({"schema": 1}, r"schema 1 is the form before versions; allowed: 2$"),
+        ({"schema": 3}, r"schema 3; allowed: 2; a newer latent_ot wrote it"),
+        ({"schema": 99, "later": 1}, r"schema 99; allowed: 2; a newer latent_ot wrote it"),
+        ({"schema": "x"}, r"schema 'x'; allowed: 2; a newer latent_ot wrote it"),
+        ({"threads": 0}, r"key 'threads' = '0'"),
+        ({"outdated": []}, r"key 'outdated' is unknown"),
+        ({"stored": True}, r"key 'stored' is unknown"),
+        ({"curves": {}}, r"key 'curves' is unknown"),
         ({"protocol": {"id": "x"}}, r"key 'protocol\.n' is missing"),
-        ({"curves": {"fid": [[1]]}}, r"key 'curves\.fid\.0"),
         ({"protocol": None}, r"states its protocol"),
         ({"status": "failed"}, r"failed states the reason"),
     ],
 )
 def test_a_malformed_file_is_one_line_naming_the_file_and_the_key(board, raw, change, message):
     root = board(raw())
-    (root / "results" / "bad.json").write_text(json.dumps(raw() | change))
+    (root / "results" / "bad.json").write_text(json.dumps(json.loads(dump(raw())) | change))
     with pytest.raises(InputError, match=message) as error:
         load(root)
     assert "bad.json" in str(error.value)
     assert "\n" not in str(error.value)
 
 
+def test_a_curve_of_another_form_is_named(raw):
+    with pytest.raises(InputError, match=r"record of 'gldo': key 'curves\.fid\.0"):
+        dump(raw(curves={"fid": [[1]]}))
+
+
 def test_a_missing_key_truncated_json_and_a_foreign_name_are_named(board, raw):
     root = board()
-    path = root / "results" / "mnist5k--gldo--ci--s0.json"
-    values = raw()
+    path = root / "results" / f"{STEM}.json"
+    values = json.loads(dump(raw()))
     del values["method"]
     for text, message in (
         (json.dumps(values), "key 'method' is missing"),
         (dump(raw()).decode()[:100], "is not valid JSON"),
-        (dump(raw(seed=1)).decode(), "holds the run 'mnist5k--gldo--ci--s1'"),
+        (dump(raw(seed=1)).decode(), "holds the run 'mnist5k--gldo--ci--s1--mnist"),
         (b"\xff", "cannot be read"),
     ):
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -88,14 +119,85 @@ def test_an_absent_folder_holds_no_records(tmp_path):
     assert load(tmp_path / "nowhere") == []
 
 
-def test_a_record_is_written_whole_or_not_at_all(tmp_path, raw):
-    path = tmp_path / "deep" / "mnist5k--gldo--ci--s0.json"
-    write_record(path, raw())
-    assert path.read_bytes() == dump(raw())
+def test_records_are_written_all_or_none_and_leave_nothing_else_behind(tmp_path, raw):
+    assert add(tmp_path, []) == []
+    (path,) = add(tmp_path, [raw()])
     with pytest.raises(InputError):
-        write_record(path, raw(metrics={"fid": math.inf}))
+        add(tmp_path, [raw("glo"), raw(metrics={"fid": math.inf})])
     assert path.read_bytes() == dump(raw())
-    assert list(path.parent.iterdir()) == [path]
+    assert sorted(p.name for p in path.parent.iterdir()) == [".lock", path.name]
+
+
+def test_a_record_edited_by_hand_is_marked_not_refused(tmp_path, raw):
+    paths = add(tmp_path, [raw(curves=CURVES), raw("glo", curves=CURVES), raw("vae"), raw("pca")])
+    edited, laid_out, bare, _ = paths
+    edited.write_text(edited.read_text().replace('"fid": 10.0', '"fid": 9.0'))
+    laid_out.write_text(json.dumps(json.loads(laid_out.read_text())))  # the same values in another layout
+    bare.write_text("".join(line for line in bare.open() if '"checksum": "1a2b' in line or '"checksum"' not in line))
+    found = {r.method: r for r in load(tmp_path)}
+    assert {m: r.outdated for m, r in found.items()} == {
+        "gldo": ("edited: its checksum differs",), "glo": (), "vae": ("edited: its checksum is missing",), "pca": (),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new"), [("0.1\n", "0.2\n"), (f"{STEM},fid,64,3.5\n", ""), ("", f"{STEM},kl,64,1\n")])
+def test_a_curve_edited_by_hand_marks_its_record_alone(tmp_path, raw, old, new):
+    add(tmp_path, [raw(curves=CURVES), raw("vae", curves=CURVES)])
+    path = tmp_path / "results" / "mnist5k.curves.csv.gz"
+    text = gzip.decompress(path.read_bytes()).decode()
+    text = text.replace(old, new, 1) if old else text + new
+    path.write_bytes(gzip.compress(text.encode()))
+    assert [bool(r.outdated) for r in load(tmp_path)] == [True, False]
+
+
+def test_two_protocols_and_two_thread_counts_of_one_run_are_files_of_their_own(tmp_path, raw):
+    points = {"dataset": "moons", "protocol": {"id": "moons/n1000x250", "n": 1000, "repeats": 250}}
+    other = raw()["protocol"] | {"id": "mnist5k/inception-0a0b0c0d/n1000/rec128x200"}
+    lost = {"status": "failed", "reason": "killed", "protocol": None}
+    paths = add(tmp_path, [raw(), raw(protocol=other), raw(threads=2), raw("pca", **points), raw("vae", **lost)])
+    assert [path.stem for path in paths] == [
+        STEM,
+        "mnist5k--gldo--ci--s0--inception-0a0b0c0d-n1000-rec128x200",
+        "mnist5k--gldo--ci--s0--t2--mnist-1a2b3c4d-n1000-rec128x200",
+        "moons--pca--ci--s0--n1000x250",
+        "mnist5k--vae--ci--s0",
+    ]
+    assert len(load(tmp_path)) == 5
+
+
+def test_a_removed_record_takes_its_curves_and_pictures_along(tmp_path, raw):
+    odd = "gldo[eps=3.0,lr=0.1]"
+    paths = add(tmp_path, [raw(curves=CURVES), raw(odd, curves=CURVES), raw("vae")])
+    for path in paths:
+        path.with_name(f"{path.stem}.png").write_bytes(b"")
+        path.with_name(f"{path.stem}.samples.png").write_bytes(b"")
+    with pytest.raises(InputError, match=f"record '{STEM}x' is not in .*; nearest: {STEM}"):
+        remove(tmp_path, [f"{STEM}x", paths[2].stem])
+    remove(tmp_path, [paths[1].stem])
+    assert [r.method for r in load(tmp_path)] == ["gldo", "vae"]
+    text = gzip.decompress((tmp_path / "results" / "mnist5k.curves.csv.gz").read_bytes()).decode()
+    assert "eps" not in text
+    assert STEM in text
+    remove(tmp_path, [paths[0].stem])
+    assert sorted(p.name for p in (tmp_path / "results").iterdir()) == [
+        ".lock", *(f"{paths[2].stem}.{end}" for end in ("json", "png", "samples.png")),
+    ]  # fmt: skip
+
+
+def test_of_two_places_the_record_that_is_not_outdated_counts_then_the_stores(record):
+    def run(seed, value, *outdated):
+        return record("gldo", seed, {"fid": value}).model_copy(update={"outdated": outdated})
+
+    old = "gldo is version 2 now"
+    published = [run(0, 1.0), run(1, 1.0, old), run(2, 1.0), run(3, 1.0, old), run(4, 1.0), run(6, 1.0)]
+    stored = [run(0, 2.0), run(1, 2.0), run(2, 2.0, old), run(3, 2.0, old), run(5, 2.0), run(6, 1.0)]
+    found = {r.seed: (r.metrics["fid"], r.stored) for r in merge(published, stored)}
+    assert found == {
+        0: (2.0, True), 1: (2.0, True), 2: (1.0, False), 3: (2.0, True), 4: (1.0, False), 5: (2.0, True),
+        6: (1.0, False),  # what was published as it lies in the store is published
+    }  # fmt: skip
+    assert [r.stem for r in merge(published, stored)] == sorted(r.stem for r in merge(published, stored))
+    assert merge(published, []) == published
 
 
 def test_select_agrees_with_every_argument(record):
