@@ -68,8 +68,12 @@ def available(data_dir: Path) -> dict[str, str]:
     """Return for every named set and every prepared folder ``ready``, or what is missing and how to get it."""
     here = prepared.found(data_dir)
     states = {name: source.missing(name, data_dir) for name, source in sources().items() if name not in here}
-    for making in (_making(name, data_dir, verify=False) for name in here):
-        states[making.key] = making.missing() if making.stale(read_card(making.folder)) else None
+    for name in here:
+        try:
+            making = _making(name, data_dir, verify=False)
+            states[name] = making.at_hand().missing() if making.stale(read_card(making.folder)) else None
+        except InputError as damage:
+            states[name] = str(damage)
     return {name: state or "ready" for name, state in sorted(states.items())}
 
 

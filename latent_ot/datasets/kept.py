@@ -60,6 +60,10 @@ class Making:
             return f"data set '{self.key}': its original files are no longer in {self.place}"
         return self.source.missing(self.name, self.data_dir, self.place)
 
+    def at_hand(self) -> "Making":
+        """Return the same from the source's own choice of place, where the named one is gone."""
+        return replace(self, place=None) if self.place is not None and self.missing() else self
+
     def files(self) -> list[Any]:
         """Return sizes and times of the original files; empty if these are not here, or need no watching."""
         if self.missing():
@@ -137,8 +141,7 @@ def _remake(making: Making, kept: Kept) -> Served:
     """Make images anew that another version, crop, size or filter made."""
     recorded = kept.card.origin if kept.card else None
     why = difference(recorded, making.origin)
-    if making.missing() and making.place is not None:
-        making = replace(making, place=None)
+    making = making.at_hand()
     try:
         found, made, card = making.read()
         if found.key != making.key:

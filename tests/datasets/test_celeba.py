@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from originals import PARTS, face, write_celeba, write_faces, write_partition
 from PIL import Image
 from torchvision.transforms import functional as vision
 
@@ -15,32 +16,13 @@ from latent_ot.datasets.prepare import prepare
 from latent_ot.errors import InputError
 from latent_ot.report.published import stands_for
 
-ROW, COLUMN = np.mgrid[0:218, 0:178]
-PARTS = "000000111222"  # twelve images: six train, three validation, three test
 DATA = os.environ.get("LATENT_OT_DATA", "")
 FACES = sources()["celeba128"].missing("celeba128", Path(DATA)) is None
 
 
-def face(number):
-    """An image that is its rows in green, its columns in red and its number in blue."""
-    return np.stack([COLUMN, ROW, np.full_like(ROW, number)], axis=-1).astype(np.uint8)
-
-
-def write_faces(folder):
-    folder.mkdir(parents=True)
-    for number in range(len(PARTS)):
-        Image.fromarray(face(number)).save(folder / f"{number:06d}.jpg", "PNG")  # lossless; Pillow goes by content
-
-
-def write_partition(path, parts=PARTS):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{number:06d}.jpg {part}\n" for number, part in enumerate(parts)))
-
-
 @pytest.fixture
 def faces(tmp_path):
-    write_faces(tmp_path / "celeba" / "img_align_celeba")
-    write_partition(tmp_path / "celeba" / "list_eval_partition.txt")
+    write_celeba(tmp_path / "celeba")
     return tmp_path
 
 

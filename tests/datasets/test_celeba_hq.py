@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from originals import write_squares
 from PIL import Image
 
 from latent_ot.datasets import celeba_hq
@@ -10,19 +11,13 @@ from latent_ot.datasets.prepare import prepare
 from latent_ot.errors import InputError
 
 
-def write(folder, names, size=256):
-    folder.mkdir(parents=True)
-    for number, name in enumerate(names):
-        Image.new("RGB", (size, size), (number, 0, 0)).save(folder / name)
-
-
 def numbers(data):
     return data.train[:, 0, 0, 0].tolist(), data.test[:, 0, 0, 0].tolist()
 
 
 def test_a_tenth_is_held_out_and_padded_or_not_the_files_are_one_set(tmp_path, monkeypatch):
-    write(tmp_path / "a" / "celeba_hq", [f"{i:05d}.png" for i in range(20)])
-    write(tmp_path / "b" / "CelebAMask-HQ" / "CelebA-HQ-img", [f"{i}.png" for i in range(20)])
+    write_squares(tmp_path / "a" / "celeba_hq", [f"{i:05d}.png" for i in range(20)])
+    write_squares(tmp_path / "b" / "CelebAMask-HQ" / "CelebA-HQ-img", [f"{i}.png" for i in range(20)])
     data = load("celeba_hq256", tmp_path / "a")
     assert (data.id, data.shape, data.evaluator, data.shareable) == (
         "celeba_hq256_18", (3, 256, 256), "inception", False,
@@ -46,7 +41,7 @@ def test_a_large_image_becomes_the_mean_of_its_squares():
 
 @pytest.mark.parametrize("size", [(256, 300), (300, 300), (128, 128)])
 def test_other_sizes_are_refused(size, tmp_path):
-    write(tmp_path / "celeba_hq", [f"{i}.png" for i in range(10)])
+    write_squares(tmp_path / "celeba_hq", [f"{i}.png" for i in range(10)])
     Image.new("RGB", size).save(tmp_path / "celeba_hq" / "5.png")
     with pytest.raises(InputError, match=rf"'5\.png' is {size[0]}x{size[1]}; allowed: squares of a multiple of 256"):
         load("celeba_hq256", tmp_path)

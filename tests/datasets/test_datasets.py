@@ -1,13 +1,12 @@
 """Named data sets, the prepared form, subsets and prepared folders."""
 
-import gzip
 import json
-import struct
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from originals import idx, write_cifar, write_idx
 from PIL import Image
 
 from latent_ot.datasets import prepared
@@ -17,23 +16,9 @@ from latent_ot.datasets.prepare import prepare
 from latent_ot.errors import InputError
 
 
-def idx(path, array, pack=False):
-    content = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(content) if pack else content)
-
-
 @pytest.fixture
 def tiny_mnist(tmp_path):
-    """The four IDX files with 40 training and 10 test images; the training files are gzipped."""
-    rng, raw = np.random.default_rng(0), tmp_path / "MNIST" / "raw"
-    images = rng.integers(0, 256, (50, 28, 28), dtype=np.uint8)
-    labels = np.arange(50, dtype=np.uint8) % 10
-    idx(raw / "train-images-idx3-ubyte.gz", images[:40], pack=True)
-    idx(raw / "train-labels-idx1-ubyte.gz", labels[:40], pack=True)
-    idx(raw / "t10k-images-idx3-ubyte", images[40:])
-    idx(raw / "t10k-labels-idx1-ubyte", labels[40:])
-    return tmp_path, images, labels
+    return tmp_path, *write_idx(tmp_path / "MNIST" / "raw")
 
 
 def write_arrays(folder, count=30, channels=3):
@@ -239,25 +224,8 @@ def test_cifar_batches_are_checked_before_they_are_unpickled(tmp_path):
 
 
 def test_cifar_batches_become_the_prepared_form(tmp_path, monkeypatch):
-    import hashlib
-    import pickle
-
-    from torchvision.datasets import CIFAR10
-
-    folder, sums = tmp_path / "cifar-10-batches-py", {}
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    planes = rng.integers(0, 256, (24, 3, 32, 32), dtype=np.uint8)
-    parts = {f"data_batch_{i}": slice(4 * i - 4, 4 * i) for i in range(1, 6)} | {"test_batch": slice(20, 24)}
-    for name, rows in parts.items():
-        content = pickle.dumps({"data": planes[rows].reshape(4, -1), "labels": [0, 1, 2, 3]})
-        (folder / name).write_bytes(content)
-        sums[name] = hashlib.md5(content).hexdigest()
-    meta = pickle.dumps({"label_names": list("abcdefghij")})
-    (folder / "batches.meta").write_bytes(meta)
-    monkeypatch.setattr(CIFAR10, "train_list", [[n, sums[n]] for n in sums if n != "test_batch"])
-    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", sums["test_batch"]]])
-    monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": hashlib.md5(meta).hexdigest()})
+    folder = tmp_path / "cifar-10-batches-py"
+    planes = write_cifar(folder, monkeypatch)
     data = load("cifar10", tmp_path)
     assert np.array_equal(data.train.transpose(0, 3, 1, 2), planes[:20])
     assert np.array_equal(data.test_labels, [0, 1, 2, 3])

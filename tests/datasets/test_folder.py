@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from latent_ot.datasets import folder
 from latent_ot.datasets.base import load
 from latent_ot.datasets.prepare import prepare
 from latent_ot.errors import InputError
@@ -97,6 +98,39 @@ def test_the_id_names_the_folder_and_content_and_no_path(pictures, tmp_path):
     assert load(f"folder:{moved}@64", tmp_path / "data").id.startswith("folder_my_pictures_64px_")
     (moved / "00.png").unlink()
     assert load(f"folder:{moved}", tmp_path / "data").id != data.id
+
+
+def test_a_second_load_reads_no_image_and_a_changed_file_makes_another_id(pictures, tmp_path, monkeypatch):
+    first = load(f"folder:{pictures}@64", tmp_path / "data")
+    with monkeypatch.context() as patch:
+        patch.setattr(folder.hashlib, "file_digest", None)
+        patch.setattr(folder, "read_square", None)
+        again = load(f"folder:{pictures}@64", tmp_path / "data")
+    assert (again.id, again.content_id) == (first.id, first.content_id)
+    grey_image((30, 45)).save(pictures / "00.png")
+    other = load(f"folder:{pictures}@64", tmp_path / "data")
+    assert other.id != first.id
+    assert load(first.id, tmp_path / "data").id == first.id
+
+
+def test_a_stale_folder_set_is_made_anew_from_where_it_came_or_says_how(pictures, tmp_path, monkeypatch, caplog):
+    named = prepare("holiday@64", pictures, tmp_path / "data")
+    plain = load(f"folder:{pictures}", tmp_path / "data")
+    monkeypatch.setattr(folder.Folder, "version", 2)
+    for name, before in {"holiday": named, plain.id: plain}.items():
+        after = load(name, tmp_path / "data")
+        assert f"data set '{name}': prepared by Folder 1, today's is Folder 2: made anew" in caplog.text
+        assert (after.id, after.shape, after.origin["source"]) == (name, before.shape, {"Folder": 2})
+        assert after.content_id != before.content_id
+    pictures.rename(tmp_path / "moved")
+    assert load("holiday", tmp_path / "data").shape == (1, 64, 64)
+    monkeypatch.setattr(folder.Folder, "version", 3)
+    with pytest.raises(InputError, match=r"today's is Folder 3, and it cannot be made anew: there is no folder .*@64'"):
+        load("holiday", tmp_path / "data")
+    (tmp_path / "data" / plain.id / "content.json").write_text('{"notes": []}')
+    with pytest.raises(InputError, match=r"prepared before versions were kept.*load the images by folder:PATH"):
+        load(plain.id, tmp_path / "data")
+    assert load(f"folder:{tmp_path}/moved", tmp_path / "data").id != plain.id  # the folder has another name by now
 
 
 def test_the_split_is_fixed(pictures, tmp_path):

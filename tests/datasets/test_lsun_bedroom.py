@@ -1,11 +1,10 @@
 """LSUN's bedrooms from the LMDB or its export: one set, torchvision's geometry, no other bedrooms."""
 
-import hashlib
 import importlib.util
-import io
 
 import numpy as np
 import pytest
+from originals import bedrooms, export
 from PIL import Image
 from torchvision.transforms import functional as vision
 
@@ -15,23 +14,6 @@ from latent_ot.datasets.prepare import prepare
 from latent_ot.errors import InputError
 
 needs_lmdb = pytest.mark.skipif(importlib.util.find_spec("lmdb") is None, reason="the package lmdb is not installed")
-
-
-def bedrooms(count=20, size=(90, 70)):
-    """LSUN's keys and files: name -> WebP."""
-    rng, found = np.random.default_rng(0), {}
-    for number in range(count):
-        buffer = io.BytesIO()
-        Image.fromarray(rng.integers(0, 256, (*size[::-1], 3), dtype=np.uint8)).save(buffer, "WEBP", lossless=True)
-        found[hashlib.sha1(str(number).encode()).hexdigest()] = buffer.getvalue()
-    return found
-
-
-def export(folder, files):
-    for key, content in files.items():
-        path = folder.joinpath(*key[:6], f"{key}.webp")
-        path.parent.mkdir(parents=True)
-        path.write_bytes(content)
 
 
 def database(folder, files):

@@ -1,0 +1,133 @@
+"""Every class that numbers depend on states a version of its own, and no two of them share a name."""
+
+import collections
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from latent_ot.adversarial_vae import AdversarialVae
+from latent_ot.catalog import Catalog
+from latent_ot.errors import InputError
+from latent_ot.identity import lineage
+from latent_ot.losses.perceptual import VGG_FILE, backbone_parts
+from latent_ot.methods.gldo import Gldo
+from latent_ot.methods.glo import Glo
+from latent_ot.methods.sdkl_ns import SdklNs
+from latent_ot.metrics.base import metrics, metrics_for
+from latent_ot.metrics.evaluators.base import WEIGHTS, load_evaluator
+from latent_ot.metrics.evaluators.inception import Inception
+from latent_ot.metrics.evaluators.small import Small
+from latent_ot.networks.ema import Ema
+from latent_ot.networks.families import BY_MODULE, FAMILIES, families_of, networks
+from latent_ot.networks.fc import Decoder
+from latent_ot.networks.mlp import Mlp
+from latent_ot.report.quantities import QUANTITIES
+from latent_ot.samplers.base import LatentSampler
+
+CATALOG = Catalog()
+STAGES = [CATALOG.stage(kind, name) for kind, names in CATALOG.files.items() for name in names]
+NETWORKS = [family for families in BY_MODULE.values() for family in families]
+PARTS = [*dict.fromkeys(c for stage in STAGES for c in stage.__mro__ if "version" in c.__dict__), *NETWORKS, *metrics()]
+
+
+@pytest.mark.parametrize("kind", [*STAGES, *NETWORKS, *metrics(), Small, Inception], ids=lambda kind: kind.__name__)
+def test_each_concrete_class_states_a_version_of_its_own(kind):
+    assert type(kind.__dict__["version"]) is int
+    assert kind.__dict__["version"] >= 1
+
+
+def test_a_name_stands_for_one_class():
+    counts = collections.Counter(kind.__name__ for kind in [*PARTS, Small, Inception])
+    assert not [name for name, count in counts.items() if count > 1]
+
+
+def test_a_stage_counts_the_versions_that_it_inherits():
+    assert list(lineage(SdklNs)) == ["SdklNs", "Sdkl", "AdversarialVae", "Adversarial", "Method", "Stage"]
+    assert lineage(AdversarialVae)["Adversarial"] == 1
+
+    class Newer(SdklNs):
+        version = 7
+
+    assert lineage(Newer) == {"Newer": 7, **lineage(SdklNs)}
+
+
+def test_every_file_of_networks_and_of_metrics_states_what_it_holds():
+    helpers = {"base", "families"}
+    assert [name for name, kinds in BY_MODULE.items() if not kinds] == [
+        f"latent_ot.networks.{name}" for name in sorted(helpers)
+    ]
+    package = Path(load_evaluator.__code__.co_filename).parents[1]
+    stated = {kind.__module__.rpartition(".")[2] for kind in metrics()}
+    silent = {path.stem for path in package.glob("[!_]*.py")} - stated
+    assert silent == {"base", "features", "inputs", "pairwise", "score"}
+
+
+def test_pairs_of_networks_have_the_names_that_methods_take():
+    known = "dcgan infogan iwgan_celeba iwgan_mnist mlp sdkl sngan sngan_resnet toy vaegan wgan_div_resnet wgan_qc"
+    assert sorted(FAMILIES) == known.split()
+    for name in ("fc", "began", "pggan", "ema"):
+        with pytest.raises(InputError, match="allowed: dcgan"):
+            networks(name, 4, (1, 16, 16))
+
+
+def test_a_module_is_made_of_the_families_whose_classes_it_holds_or_inherits():
+    shape = (1, 16, 16)
+    assert families_of(networks("infogan", 4, shape, 0.1).generator) == {"InfoganNetworks": 1}
+    assert families_of(networks("sngan_resnet", 4, shape, 0.1).critic) == {
+        "SnganResnetNetworks": 1,
+        "WganDivResnetNetworks": 1,
+    }
+    assert families_of(networks("vaegan", 4, shape, 0.1).critic) == {"SdklNetworks": 1, "VaeganNetworks": 1}
+    assert families_of(networks("toy", 4, (2,), 0.1).critic) == {"MlpNetworks": 1, "ToyNetworks": 1}
+    assert families_of(networks("iwgan_mnist", 4, shape, 0.1).critic) == {
+        "IwganCelebaNetworks": 1,
+        "IwganMnistNetworks": 1,
+    }
+    both = nn.ModuleList([Ema(Mlp([2, 3]), 0.9), Decoder(2, shape, 0.1)])
+    assert families_of(both) == {"EmaNetworks": 1, "FcNetworks": 1, "MlpNetworks": 1}
+    assert families_of(nn.Linear(2, 2)) == {}
+
+
+def test_every_figure_of_a_record_comes_from_one_metric():
+    made = collections.Counter(key for metric in metrics() for key in metric.quantities)
+    assert max(made.values()) == 1
+    results = Path(__file__).parents[1] / "leaderboards" / "results"
+    recorded = {key for path in results.glob("*.json") for key in json.loads(path.read_text())["metrics"]}
+    assert recorded
+    assert recorded <= made.keys()
+    of_runs = {"discriminator", "kl", "gap", "seconds", "images_seen", "parameters", "peak_memory_mb"}
+    assert QUANTITIES.keys() - of_runs <= made.keys()
+
+
+def test_metrics_are_told_apart_by_what_they_measure():
+    assert metrics_for("samples") == dict.fromkeys(["Fid", "InceptionScore", "Kid", "Prdc", "PrecisionRecallCurve"], 1)
+    assert metrics_for("points") == {"Modes": 1, "OtDivergence": 1}
+    assert metrics_for("reconstructions") == {"Psnr": 1, "Ssim": 1}
+    assert metrics_for("walks") == {"Smoothness": 1}
+    assert metrics_for("codes") == {"LatentCodes": 1}
+
+
+def test_a_perceptual_loss_is_a_part_of_the_stages_that_have_one():
+    digest = load_evaluator("digits").checksum[:16]
+    config = Glo.Config(loss="perceptual+l2", backbone="digits")
+    assert Glo.frozen_parts(config) == {"Small": 1, "digits": digest}
+    assert Gldo.frozen_parts(Gldo.Config(loss="perceptual+l2", backbone="vgg16")) == {"vgg16": VGG_FILE}
+    assert Glo.frozen_parts(Glo.Config()) == {}
+    assert LatentSampler.frozen_parts(LatentSampler.Config()) == {}
+    for name in (path.stem for path in WEIGHTS.glob("*.safetensors")):
+        assert backbone_parts(name).keys() == {"Small", name}
+    for name in ("inception", "digit"):
+        with pytest.raises(InputError, match="allowed: cifar10, digits"):
+            backbone_parts(name)
+
+
+def test_networks_of_one_file_draw_and_store_as_plain_layers_do():
+    torch.manual_seed(0)
+    made = Mlp([2, 3, 4], "leaky_relu", norm=True)
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.LeakyReLU(), nn.Linear(3, 4))
+    assert list(made.state_dict()) == list(plain.state_dict())
+    assert all(torch.equal(a, b) for a, b in zip(made.state_dict().values(), plain.state_dict().values(), strict=True))
