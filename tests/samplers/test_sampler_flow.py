@@ -140,8 +140,10 @@ def test_codes_all_alike_are_drawn_again(codes):
 
 
 def test_codes_on_a_sphere_do_not_diverge():
+    # At the default rate six seeds give means of 0.97 to 0.98 and quantiles of 1.69 to 1.73; at ten times the rate the
+    # quantile is anything from 1.7 to 3.5, by seed and by processor.
     codes = torch.nn.functional.normalize(normal(3000, 8, 1) * torch.arange(1, 9), dim=1)
-    sampler = trained(codes, steps=200, lr=1e-2)
+    sampler = trained(codes, steps=200)
     with torch.no_grad():
         drawn = sampler.sample(2000, seeded())
     assert drawn.isfinite().all()
