@@ -11,6 +11,7 @@ import pytest
 
 from latent_ot.bench import worker
 from latent_ot.bench.benchmark import Benchmark, Request
+from latent_ot.bench.budgets import settings
 from latent_ot.bench.plan import StagePlan, decoding
 from latent_ot.bench.worker import Order
 
@@ -22,7 +23,7 @@ def start(benchmark: Benchmark, stage: StagePlan):
     """Start a stage; return its process, the pipe and the stage's folder."""
     request = benchmark.request
     order = Order(
-        stage.name, stage.job, stage.inputs, request.store, request.data_dir, request.dataset, None, (), None, "cpu", 1,
+        stage.name, stage.job, stage.inputs, request.store, request.data_dir, request.dataset, None, (), None, "cpu",
         checkpoint_seconds=0.05,
     )  # fmt: skip
     ours, theirs = CONTEXT.Pipe(duplex=False)
@@ -67,9 +68,13 @@ def request_for(tmp_path):
     return make
 
 
+# Killed, asked to stop, killed, asked: at a checkpoint, between two, long after one, right after a resume.
+INTERRUPTIONS = ((signal.SIGKILL, 0.0), (worker.STOP, 0.02), (signal.SIGKILL, 0.11), (worker.STOP, 0.05))
+
+
 @pytest.mark.parametrize("method", ["gldo", "iwgan", "pggan", "ae_ot_gan"])
-@pytest.mark.parametrize("how", [signal.SIGKILL, worker.STOP])
-def test_an_interrupted_run_ends_with_the_same_bytes(method, how, request_for):
+def test_an_interrupted_run_ends_with_the_same_bytes(method, request_for, monkeypatch):
+    monkeypatch.setitem(settings()["budgets"]["smoke"], "images", 1600)
     undisturbed, broken = Benchmark(request_for("whole")), Benchmark(request_for("broken"))
     stages = broken.planner.training(method, 0).stages
     last = decoding(stages)
@@ -77,7 +82,7 @@ def test_an_interrupted_run_ends_with_the_same_bytes(method, how, request_for):
         shutil.copytree(run_to_end(broken, stage), undisturbed.store.folder(stage.name))
     whole = run_to_end(undisturbed, last)
     seen, interruptions = 0, 0
-    for delay in (0.0, 0.02, 0.11, 0.05):  # at a checkpoint, between two, right after a resume
+    for how, delay in INTERRUPTIONS:
         process, pipe, folder = start(broken, last)
         seen = wait_for_new_checkpoint(process, folder / "last.ckpt", seen)
         time.sleep(delay)
