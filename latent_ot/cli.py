@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from latent_ot.errors import InputError, choose
+from latent_ot.errors import InputError, StoreError, choose
 
 if TYPE_CHECKING:
     from latent_ot.bench.benchmark import Benchmark, Request
@@ -32,14 +32,17 @@ Seed = Annotated[int, typer.Option(help="Seed of the run.")]
 BudgetName = Annotated[str, typer.Option(help="ci, short or paper (benchmarks/budgets.yaml).")]
 Subset = Annotated[int | None, typer.Option(help="Train on this many images of the set.")]
 DataDir = Annotated[Path, typer.Option(envvar="LATENT_OT_DATA", help="Where data sets lie.")]
-StoreDir = Annotated[Path, typer.Option("--store", help="Where trained stages live.")]
-Boards = Annotated[Path, typer.Option("--leaderboards", help="Where records and pages are written.")]
+StoreDir = Annotated[Path, typer.Option("--store", help="Where trained stages, their records and pages live.")]
+Boards = Annotated[Path, typer.Option("--leaderboards", help="Where published records and their pages lie.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="A setting, NAME.KEY=VALUE, e.g. gldo.eps=0.3.")]
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="A Python file with your own method or sampler.")]
 EvaluatorName = Annotated[str | None, typer.Option(help="Feature network; default: the data set's own.")]
 Weights = Annotated[Path | None, typer.Option("--inception-weights", help="Local file of the Inception weights.")]
 Gpus = Annotated[int | None, typer.Option(help="GPUs to use; default: all of this machine, 0: the CPU.")]
 Workers = Annotated[int | None, typer.Option(help="Stages at once; default: one per GPU, or per CPU core.")]
+Threads = Annotated[int, typer.Option(min=1, help="CPU threads of each stage; other results than with 1.")]
+Force = Annotated[list[str] | None, typer.Option(help="Make again what is done: a method, or one of its parts.")]
+Verify = Annotated[bool, typer.Option("--verify", help="Hash data again, though their files look as they were.")]
 Out = Annotated[Path, typer.Option(help="The picture to write (PNG).")]
 Stop = Annotated[str | None, typer.Option(help="End training early: duality-gap (iwgan); its tolerances are settings.")]
 DEFAULT_DATA, DEFAULT_STORE, DEFAULT_BOARDS = Path("data"), Path("runs"), Path("leaderboards")
@@ -99,13 +102,15 @@ def request(
     subset: Subset = None,
     data_dir: DataDir = DEFAULT_DATA,
     store: StoreDir = DEFAULT_STORE,
-    leaderboards: Boards = DEFAULT_BOARDS,
     settings: Settings = None,
     plugins: Plugins = None,
     evaluator: EvaluatorName = None,
     inception_weights: Weights = None,
     gpus: Gpus = None,
     workers: Workers = None,
+    threads: Threads = 1,
+    force: Force = None,
+    verify: Verify = False,
 ) -> tuple["Request"]:
     """Return what was asked for, without its methods."""
     from latent_ot.bench.benchmark import Request
@@ -113,8 +118,9 @@ def request(
 
     return (
         Request(
-            default_dataset(dataset), [], numbers(seeds), budget, data_dir, store, leaderboards, subset,
+            default_dataset(dataset), [], numbers(seeds), budget, data_dir, store, subset,
             parse_overrides(settings or []), plugins or [], evaluator, inception_weights, gpus, workers,
+            threads, words(" ".join(force or [])), verify,
         ),
     )  # fmt: skip
 
@@ -167,17 +173,23 @@ def until(stop: str | None, benchmark: "Benchmark") -> "Benchmark":
 
 
 def finish(benchmark: "Benchmark", show: Callable[..., None]) -> None:
-    """Run a benchmark, write the pages, show its records and exit as its end calls for."""
-    from latent_ot.report.page import write as write_pages
-
+    """Run a benchmark, write the store's pages, show its records and exit as its end calls for."""
     records, stopped = benchmark.execute()
-    write_pages(benchmark.request.leaderboards)
+    write_store_pages(benchmark.request.store)
     show(records)
     if stopped:
         print("stopped; run the same command again to go on where it stopped", file=sys.stderr)
         raise typer.Exit(130)
     if all(record["status"] != "done" for record in records if record["method"] != "data"):
         raise typer.Exit(1)
+
+
+def write_store_pages(store: Path) -> None:
+    """Bring the pages over the store's own records up to date."""
+    from latent_ot.bench.currency import stored
+    from latent_ot.report.page import write
+
+    write(store, stored(store))
 
 
 def one_run(
@@ -190,11 +202,17 @@ def one_run(
     store: StoreDir = DEFAULT_STORE,
     settings: Settings = None,
     plugins: Plugins = None,
+    threads: Threads = 1,
+    force: Force = None,
+    verify: Verify = False,
 ) -> tuple["Benchmark", str, int]:
     """Return the benchmark of one method at one seed, and both."""
     from latent_ot.bench.benchmark import Benchmark
 
-    (asked,) = request(dataset, str(seed), budget, subset, data_dir, store, settings=settings, plugins=plugins)
+    (asked,) = request(
+        dataset, str(seed), budget, subset, data_dir, store, settings, plugins,
+        threads=threads, force=force, verify=verify,
+    )  # fmt: skip
     return Benchmark(replace(asked, methods=[method])), method, seed
 
 
@@ -382,8 +400,10 @@ def table(
     inception_weights: Weights = None,
     gpus: Gpus = None,
     workers: Workers = None,
+    threads: Threads = 1,
 ) -> None:
-    """Print a published table beside our numbers."""
+    """Print a published table beside our numbers, the published ones and those of the store."""
+    from latent_ot.bench.currency import everything
     from latent_ot.report.published import load_table, table_names
     from latent_ot.report.tables import render_published
 
@@ -393,17 +413,16 @@ def table(
     if run:
         from latent_ot.bench.benchmark import Request
         from latent_ot.bench.rerun import rerun
-        from latent_ot.report.page import write as write_pages
 
         spec, budget = load_table(table_id), budget or "ci"
         request = Request(
-            dataset, [], numbers(seeds), budget, data_dir, store, leaderboards, subset,
-            evaluator=evaluator, weights=inception_weights, gpus=gpus, workers=workers,
+            dataset, [], numbers(seeds), budget, data_dir, store, subset,
+            evaluator=evaluator, weights=inception_weights, gpus=gpus, workers=workers, threads=threads,
         )  # fmt: skip
         ran, stopped = rerun(spec, request, functools.partial(print, file=sys.stderr))
-        write_pages(leaderboards)
+        write_store_pages(store)
         name = next(iter(ran.values()), name) if dataset else None  # with a subset the data set has another name
-    print(render_published(table_id or None, name, budget or None, leaderboards, form, ran))
+    print(render_published(table_id or None, name, budget or None, everything(leaderboards, store), form, ran))
     if stopped:
         print("stopped; run the same command again to go on where it stopped", file=sys.stderr)
         raise typer.Exit(130)
@@ -414,43 +433,79 @@ def table(
 @app.command()
 def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable verdicts.")] = False,
-    write: Annotated[
-        bool, typer.Option("--write", help="Bring the pages of the leaderboards up to date, too.")
-    ] = False,
     recheck: Annotated[
         bool, typer.Option("--recheck", help="First repeat the numeric checks that some claims rest on (seconds).")
     ] = False,
+    store: StoreDir = DEFAULT_STORE,
     leaderboards: Boards = DEFAULT_BOARDS,
 ) -> None:
     """Check the papers' claims against the records: reproduced, not reproduced, inconclusive or not run."""
+    from latent_ot.bench.currency import everything
     from latent_ot.report.claims import render_claims
 
     if recheck:
         from latent_ot.report.checks import recheck as repeat
 
         repeat()
-    if write:
-        from latent_ot.report.page import write as write_pages
-
-        write_pages(leaderboards)
-    print(render_claims(leaderboards, "json" if as_json else "text"))
+    print(render_claims(everything(leaderboards, store), "json" if as_json else "text"))
 
 
 @app.command()
 def leaderboard(
+    store: StoreDir = DEFAULT_STORE,
     leaderboards: Boards = DEFAULT_BOARDS,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a page is stale.")] = False,
 ) -> None:
     """Generate every page and figure under leaderboards/ from its results/."""
+    from latent_ot.bench.currency import published
     from latent_ot.report.page import stale, write
 
+    records = published(leaderboards, store)
     if check:
-        old = stale(leaderboards)
+        old = stale(leaderboards, records)
         if old:
             raise InputError(f"stale: {', '.join(old)}; run `latent-ot leaderboard`")
     else:
-        for path in write(leaderboards):
+        for path in write(leaderboards, records):
             print(path)
+
+
+@app.command()
+def publish(
+    dataset: Annotated[str, typer.Option(help="Of this data set alone, by the id in its records.")] = "",
+    budget: Annotated[str, typer.Option(help="Of this budget alone.")] = "",
+    methods: Annotated[str, typer.Option(help="Of these methods alone, by their names in tables.")] = "",
+    seeds: Annotated[str, typer.Option(help="Of these seeds alone.")] = "",
+    store: StoreDir = DEFAULT_STORE,
+    leaderboards: Boards = DEFAULT_BOARDS,
+) -> None:
+    """Copy records of the store into leaderboards/ and bring its pages up to date."""
+    from latent_ot.bench import publication
+
+    chosen = publication.choose_records(store, dataset, budget, words(methods), numbers(seeds) if seeds else [])
+    for path in publication.publish(chosen, store, leaderboards):
+        print(path)
+
+
+@app.command()
+def prune(
+    store: StoreDir = DEFAULT_STORE,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without a question.")] = False,
+) -> None:
+    """Remove from the store what no present plan refers to, after saying what that would free."""
+    from latent_ot.bench.prune import remove, unreferred
+
+    found = unreferred(store)
+    for line in found.lines():
+        print(line)
+    if not found.items:
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            print("nothing is removed; --yes removes it", file=sys.stderr)
+            return
+        typer.confirm("remove it?", abort=True)
+    remove(found)
 
 
 def main() -> None:
@@ -460,6 +515,9 @@ def main() -> None:
     except InputError as error:
         print(f"latent-ot: {error}", file=sys.stderr)
         sys.exit(2)
+    except StoreError as error:
+        print(f"latent-ot: {error}", file=sys.stderr)
+        sys.exit(3)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output (head, less) has gone

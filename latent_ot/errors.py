@@ -8,6 +8,10 @@ class InputError(Exception):
     """What was given, its value, what is allowed and the nearest valid choice, in one line."""
 
 
+class StoreError(Exception):
+    """The place where results are kept cannot be written: one clear line, exit code 3."""
+
+
 class Declined(Exception):
     """A method cannot do what was asked, for the reason given; tables print that reason."""
 

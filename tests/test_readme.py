@@ -23,7 +23,6 @@ def test_the_method_of_your_own_runs(tmp_path):
         "smoke",
         tmp_path / "data",
         tmp_path / "runs",
-        tmp_path / "boards",
         plugins=[plugin],
     )
     records, _ = Benchmark(request).execute()

@@ -1,8 +1,9 @@
-"""A benchmark from end to end: plan, run what is missing, write one record per run and the pages made from them."""
+"""A benchmark from end to end: plan, run what is missing, write one record per run into the store."""
 
 import itertools
 import shlex
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,17 +12,23 @@ from typing import Any
 
 from latent_ot.bench import machine
 from latent_ot.bench.budgets import Budget, budget, settings
-from latent_ot.bench.plan import SCORING, Planner, Protocol, RunPlan, StagePlan, decoding, protocol
-from latent_ot.bench.store import Store, write_atomic
+from latent_ot.bench.force import forced
+from latent_ot.bench.plan import SCORING, Facts, Planner, Protocol, RunPlan, StagePlan, decoding, protocol
+from latent_ot.bench.store import Store
 from latent_ot.catalog import Catalog
 from latent_ot.datasets.base import Dataset, load
 from latent_ot.errors import InputError, choose
-from latent_ot.report.records import dump, parse
+from latent_ot.report.records import add
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for; ``grid``: representations and samplers to run all pairs of, in place of methods."""
+    """What the user asked for.
+
+    ``threads``: CPU threads of each stage, a part of its key since sums depend on them. ``grid``: representations and
+    samplers to run all pairs of, in place of methods. ``force``: names of what is to be made again though it is done.
+    ``verify``: whether data are hashed again though their files look as they were.
+    """
 
     dataset: str
     methods: Sequence[str] = ()
@@ -29,7 +36,6 @@ class Request:
     budget: str = "ci"
     data_dir: Path = Path("data")
     store: Path = Path("runs")
-    leaderboards: Path = Path("leaderboards")
     subset: int | None = None
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     plugins: Sequence[Path] = ()
@@ -37,6 +43,9 @@ class Request:
     weights: Path | None = None
     gpus: int | None = None
     workers: int | None = None
+    threads: int = 1
+    force: Sequence[str] = ()
+    verify: bool = False
     track: str | None = None
     grid: tuple[Sequence[str], Sequence[str]] | None = None
 
@@ -50,6 +59,8 @@ class Request:
             words += ["--subset", str(self.subset)]
         for name, values in self.overrides.items():
             words += [word for key, value in values.items() for word in ("--set", f"{name}.{key}={value}")]
+        if self.threads != 1:
+            words += ["--threads", str(self.threads)]
         if self.evaluator:
             words += ["--evaluator", self.evaluator]
         if self.weights:
@@ -64,15 +75,21 @@ class Benchmark:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.catalog = Catalog(request.plugins)
-        self.dataset: Dataset = load(request.dataset, request.data_dir, request.subset)
+        if request.threads < 1:
+            raise InputError(f"threads = {request.threads}; allowed: 1 or more; nearest: 1")
+        self.dataset: Dataset = load(request.dataset, request.data_dir, request.subset, request.verify)
+        self.facts = Facts.of(self.dataset)
         self.budget: Budget = budget(request.budget, self.dataset.id, len(self.dataset.train), self.dataset.kind)
         self.methods = list(request.methods) or settings()["defaults"]["methods"][self.dataset.kind]
         if request.grid is not None:
             self.methods = self._pairs(*request.grid)
         self.gpus = self._gpus()
         self.store = Store(request.store)
-        self.planner = Planner(self.catalog, self.dataset, self.budget, lambda: self.rules, request.overrides)
+        self.planner = self._planner(request.overrides)
         self.planner.check_overrides(self.methods)
+
+    def _planner(self, overrides: Mapping[str, Mapping[str, Any]]) -> Planner:
+        return Planner(self.catalog, self.facts, self.budget, lambda: self.rules, overrides, self.request.threads)
 
     def _pairs(self, representations: Sequence[str], samplers: Sequence[str]) -> list[str]:
         """Return all pairs of the given representations and samplers; empty stands for all."""
@@ -94,7 +111,7 @@ class Benchmark:
             name = self.request.evaluator or self.dataset.evaluator or "inception"
             checksum = load_evaluator(name, self.request.weights).checksum
         rules, kind = settings()["protocol"], self.dataset.kind
-        return protocol(self.dataset, self.budget, name, checksum, rules["n"][kind], rules["repeats"][kind])
+        return protocol(self.facts, self.budget, name, checksum, rules["n"][kind], rules["repeats"][kind])
 
     def plan(self) -> list[RunPlan]:
         """Return the data row and every method at every seed, in the order in which they should start."""
@@ -109,14 +126,24 @@ class Benchmark:
             raise InputError(f"gpus = {wanted}: this machine has {here}; allowed: 0 to {here}")
         return here if wanted is None else wanted
 
-    def slots(self, stages: int) -> tuple[list[str], int]:
-        """Return the device of each worker, and the CPU threads that each may use."""
-        cores = machine.cores()
+    def slots(self, stages: int) -> list[str]:
+        """Return the device of each worker, for so many stages that can run side by side."""
         if self.gpus:
-            workers = self.request.workers or self.gpus
-            return [f"cuda:{i % self.gpus}" for i in range(workers)], max(1, cores // workers)
-        workers = self.request.workers or max(1, min(cores, stages))
-        return ["cpu"] * workers, max(1, cores // workers)
+            return [f"cuda:{i % self.gpus}" for i in range(self.request.workers or self.gpus)]
+        most = max(1, machine.cores() // self.request.threads)
+        return ["cpu"] * (self.request.workers or max(1, min(most, stages)))
+
+    def _say_idle(self, workers: int, stages: int) -> None:
+        """Say in one line what would use the cores that this command leaves idle."""
+        cores, threads = machine.cores(), self.request.threads
+        if self.gpus or not stages or workers * threads >= cores:
+            return
+        wanted = cores // workers
+        print(
+            f"{cores - workers * threads} of {cores} cores stay idle; --threads {wanted} would use "
+            f"{wanted * workers} (other results than with {threads}: sums depend on it)",
+            file=sys.stderr,
+        )
 
     def run(self, plans: Sequence[RunPlan]) -> dict[str, tuple[str, str | None]]:
         """Run every stage that is missing; return each stage's (status, reason), see ``Local.run``."""
@@ -125,14 +152,18 @@ class Benchmark:
         from latent_ot.bench.worker import Order
 
         stages = list({stage.name: stage for plan in plans for stage in plan.stages}.values())
+        if self.request.force:
+            self.store.discard(forced(plans, self.request.force))
         missing = {s.name for s in stages if self.store.result(s.name) is None}
-        slots, threads = self.slots(sum(any(stage.name in missing for stage in plan.stages) for plan in plans))
+        side_by_side = sum(any(stage.name in missing for stage in plan.stages) for plan in plans)
+        slots = self.slots(side_by_side)
+        self._say_idle(len(slots), side_by_side)
 
         def order(stage: StagePlan, device: str) -> Order:
             r = self.request
             return Order(
                 stage.name, stage.job, stage.inputs, r.store, r.data_dir, r.dataset, r.subset,
-                tuple(r.plugins), r.weights, device, threads,
+                tuple(r.plugins), r.weights, device,
             )  # fmt: skip
 
         show = display(len(stages))
@@ -152,22 +183,23 @@ class Benchmark:
         return [record for plan in plans if (record := self.record(plan, ends)) is not None], stopped
 
     def execute(self) -> tuple[list[dict[str, Any]], bool]:
-        """Run the whole benchmark, publish every record, and log it to the tracker if one was asked for.
+        """Run the whole benchmark, keep every record in the store, and log it to the tracker if one was asked for.
 
         Returns:
             The records, and whether the user stopped the benchmark.
         """
         plans = self.plan()
+        self.store.check_writable()
         if self.request.track:
             from latent_ot.report.tracking import check
 
             check()  # a missing package is said before hours of work, not after
         records, stopped = self.score(plans)
         by_run = {(plan.label, plan.seed): plan for plan in plans}
-        for record in records:
-            plan = by_run[record["method"], record["seed"]]
-            self.publish(plan, record)
-            if self.request.track:
+        made = [by_run[record["method"], record["seed"]] for record in records]
+        self.keep(made, records)
+        if self.request.track:
+            for plan, record in zip(made, records, strict=True):
                 self._track(plan, record)
         return records, stopped
 
@@ -213,15 +245,17 @@ class Benchmark:
             for name in row.keys() - {"images_seen"}:
                 loss.setdefault(name, []).append([row["images_seen"], row[name]])
         return {
-            "schema": 1,
+            "schema": 2,
             "status": status,
             "reason": reason,
             "method": plan.label,
             "paper": plan.paper,
-            "stages": [{"stage": s.part, "key": s.key} for s in plan.stages],
+            "stages": [{"stage": s.part, "key": s.key, "made_of": s.job["made_of"]} for s in plan.stages],
             "dataset": self.dataset.id,
             "dataset_content": self.dataset.content_id,
+            "data": self.facts.card(),
             "seed": plan.seed,
+            "threads": self.request.threads,
             "budget": self.budget.name,
             "images_budget": self.budget.images,
             "codes_budget": self.budget.codes,
@@ -247,15 +281,9 @@ class Benchmark:
             "command": self.request.command(plan.method, plan.seed),
         }  # fmt: skip
 
-    def publish(self, plan: RunPlan, record: dict[str, Any]) -> None:
-        """Write a record, and beside it the pictures that may be published, under ``leaderboards/results``."""
-        results = self.request.leaderboards / "results"
-        results.mkdir(parents=True, exist_ok=True)
-        data = dump(record)
-        stem = parse(data.decode(), "record").stem
-        write_atomic(results / f"{stem}.json", data)
-        if not plan.stages or not self.dataset.shareable:
-            return
-        for stage in plan.stages:
-            for picture in self.store.folder(stage.name).glob("*.png"):
-                shutil.copyfile(picture, results / f"{stem}.{picture.name}")
+    def keep(self, plans: Sequence[RunPlan], records: Sequence[Mapping[str, Any]]) -> None:
+        """Write records, and beside them the pictures that may be shown, into the store's ``results``."""
+        for plan, path in zip(plans, add(self.store.root, records), strict=True):
+            for stage in plan.stages if self.dataset.shareable else ():
+                for picture in self.store.folder(stage.name).glob("*.png"):
+                    shutil.copyfile(picture, path.with_name(f"{path.stem}.{picture.name}"))

@@ -1,20 +1,53 @@
 """What to run: methods x seeds on one data set at one budget, expanded into stages that runs share where they agree."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from latent_ot.bench.budgets import Budget
-from latent_ot.bench.sources import stage_digest
+from latent_ot.bench.identity import MadeOf, key_of, made_of, plugin_parts, scoring, small
 from latent_ot.catalog import KIND, Catalog, Recipe
 from latent_ot.datasets.base import Dataset
 from latent_ot.errors import Declined, InputError, choose
 
+if TYPE_CHECKING:
+    from latent_ot.stage import Stage
+
 SCORING = ("reconstruct", "evaluate")  # roles of stages that train nothing
 PART = ("role", "name", "config", "images", "width")  # of a job, what a stage that builds on another must know of it
 PLURAL = {"image": "images", "points": "2-D points"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a plan must know of a data set; records carry it, so that a plan can be made again without the data.
+
+    ``shape``: of one example, (C, H, W) or (d,). ``train``, ``test``: how many examples. ``origin``: the source's
+    version, crop, size and filter, see ``Dataset``.
+    """
+
+    id: str
+    content_id: str
+    shape: tuple[int, ...]
+    train: int
+    test: int
+    origin: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Facts":
+        """Return the facts of a data set that is here."""
+        count = len(dataset.train), len(dataset.test)
+        return cls(dataset.id, dataset.content_id, tuple(dataset.shape), *count, dataset.origin)
+
+    def card(self) -> dict[str, Any]:
+        """Return what a record says of the data set beside its id and content."""
+        return {"shape": list(self.shape), "train": self.train, "test": self.test, "origin": dict(self.origin)}
+
+    @property
+    def kind(self) -> str:
+        """What its examples are: "image" or "points"."""
+        return "image" if len(self.shape) == 3 else "points"
 
 
 @dataclass(frozen=True)
@@ -63,14 +96,14 @@ class Protocol:
 
 
 def protocol(
-    dataset: Dataset, budget: Budget, evaluator: str | None, checksum: str | None, n: int, repeats: int = 1
+    dataset: Facts, budget: Budget, evaluator: str | None, checksum: str | None, n: int, repeats: int = 1
 ) -> Protocol:
     """Name the protocol: the same sample count for every method and for the data row, so no more than are held out.
 
     Points are scored ``repeats`` times, each time on ``n`` fresh ones.
     """
-    n = min(n, len(dataset.test), len(dataset.train))
-    rebuild = {**budget.reconstruction, "images": min(budget.reconstruction["images"], len(dataset.test))}
+    n = min(n, dataset.test, dataset.train)
+    rebuild = {**budget.reconstruction, "images": min(budget.reconstruction["images"], dataset.test)}
     parts = [dataset.id, f"n{n}x{repeats}"]
     if dataset.kind == "image":
         parts = [
@@ -83,19 +116,21 @@ def protocol(
 
 
 class Planner:
-    """Expands methods into stages for one data set, budget and protocol."""
+    """Expands methods into stages for one data set, budget, protocol and number of threads."""
 
     def __init__(
         self,
         catalog: Catalog,
-        dataset: Dataset,
+        dataset: Facts,
         budget: Budget,
         rules: Callable[[], Protocol],
         overrides: Mapping[str, Mapping[str, Any]] | None = None,
+        threads: int = 1,
     ) -> None:
         self.catalog, self.dataset, self.budget, self.rules = catalog, dataset, budget, rules
         self.overrides = overrides or {}
-        self.content = {"id": dataset.id, "content": dataset.content_id}
+        self.threads = threads
+        self._built: dict[str, tuple[Stage | None, MadeOf]] = {}  # what was looked at
 
     def run(self, method: str, seed: int) -> RunPlan:
         """Plan one method at one seed: its training stages and its evaluation."""
@@ -139,6 +174,7 @@ class Planner:
 
     def _train(self, recipe: Recipe, seed: int) -> tuple[StagePlan, ...]:
         stages: list[StagePlan] = []
+        built: list[Stage] = []
         for role, name in zip(KIND, recipe.parts, strict=False):
             kind = KIND[role]
             stage = self.catalog.stage(kind, name)
@@ -150,11 +186,13 @@ class Planner:
             if kind == "methods":
                 chosen = {**stage.defaults(self.dataset.shape, chosen), **chosen}
             config = stage.Config.build(chosen, where=name)
+            example, parts = self._built_small(role, name, config, built)
+            built += [example] if example is not None else []
             job = {
                 "role": role,
                 "name": name,
                 "config": config.model_dump(mode="json"),
-                "source": stage_digest("train", self.catalog.files[kind][name]),
+                "made_of": parts,
                 "images": self.budget.images if kind == "methods" else self.budget.codes,
                 "width": self.budget.width_of(name),
             }
@@ -163,11 +201,33 @@ class Planner:
             stages.append(self._stage(name, seed, job, stages[-1:] if role == "sampler" else stages))
         return tuple(stages)
 
+    def _built_small(
+        self, role: str, name: str, config: Any, before: Sequence["Stage"]
+    ) -> tuple["Stage | None", MadeOf]:
+        """Return a stage built small, and what it is made of; None for one that only its own code can say is broken."""
+        shape = (int(before[0].latent_dim),) if role == "sampler" and before else self.dataset.shape  # type: ignore[arg-type]
+        known = f"{role} {name} {shape} {config!r} {[type(stage).__name__ for stage in before]}"
+        if known not in self._built:
+            try:
+                stage = small(self.catalog, role, name, config, shape, before if role == "refine" else ())
+                self._built[known] = stage, made_of(self.catalog, role, name, stage)
+            except Declined:
+                raise
+            except Exception:
+                if self.catalog.files[KIND[role]][name] not in self.catalog.plugins:
+                    raise
+                self._built[known] = None, plugin_parts(self.catalog, role, name)  # its row will say what is wrong
+        return self._built[known]
+
+    @cached_property
+    def _scorers(self) -> dict[str, MadeOf]:
+        return {role: scoring(role, self.dataset.kind, self.rules().evaluator) for role in SCORING}
+
     def _reconstruct(self, seed: int, trained: StagePlan) -> StagePlan:
         job = {
             "role": "reconstruct",
             "name": trained.job["name"],
-            "source": stage_digest("reconstruct"),
+            "made_of": self._scorers["reconstruct"],
             "rules": dict(self.rules().reconstruction),
         }
         return self._stage(f"{trained.job['name']}-reconstruct", seed, job, (trained,))
@@ -176,14 +236,16 @@ class Planner:
         job = {
             "role": "evaluate",
             "name": method,
-            "source": stage_digest("evaluate"),
+            "made_of": self._scorers["evaluate"],
             "protocol": asdict(self.rules()),
         }
         return self._stage(f"{method}-evaluate", seed, job, stages)
 
     def _stage(self, name: str, seed: int, job: dict[str, Any], inputs: Sequence[StagePlan]) -> StagePlan:
-        job |= {"seed": seed, "dataset": self.content, "inputs": {s.job["role"]: s.key for s in inputs}}
-        key = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:16]
+        data = {"id": self.dataset.id, "content": self.dataset.content_id}
+        built_on = {s.job["role"]: s.key for s in inputs}
+        job |= {"seed": seed, "threads": self.threads, "dataset": data, "inputs": built_on}
+        key = key_of(job)
         folder = f"{self.dataset.id}-{name}-{self.budget.name}-s{seed}-{key}"
         return StagePlan(folder, key, f"{name} s{seed}", job, tuple(s.name for s in inputs))
 

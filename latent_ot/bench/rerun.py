@@ -7,7 +7,7 @@ from typing import Any
 
 from latent_ot.bench.benchmark import Benchmark, Request
 from latent_ot.bench.budgets import settings
-from latent_ot.bench.plan import Planner, RunPlan
+from latent_ot.bench.plan import RunPlan
 from latent_ot.datasets.base import load
 from latent_ot.errors import InputError, choose
 from latent_ot.report.published import PublishedColumn, PublishedTable, Settings, stand_ins, suite_methods
@@ -35,15 +35,12 @@ class Rows(Benchmark):
             kept |= {part: changed} if changed else {}
         return kept
 
-    def _planner_of(self, settings: Settings) -> Planner:
-        return Planner(self.catalog, self.dataset, self.budget, lambda: self.rules, settings)
-
     def refused(self, job: Job) -> str | None:
         """Return why a job cannot be planned, such as a setting that the method lacks; None if it can."""
         method, settings = job
         try:
-            self._planner_of(settings).check_overrides([method])
-            self._planner_of(settings).training(method, 0)
+            self._planner(settings).check_overrides([method])
+            self._planner(settings).training(method, 0)
         except InputError as error:
             return str(error)
         return None
@@ -51,7 +48,7 @@ class Rows(Benchmark):
     def plan(self) -> list[RunPlan]:
         """Return the data row and every job at every seed."""
         runs = itertools.product(self.request.seeds, self.jobs)
-        planned = [self._planner_of(settings).run(method, seed) for seed, (method, settings) in runs]
+        planned = [self._planner(settings).run(method, seed) for seed, (method, settings) in runs]
         return [self.planner.data_row(self.request.seeds[0]), *planned]
 
     def record(self, plan: RunPlan, ends: Mapping[str, tuple[str, str | None]]) -> dict[str, Any] | None:

@@ -8,6 +8,8 @@ from torch import Tensor
 from latent_ot.methods.base import Method, Pair
 from latent_ot.seeding import generator
 
+VERSION = 1
+"""Of the draws of this file: raised when samples, walks or reconstructions of a trained model come out otherwise."""
 CHUNK = 500  # floating-point sums change with the batch, so the chunk is part of what a sample is
 
 

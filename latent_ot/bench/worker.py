@@ -1,7 +1,6 @@
 """One stage in a process of its own: a crash, a full memory or a killed worker costs that stage alone."""
 
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -20,12 +19,13 @@ from safetensors.torch import load_file, save_file
 
 from latent_ot.bench import machine
 from latent_ot.bench.evaluate import Scorer, evaluate
+from latent_ot.bench.identity import MadeOf, made_of, scoring
 from latent_ot.bench.load import load_stage, make
+from latent_ot.bench.plan import SCORING
 from latent_ot.bench.reconstruct import reconstruct
-from latent_ot.bench.sources import stage_digest
 from latent_ot.bench.store import Store, write_json
 from latent_ot.bench.train import Diverged, Stopped, Watch, as_tensor, train
-from latent_ot.catalog import KIND, Catalog
+from latent_ot.catalog import Catalog
 from latent_ot.datasets.base import Dataset, load
 from latent_ot.errors import Declined, InputError
 from latent_ot.methods.base import Method
@@ -48,7 +48,6 @@ class Order:
     plugins: tuple[Path, ...]
     weights: Path | None
     device: str
-    threads: int
     checkpoint_seconds: float = 20.0
 
 
@@ -140,39 +139,49 @@ def _run(order: Order, store: Store, folder: Path, line: Line) -> dict[str, Any]
 def run_stage(order: Order, store: Store, folder: Path, line: Line) -> dict[str, Any]:
     """Train, fit or evaluate, and return what ``result.json`` says of it."""
     job = order.job
-    earlier = folder / "config.json"
-    threads = json.loads(earlier.read_text())["threads"] if earlier.exists() else order.threads
-    torch.set_num_threads(threads)  # sums depend on it, so a resumed stage keeps what it began with
+    limit_threads(job["threads"])
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing here reads it
     device = torch.device(order.device)
     catalog = Catalog(order.plugins)
-    _check_source(job, catalog)
     dataset = load(order.source, order.data_dir, order.subset)
+    if dataset.content_id != job["dataset"]["content"]:
+        raise InputError(f"data set '{dataset.id}': its images have changed since this command began; run it again")
     folders = {role: store.folder(name) for role, name in zip(job["inputs"], order.inputs, strict=True)}
     started = time.monotonic()
+    if job["role"] in SCORING:
+        write_json(folder / "config.json", {"job": job})
+        _check_parts(job, scoring(job["role"], dataset.kind, job.get("protocol", {}).get("evaluator")))
     if job["role"] == "evaluate":
-        write_json(earlier, {"job": job, "threads": threads})
         scorer = Scorer(dataset, job["protocol"], order.weights, store.cache, device)
         result = evaluate(job, folders, scorer, catalog, folder, device, line.report_or_stop)
     elif job["role"] == "reconstruct":
-        write_json(earlier, {"job": job, "threads": threads})
         result = reconstruct(job, folders, dataset, catalog, folder, device, line.report_or_stop)
     else:
-        result = _train(job, folders, dataset, catalog, folder, device, threads, order.checkpoint_seconds, line)
+        result = _train(job, folders, dataset, catalog, folder, device, order.checkpoint_seconds, line)
     result["wall_seconds"] = round(time.monotonic() - started, 3)
     result["peak_memory_mb"] = machine.peak_memory_mb(device)
-    result["machine"] = {**machine.describe(device), "threads": threads}
+    result["machine"] = {**machine.describe(device), "threads": job["threads"]}
     result["versions"] = machine.versions()
     result["commit"] = machine.commit()
     return result
 
 
-def _check_source(job: Mapping[str, Any], catalog: Catalog) -> None:
-    """Refuse to file a result under a key that was made from other source: someone edited it since the plan."""
-    file = catalog.files[KIND[job["role"]]][job["name"]] if job["role"] in KIND else None
-    if stage_digest(job["role"], file) != job["source"]:
-        raise InputError(f"{job['name']}: its source has changed since this command began; run it again")
+def limit_threads(threads: int) -> None:
+    """Let every library that shares work among threads take so many: sums, hence results, depend on it."""
+    from threadpoolctl import threadpool_limits
+
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # for libraries that are loaded later
+    threadpool_limits(threads)
+    torch.set_num_threads(threads)
+
+
+def _check_parts(job: Mapping[str, Any], found: MadeOf) -> None:
+    """Refuse to file a result under a key of other versions: someone raised one since the plan."""
+    if "stage" in found and "stage" not in job["made_of"]:  # a plugin that could not be built small
+        found = {"plugin": found["plugin"]}
+    if found != job["made_of"]:
+        raise InputError(f"{job['name']}: a version has changed since this command began; run it again")
 
 
 def _train(
@@ -182,7 +191,6 @@ def _train(
     catalog: Catalog,
     folder: Path,
     device: torch.device,
-    threads: int,
     seconds: float,
     line: Line,
 ) -> dict[str, Any]:
@@ -190,9 +198,10 @@ def _train(
     rows = load_file(folders["train"] / "codes.safetensors")["codes"] if on_codes else dataset.train
     shape = tuple(rows.shape[1:]) if on_codes else dataset.shape
     spec = Spec(shape, len(rows), job["images"], job["width"], job["seed"])
-    config = {"job": job, "spec": asdict(spec), "threads": threads}
+    config = {"job": job, "spec": asdict(spec), "kind": dataset.kind}
     write_json(folder / "config.json", config)
     stage = make(catalog, config, [load_stage(catalog, folders[part["role"]]) for part in job.get("parts", ())])
+    _check_parts(job, made_of(catalog, job["role"], job["name"], stage))
     result = train(stage, rows, folder, Watch(line.report, line.should_stop, seconds), device)
     if isinstance(stage, Method) and stage.role == "representation":
         with torch.no_grad():

@@ -35,12 +35,12 @@ class _Part(BaseModel):
 class StageRef(_Part):
     """A stage that the run is made of, and the hash of all that it was made from.
 
-    ``made_of``: each class that it is made of -> its version, of a plugin the hash of the file.
+    ``made_of``: kind of part -> each class of that kind -> its version; of a plugin the hash of the file.
     """
 
     stage: str
     key: str
-    made_of: dict[str, int | str] = {}
+    made_of: dict[str, dict[str, int | str]] = {}
 
 
 class Protocol(_Part):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from latent_ot.bench.benchmark import Benchmark, Request
+from latent_ot.bench.currency import stored
 from latent_ot.bench.sampling import draw
 from latent_ot.report import page, records
 
@@ -45,7 +46,7 @@ def request_here(tmp_path_factory) -> Request:
         plugins.append(folder / f"{name}.py")
         plugins[-1].write_text(BROKEN.format(fault=fault))
     return Request(
-        "digits", ["pca", *FAULTS, "ae+gaussian"], [0], "smoke", folder / "data", folder / "runs", folder / "boards",
+        "digits", ["pca", *FAULTS, "ae+gaussian"], [0], "smoke", folder / "data", folder / "runs",
         plugins=plugins,
     )  # fmt: skip
 
@@ -68,9 +69,10 @@ def test_a_broken_method_is_a_row_that_says_so(ended):
 
 
 def test_records_are_what_reports_read(ended, request_here):
-    loaded = records.load(request_here.leaderboards)
+    loaded = records.load(request_here.store)
     assert {r.method for r in loaded} == set(ended)
-    text = (request_here.leaderboards / "results" / "digits--pca--smoke--s0.json").read_text()
+    (path,) = (request_here.store / "results").glob("digits--pca--smoke--s0--*.json")
+    text = path.read_text()
     assert str(Path.home()) not in text
     assert str(request_here.store) not in text
     row = json.loads(text)
@@ -78,8 +80,11 @@ def test_records_are_what_reports_read(ended, request_here):
     assert row["command"] == "latent-ot bench --dataset digits --methods pca --seeds 0 --budget smoke " + " ".join(
         f"--plugin {name}.py" for name in FAULTS
     )
-    page.write(request_here.leaderboards)
-    assert page.stale(request_here.leaderboards) == []
+    assert path.with_suffix(".samples.png").exists()
+    marked = stored(request_here.store)
+    assert [record.outdated for record in marked] == [()] * len(ended)
+    page.write(request_here.store, marked)
+    assert page.stale(request_here.store, marked) == []
 
 
 def test_finished_work_is_reused(ended, request_here):
@@ -102,10 +107,7 @@ def test_two_commands_at_once_share_a_store(request_here, tmp_path):
     words = ["bench", "--dataset", "digits", "--budget", "smoke", "--methods", "pca,glo", "--store", "runs"]
     command = [sys.executable, "-m", "latent_ot.cli", *words, "--data-dir", str(request_here.data_dir)]
     both = [
-        subprocess.Popen(
-            [*command, "--leaderboards", name], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        for name in ("one", "two")
+        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in ("one", "two")
     ]
     tables = [process.communicate()[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]

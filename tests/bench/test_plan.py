@@ -2,31 +2,11 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
+from planning import BUDGET, dataset, keys, planner
 
-from latent_ot.bench.budgets import Budget
-from latent_ot.bench.plan import Planner, parse_overrides, protocol
-from latent_ot.catalog import Catalog
-from latent_ot.datasets.base import Dataset
+from latent_ot.bench.plan import parse_overrides
 from latent_ot.errors import InputError
-
-BUDGET = Budget("smoke", 640, 1280, 0.25, {"images": 8, "steps": 5})
-
-
-def dataset(kind="image", **changes) -> Dataset:
-    rows = np.zeros((100, 32, 32, 1), np.uint8) if kind == "image" else np.zeros((100, 2), np.float32)
-    return replace(Dataset("toyset", kind, rows, rows[:20], content_id="0" * 12), **changes)
-
-
-def planner(data=None, overrides=None, budget=BUDGET) -> Planner:
-    data = data or dataset()
-    rules = protocol(data, budget, "digits", "abcdef0123456789", 1000)
-    return Planner(Catalog(), data, budget, lambda: rules, overrides)
-
-
-def keys(plan):
-    return [stage.key for stage in plan.stages]
 
 
 def test_one_representation_serves_every_sampler():
@@ -69,9 +49,10 @@ def test_bare_representation_is_the_pair_with_its_default_sampler():
         lambda: planner(dataset(content_id="1" * 12)).run("glo", 0),
         lambda: planner(budget=replace(BUDGET, images=704)).run("glo", 0),
         lambda: planner(budget=replace(BUDGET, width=0.5)).run("glo", 0),
+        lambda: planner(threads=2).run("glo", 0),
     ],
 )
-def test_seed_setting_data_budget_and_width_change_every_key(changed):
+def test_seed_setting_data_budget_width_and_threads_change_every_key(changed):
     assert not set(keys(planner().run("glo", 0))) & set(keys(changed()))
 
 

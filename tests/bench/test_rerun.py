@@ -37,7 +37,7 @@ def spec() -> PublishedTable:
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory) -> Request:
     folder = tmp_path_factory.mktemp("rerun")
-    return Request("moons", [], [0], "smoke", folder / "data", folder / "runs", folder / "boards", subset=100)
+    return Request("moons", [], [0], "smoke", folder / "data", folder / "runs", subset=100)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_every_row_of_the_suite_is_run_with_its_settings_and_the_others_say_why_
     assert said[0] == "not run: not_yet is not in the suite yet"
     assert said[1].startswith("not run: kmeans_gauss: setting 'componets' is unknown")
     assert len(said) == 2
-    runs = {(r.method, r.seed): r for r in load(asked.leaderboards)}
+    runs = {(r.method, r.seed): r for r in load(asked.store)}
     assert set(runs) == {("data", 0), (K, 0), (f"{K}[components=2]", 0)}
     assert {r.status for r in runs.values()} == {"done"}
     two = runs[f"{K}[components=2]", 0]
@@ -64,7 +64,7 @@ def test_every_row_of_the_suite_is_run_with_its_settings_and_the_others_say_why_
 
 
 def test_rows_match_records_by_method_and_settings_set_or_default(first, spec, asked):
-    (grid,) = grids(spec, "moons_100", "smoke", load(asked.leaderboards))
+    (grid,) = grids(spec, "moons_100", "smoke", load(asked.store))
     seeds = {row[0].data.get("label"): row[1].data["seeds"] for row in grid.rows}
     assert seeds == {"K": 1, "K, 2": 1, "K, 16": 1, "odd": 0, "Later": 0, "quoted": 0, "data": 1}
     values = {row[0].data.get("label"): row[1].data.get("") for row in grid.rows}
@@ -80,9 +80,9 @@ def test_finished_work_is_reused_and_the_records_stay_as_they_are(first, spec, a
         return {p: p.stat().st_mtime_ns for p in folder.rglob("result.json")}
 
     monkeypatch.setitem(settings()["protocol"]["repeats"], "points", 2)
-    before = dates(asked.store), {p: p.read_bytes() for p in (asked.leaderboards / "results").iterdir()}
+    before = dates(asked.store), {p: p.read_bytes() for p in (asked.store / "results").iterdir()}
     rerun(spec, asked, lambda line: None)
-    assert (dates(asked.store), {p: p.read_bytes() for p in (asked.leaderboards / "results").iterdir()}) == before
+    assert (dates(asked.store), {p: p.read_bytes() for p in (asked.store / "results").iterdir()}) == before
 
 
 def test_a_column_asks_for_its_own_settings_and_equal_rows_run_once(asked):

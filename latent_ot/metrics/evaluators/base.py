@@ -63,6 +63,17 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def evaluator_class(name: str) -> type[Evaluator]:
+    """Return the class of the evaluator called ``name``."""
+    if name == "inception":
+        from latent_ot.metrics.evaluators.inception import Inception
+
+        return Inception
+    from latent_ot.metrics.evaluators.small import Small
+
+    return Small
+
+
 def load_evaluator(name: str, weights: Path | None = None, device: "torch.device | str" = "cpu") -> Evaluator:
     """Load an evaluator by name.
 

@@ -1,0 +1,193 @@
+"""Whether a record is what today's code would give: its keys beside those of a plan made from what it says of itself.
+
+A record that is not is outdated; tables, pages and claims mark it. A metric that came after a record does not outdate
+it: the record lacks a number, those that it has still hold.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from latent_ot.bench.budgets import benchmarks, budget, settings
+from latent_ot.bench.identity import MadeOf, key_of
+from latent_ot.bench.store import write_json
+from latent_ot.errors import InputError
+from latent_ot.report.records import DATA, Record, load, merge
+
+PACKAGE = Path(__file__).parents[1]
+UNKNOWN = "today's code gives it another key"
+MANY = 20  # records to check from which on a command says what it waits for
+
+
+def published(boards: Path, store: Path) -> list[Record]:
+    """Return the records under ``boards/results``, outdated ones marked; what was found is kept in the store."""
+    return mark(load(boards), store / "cache")
+
+
+def stored(store: Path) -> list[Record]:
+    """Return the store's own records, outdated ones marked."""
+    return mark(load(store), store / "cache")
+
+
+def everything(boards: Path, store: Path) -> list[Record]:
+    """Return the records of both places; of one run in both that which is not outdated, else the store's."""
+    return merge(published(boards, store), stored(store))
+
+
+def mark(records: Sequence[Record], memory: Path) -> list[Record]:
+    """Return the records with the reasons why today's code would give other ones, where there are any.
+
+    Finding out needs torch, which takes seconds to import, so what was found is kept in the folder ``memory`` for as
+    long as package and data of the suite stay as they are.
+    """
+    path = memory / f"currency-{_digest()}.json"
+    known = _remembered(path)
+    new = [r for r in records if _name(r) not in known]
+    if new:
+        if len(new) >= MANY and "torch" not in sys.modules:
+            print(f"comparing {len(new)} records with today's code (once after each change of it)", file=sys.stderr)
+        known |= {_name(r): list(outdated(r)) for r in new}
+        _remember(path, known)
+    return [r.model_copy(update={"outdated": (*r.outdated, *known[_name(r)])}) for r in records]
+
+
+def _name(record: Record) -> str:
+    return f"{record.stem} {record.checksum}"
+
+
+def outdated(record: Record) -> tuple[str, ...]:
+    """Return why today's code would give the run another key, one line a reason; nothing if it would not.
+
+    A record that was made with a user's own file is taken at its word: the file is not here.
+    """
+    if any("plugin" in stage.made_of for stage in record.stages):
+        return ()
+    try:
+        found = dict.fromkeys(_reasons(record))
+        return tuple(why for why in found if why != UNKNOWN or len(found) == 1)
+    except InputError as error:  # a method, setting or budget that is no more
+        return (str(error),)
+
+
+def _reasons(record: Record) -> Iterator[str]:
+    from latent_ot.bench.plan import Facts, Planner, protocol
+    from latent_ot.datasets.base import origin_today
+    from latent_ot.datasets.content import difference
+
+    card: Mapping[str, Any] = record.data
+    origin = origin_today(record.dataset, card["origin"])
+    if origin is not None and origin != card["origin"]:
+        yield f"data set {record.dataset}: {difference(card['origin'], origin)}"
+    shape = tuple(card["shape"])
+    facts = Facts(record.dataset, record.dataset_content or "", shape, card["train"], card["test"], card["origin"])
+    terms = budget(record.budget, facts.id, facts.train, facts.kind)
+    for name, draws in (("images", terms.images), ("codes", terms.codes)):
+        was = getattr(record, f"{name}_budget")
+        if was is not None and was != draws:
+            yield f"budget {record.budget} draws {draws:,} {name} now, was {was:,}"
+    if record.protocol is None:
+        return
+    evaluator, checksum = record.protocol.evaluator, record.protocol.checksum
+    if (now := _packaged(evaluator)) not in (None, checksum):
+        yield f"evaluator {evaluator} has other weights now ({str(now)[:8]})"
+    rule = settings()["protocol"]
+    rules = protocol(facts, terms, evaluator, checksum, rule["n"][facts.kind], rule["repeats"][facts.kind])
+    if rules.id != record.protocol.id:
+        yield f"protocol {rules.id} now, was {record.protocol.id}"
+    planner = Planner(_catalog(), facts, terms, lambda: rules, record.overrides, record.threads)  # type: ignore[arg-type]
+    name = record.method.partition("[")[0]
+    plan = planner.data_row(record.seed) if name == DATA else planner.run(name, record.seed)
+    if [s.part for s in plan.stages] != [s.stage for s in record.stages]:
+        yield f"its stages are {', '.join(s.part for s in plan.stages) or plan.declined} now"
+        return
+    yield from _stages(record, plan.stages)
+
+
+def _stages(record: Record, now: Sequence[Any]) -> Iterator[str]:
+    """Compare the stages of a plan with those of a record."""
+    keys: dict[str, str] = {}  # of today's plan -> of the same plan with the metrics alone that the record has
+    for ours, was in zip(now, record.stages, strict=True):
+        parts = {kind: dict(found) for kind, found in ours.job["made_of"].items()}
+        if "metrics" in parts:
+            parts["metrics"] = {k: v for k, v in parts["metrics"].items() if k in was.made_of["metrics"]}
+        inputs = {role: keys.get(key, key) for role, key in ours.job["inputs"].items()}
+        keys[ours.key] = key = key_of({**ours.job, "made_of": parts, "inputs": inputs})
+        if key != was.key:
+            yield from versions_changed(was.made_of, parts)
+            yield from _settings(record, ours.job)
+            yield UNKNOWN
+
+
+def versions_changed(was: MadeOf, now: MadeOf) -> Iterator[str]:
+    """Yield in words each part that has another version now, is gone or is new; see ``identity.made_of``."""
+    for kind in sorted({*was, *now}):
+        before, today = was.get(kind, {}), now.get(kind, {})
+        for name in sorted({*before, *today}):
+            if name not in today:
+                yield f"{name} is no part of it now"
+            elif name not in before:
+                yield f"{name} is a part of it now"
+            elif before[name] != today[name]:
+                yield f"{name} is version {today[name]} now, was {before[name]}"
+
+
+def _settings(record: Record, job: Mapping[str, Any]) -> Iterator[str]:
+    was = record.config.get(job["name"], {})
+    now = job.get("config", {})
+    if isinstance(was, dict):
+        for key in sorted({*was, *now} if now else ()):
+            if was.get(key) != now.get(key):
+                yield f"{job['name']}.{key} is {now.get(key)} now, was {was.get(key)}"
+
+
+@cache
+def _catalog() -> Any:
+    from latent_ot.catalog import Catalog
+
+    return Catalog()
+
+
+def _packaged(evaluator: str | None) -> str | None:
+    """Return the checksum of an evaluator whose weights come with the package."""
+    from latent_ot.metrics.evaluators.base import WEIGHTS
+
+    card = WEIGHTS / f"{evaluator}.json"
+    return json.loads(card.read_text())["sha256"] if evaluator and card.is_file() else None
+
+
+@cache
+def _digest() -> str:
+    """Return the hash of all that keys are computed from: the package's code and the suite's data."""
+    files = [
+        *PACKAGE.rglob("*.py"),
+        *PACKAGE.rglob("*.yaml"),
+        *PACKAGE.rglob("weights/*.json"),
+        benchmarks() / "budgets.yaml",
+    ]
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _remembered(path: Path) -> dict[str, list[str]]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _remember(path: Path, known: Mapping[str, Sequence[str]]) -> None:
+    """Keep what was found, and nothing of earlier code; where the disk takes nothing, it is found again next time."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for old in path.parent.glob("currency-*.json"):
+            if old != path:
+                old.unlink(missing_ok=True)
+        write_json(path, known)
+    except OSError:
+        pass

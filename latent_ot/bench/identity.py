@@ -1,0 +1,103 @@
+"""What a stage is made of: names and versions of its classes and networks, and the hash of a user's own file.
+
+No source text of the package enters, so a result outlives a change of words; a class that computes other numbers says
+so by its version, which the golden values in the tests keep honest.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latent_ot.catalog import KIND, Catalog
+from latent_ot.errors import Declined, InputError
+from latent_ot.identity import lineage
+
+if TYPE_CHECKING:
+    from latent_ot.stage import Stage
+
+SMALL = {"count": 64, "images": 1, "width": 1e-9}
+"""Of a stage that is built to see which networks it has: which they are depends on neither size nor length."""
+
+MadeOf = Mapping[str, Mapping[str, int | str]]
+"""Kind of part -> its classes -> their versions; of what is no class of the suite's, names -> hashes."""
+
+
+def key_of(job: Mapping[str, Any]) -> str:
+    """Return the key of a stage: 16 hex digits of a hash over all that decides its outcome."""
+    return hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def made_of(catalog: Catalog, role: str, name: str, stage: "Stage") -> MadeOf:
+    """Return what a trained stage is made of."""
+    from latent_ot.networks.families import families_of
+
+    parts: MadeOf = {
+        "stage": lineage(type(stage)),
+        "networks": families_of(stage),
+        "frozen": stage.frozen_parts(stage.config),
+        **plugin_parts(catalog, role, name),
+    }
+    return {kind: found for kind, found in parts.items() if found}
+
+
+def plugin_parts(catalog: Catalog, role: str, name: str) -> MadeOf:
+    """Return the hash of the user's own file that holds a stage; nothing for a stage of the suite's."""
+    file = catalog.files[KIND[role]][name]
+    return {"plugin": {file.name: file_hash(file)}} if file in catalog.plugins else {}
+
+
+@cache
+def file_hash(path: Path) -> str:
+    """Return 16 hex digits of a file's hash; of one that is changed while a command runs, that of its first reading."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def small(
+    catalog: Catalog, role: str, name: str, config: Any, shape: Sequence[int], parts: Sequence["Stage"]
+) -> "Stage":
+    """Build a stage of few examples and the narrowest networks, to look at what it is made of.
+
+    Args:
+        catalog: where the stage is found.
+        role: of the stage in its method.
+        name: of its file.
+        config: its resolved settings.
+        shape: of one training example.
+        parts: the stages that a refinement starts from, built small too.
+
+    Raises:
+        Declined: if the stage cannot be built for such examples, with the reason.
+    """
+    from latent_ot.bench.train import build
+    from latent_ot.methods.base import Pair
+    from latent_ot.stage import Spec
+
+    base = [Pair(*parts)] if parts else []  # type: ignore[arg-type]  # their roles say so
+    try:
+        return build(catalog.stage(KIND[role], name), config, Spec(tuple(shape), **SMALL), *base)  # type: ignore[arg-type]
+    except InputError as reason:
+        raise Declined(str(reason)) from None
+
+
+def scoring(role: str, kind: str, evaluator: str | None) -> MadeOf:
+    """Return what a stage that scores is made of.
+
+    Args:
+        role: "reconstruct" or "evaluate".
+        kind: of the data set, "image" or "points".
+        evaluator: the feature network's name; None for points.
+    """
+    from latent_ot.bench.sampling import VERSION
+    from latent_ot.metrics.base import metrics_for
+    from latent_ot.metrics.evaluators.base import evaluator_class
+    from latent_ot.samplers.gaussian import Gaussian
+
+    draws = {"draws": {"sampling": VERSION}}
+    if role == "reconstruct":
+        return {"metrics": metrics_for("reconstructions"), "start": lineage(Gaussian), **draws}
+    measured = metrics_for("samples") | metrics_for("walks") if kind == "image" else metrics_for("points")
+    scorer = {"evaluator": lineage(evaluator_class(evaluator))} if evaluator else {}
+    return {"metrics": measured | metrics_for("codes"), **scorer, **draws}

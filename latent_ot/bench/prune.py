@@ -1,0 +1,152 @@
+"""``latent-ot prune``: what lies in the store that no plan of today's code refers to, and what removing it frees."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from latent_ot.bench.budgets import budget
+from latent_ot.bench.currency import stored, versions_changed
+from latent_ot.bench.identity import SMALL, MadeOf, key_of, made_of, scoring
+from latent_ot.bench.plan import SCORING
+from latent_ot.bench.store import Store
+from latent_ot.catalog import Catalog
+from latent_ot.errors import Declined, InputError
+from latent_ot.report.records import remove as remove_records
+
+BUILT_ON = ("sampler", "refine", "reconstruct", "evaluate")
+"""Roles of stages that have inputs, each after those that it may be built on."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A stage's folder, a file, or a record with its pictures: ``why`` no plan refers to it, and its size."""
+
+    path: Path
+    why: str
+    size: int
+    record: str | None = None
+
+
+@dataclass(frozen=True)
+class Unreferred:
+    """What may go, and the bytes that stay."""
+
+    store: Store
+    items: tuple[Item, ...]
+    kept: int
+
+    def lines(self) -> Iterator[str]:
+        """Say what goes, the largest first, and how much that is."""
+        for item in sorted(self.items, key=lambda item: (-item.size, item.path)):
+            yield f"{_megabytes(item.size)}  {item.path.relative_to(self.store.root)}: {item.why}"
+        total = sum(item.size for item in self.items)
+        yield f"{_megabytes(total)}  in {len(self.items)} places that no plan refers to;{_megabytes(self.kept)} stay"
+
+
+def unreferred(root: Path) -> Unreferred:
+    """Look through a store.
+
+    Raises:
+        InputError: if there is none.
+    """
+    if not (root / "stages").is_dir():
+        raise InputError(f"store '{root}': there is none; allowed: a folder that a benchmark has made, by --store")
+    store = Store(root)
+    folders = {path.name: path for path in sorted(store.stages.iterdir()) if path.is_dir()}
+    cards = {name: _card(path) for name, path in folders.items()}
+    why = _stages(cards)
+    items = [Item(folders[name], reason, _size(folders[name])) for name, reason in why.items() if reason]
+    for record in stored(root):
+        if record.outdated:
+            files = list((root / "results").glob(f"{record.stem}.*"))
+            size = sum(path.stat().st_size for path in files)
+            items.append(Item(root / "results" / f"{record.stem}.json", record.outdated[0], size, record.stem))
+    return Unreferred(store, tuple(items), _size(root) - sum(item.size for item in items))
+
+
+def remove(found: Unreferred) -> None:
+    """Remove all of it; a stage that another command works on stays."""
+    for item in (item for item in found.items if item.record is None):
+        with found.store.claim(item.path.name) as mine:
+            if mine:
+                shutil.rmtree(item.path)
+    remove_records(found.store.root, [item.record for item in found.items if item.record])
+
+
+def _stages(cards: Mapping[str, Mapping[str, Any] | None]) -> dict[str, str | None]:
+    """Return stage -> why no plan refers to it, or None; what is built on something that goes goes with it."""
+    catalog = Catalog()
+    known: dict[str, str | None] = {}
+    why: dict[str, str | None] = {}
+    for name, card in cards.items():
+        asked = json.dumps([card and (card["job"], card.get("spec")), name.split("-")[-3:-2]], sort_keys=True)
+        if asked not in known:
+            known[asked] = _refusal(catalog, name, card)
+        why[name] = known[asked]
+    keys = {name.rpartition("-")[2]: name for name in cards}
+    for role in BUILT_ON:
+        for name, card in cards.items():
+            if card and card["job"]["role"] == role and why[name] is None:
+                gone = [part for part, key in card["job"]["inputs"].items() if key not in keys or why[keys[key]]]
+                why[name] = f"what it is built on, its {gone[0]} stage, is gone or goes" if gone else None
+    return why
+
+
+def _refusal(catalog: Catalog, name: str, card: Mapping[str, Any] | None) -> str | None:
+    """Return why no plan of today's code has a stage of this folder, leaving aside what it is built on."""
+    if card is None:
+        return "its config.json is missing, or of an earlier form"
+    job = card["job"]
+    if key_of(job) != name.rpartition("-")[2]:
+        return "its config.json gives another key than its name"
+    if "plugin" in job["made_of"]:
+        return None  # the user's own file is not here to be compared
+    try:
+        changed = list(versions_changed(job["made_of"], _made_of(catalog, card)))
+        return changed[0] if changed else _other_terms(name, card)
+    except (InputError, Declined) as error:  # a part, a setting or a budget that is no more
+        return str(error)
+
+
+def _made_of(catalog: Catalog, card: Mapping[str, Any]) -> MadeOf:
+    """Return what today's code makes the stage of."""
+    from latent_ot.bench.load import make
+
+    job = card["job"]
+    if job["role"] in SCORING:
+        evaluator = job.get("protocol", {}).get("evaluator")
+        points = job["role"] == "evaluate" and evaluator is None
+        return scoring(job["role"], "points" if points else "image", evaluator)
+    return made_of(catalog, job["role"], job["name"], make(catalog, {**card, "spec": {**card["spec"], **SMALL}}))
+
+
+def _other_terms(name: str, card: Mapping[str, Any]) -> str | None:
+    """Return which budget or settings have changed since, for a stage that trains."""
+    job = card["job"]
+    if job["role"] in SCORING:
+        return None
+    terms = budget(name.rsplit("-", 3)[1], job["dataset"]["id"], card["spec"]["count"], card["kind"])
+    images = terms.codes if job["role"] == "sampler" else terms.images
+    if (images, terms.width_of(job["name"])) != (job["images"], job["width"]):
+        return f"budget {terms.name} has {images:,} images at width {terms.width_of(job['name']):g} now"
+    return None
+
+
+def _card(folder: Path) -> dict[str, Any] | None:
+    try:
+        card = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError):
+        return None
+    trained = isinstance(card, dict) and "made_of" in card.get("job", {})
+    return card if trained else None
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 2**20:8.1f} MB"

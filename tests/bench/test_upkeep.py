@@ -1,0 +1,230 @@
+"""Upkeep of a store: what is outdated is marked, what is forced is made again, what nothing refers to can go."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from latent_ot.bench import currency, identity, machine
+from latent_ot.bench.benchmark import Benchmark, Request
+from latent_ot.bench.budgets import settings
+from latent_ot.bench.force import forced
+from latent_ot.bench.prune import remove, unreferred
+from latent_ot.bench.store import Store
+from latent_ot.errors import InputError, StoreError
+from latent_ot.methods.pca import Pca, PcaConfig
+from latent_ot.metrics.evaluators.small import Small
+from latent_ot.metrics.psnr import Psnr
+from latent_ot.report.records import load
+from latent_ot.samplers.gaussian import Gaussian
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Request:
+    folder = tmp_path_factory.mktemp("upkeep")
+    request = Request("digits", ["pca", "pca+normal"], [0], "smoke", folder / "data", folder / "runs")
+    Benchmark(request).execute()
+    return request
+
+
+@pytest.fixture
+def request_here(made, tmp_path) -> Request:
+    """A copy of the store, so that each test may change it."""
+    shutil.copytree(made.store, tmp_path / "runs")
+    return replace(made, store=tmp_path / "runs")
+
+
+def reasons(request: Request) -> dict[str, tuple[str, ...]]:
+    return {r.method: currency.outdated(r) for r in load(request.store)}
+
+
+def test_what_was_just_made_is_current_without_its_data(made, monkeypatch):
+    monkeypatch.setattr("latent_ot.datasets.base.load", None)
+    assert reasons(made) == {"data": (), "pca": (), "pca+normal": ()}
+
+
+@pytest.mark.parametrize(
+    ("part", "marked"),
+    [(Gaussian, {"pca", "pca+normal"}), (Pca, {"pca", "pca+normal"}), (Psnr, {"pca", "pca+normal"}), (Small, None)],
+)
+def test_a_version_raised_outdates_what_has_it_and_says_so(part, marked, made, monkeypatch):
+    monkeypatch.setattr(part, "version", 2)
+    found = reasons(made)
+    assert {name for name, why in found.items() if why} == (marked or set(found))
+    assert {why for whys in found.values() for why in whys} == {f"{part.__name__} is version 2 now, was 1"}
+
+
+def test_a_changed_budget_default_protocol_or_view_outdates(made, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setitem(settings()["budgets"]["smoke"], "images", 6400)
+        assert reasons(made)["pca"] == ("budget smoke draws 6,400 images now, was 3,200",)
+    with monkeypatch.context() as patch:
+        patch.setattr(PcaConfig.model_fields["components"], "default", 7)
+        PcaConfig.model_rebuild(force=True)
+        assert reasons(made)["pca"] == ("pca.components is 7 now, was 100",)
+    PcaConfig.model_rebuild(force=True)
+    with monkeypatch.context() as patch:
+        patch.setitem(settings()["protocol"]["n"], "image", 100)
+        assert "n100" in reasons(made)["data"][0]
+    with monkeypatch.context() as patch:
+        patch.setattr("latent_ot.datasets.digits.SIZE", 28)
+        assert all("data set digits: " in why[0] for why in reasons(made).values())
+    assert reasons(made) == {"data": (), "pca": (), "pca+normal": ()}
+
+
+def test_a_metric_that_came_later_outdates_nothing_and_one_that_went_does(made, monkeypatch):
+    before = identity.scoring
+
+    def scoring(*terms):
+        found = before(*terms)
+        return {**found, "metrics": {**found["metrics"], "Later": 1}}
+
+    with monkeypatch.context() as patch:
+        patch.setattr("latent_ot.bench.plan.scoring", scoring)
+        assert reasons(made) == {"data": (), "pca": (), "pca+normal": ()}
+
+    def without(*terms):
+        found = before(*terms)
+        return {**found, "metrics": {k: v for k, v in found["metrics"].items() if k != "Fid"}}
+
+    monkeypatch.setattr("latent_ot.bench.plan.scoring", without)
+    assert set(reasons(made).values()) == {("Fid is no part of it now",)}
+
+
+def test_what_was_found_is_remembered_until_the_code_changes(request_here, tmp_path, monkeypatch):
+    first = currency.mark(load(request_here.store), tmp_path / "memory")
+    monkeypatch.setattr(currency, "outdated", lambda record: 1 / 0)
+    assert currency.mark(load(request_here.store), tmp_path / "memory") == first
+    monkeypatch.setattr(currency, "_digest", lambda: "other")
+    with pytest.raises(ZeroDivisionError):
+        currency.mark(load(request_here.store), tmp_path / "memory")
+
+
+def test_a_record_edited_by_hand_is_marked(request_here):
+    path = next((request_here.store / "results").glob("digits--pca--*.json"))
+    path.write_text(path.read_text().replace('"fid": ', '"fid": 1'))
+    marked = {r.method: r.outdated for r in currency.stored(request_here.store)}
+    assert marked["pca"][0].startswith("edited")
+    assert marked["pca+normal"] == ()
+
+
+def results(request: Request) -> dict[str, int]:
+    return {p.parent.name: p.stat().st_mtime_ns for p in (request.store / "stages").glob("*/result.json")}
+
+
+def test_forced_stages_and_what_is_built_on_them_are_made_again(request_here):
+    before = results(request_here)
+    rows, _ = Benchmark(replace(request_here, force=["gaussian"])).execute()
+    again = {name.split("-")[1] for name, time in results(request_here).items() if time != before[name]}
+    assert again == {"gaussian", "pca"}  # the evaluation that bears the method's name
+    assert len([n for n, t in results(request_here).items() if t != before[n]]) == 2
+    assert [row["status"] for row in rows] == ["done"] * 3
+
+
+def test_what_is_forced_may_be_called_by_method_or_part_and_nothing_else(made):
+    plans = Benchmark(made).plan()
+    assert len(forced(plans, ["pca+normal"])) == 6  # its own four, and what else is built on its representation
+    assert len(forced(plans, ["evaluate"])) == 3
+    assert len(forced(plans, ["data"])) == 1
+    with pytest.raises(InputError, match=r"--force 'gausian' is unknown; .*nearest: gaussian"):
+        forced(plans, ["gausian"])
+
+
+def test_a_wrong_name_in_force_removes_nothing(request_here):
+    before = results(request_here)
+    with pytest.raises(InputError, match="--force 'glo' is unknown"):
+        Benchmark(replace(request_here, force=["pca", "glo"])).execute()
+    assert results(request_here) == before
+
+
+def test_prune_finds_nothing_in_a_fresh_store(request_here):
+    assert unreferred(request_here.store).items == ()
+
+
+def test_prune_says_what_no_plan_refers_to_and_removes_that_alone(request_here, monkeypatch):
+    (request_here.store / "stages" / "digits-old-ci-s0-0123456789abcdef").mkdir()
+    monkeypatch.setattr(Gaussian, "version", 2)
+    found = unreferred(request_here.store)
+    gone = {item.path.name.rpartition("-")[0]: item.why for item in found.items if item.record is None}
+    assert gone["digits-gaussian-smoke-s0"] == "Gaussian is version 2 now, was 1"
+    assert gone["digits-pca-reconstruct-smoke-s0"] == "Gaussian is version 2 now, was 1"
+    assert gone["digits-pca-evaluate-smoke-s0"] == "what it is built on, its reconstruct stage, is gone or goes"
+    assert gone["digits-old-ci-s0"] == "its config.json is missing, or of an earlier form"
+    assert gone.keys() & {"digits-pca-smoke-s0", "digits-normal-smoke-s0", "digits-data-evaluate-smoke-s0"} == set()
+    assert {item.record.split("--")[1] for item in found.items if item.record} == {"pca", "pca+normal"}
+    *lines, total = found.lines()
+    assert len(lines) == len(found.items)
+    assert f"in {len(found.items)} places" in total
+    remove(found)
+    assert unreferred(request_here.store).items == ()
+    assert {r.method for r in load(request_here.store)} == {"data"}
+
+
+def test_a_job_that_was_edited_and_a_budget_that_has_changed_are_not_referred_to(request_here, monkeypatch):
+    assert unreferred(request_here.store).items == ()
+    monkeypatch.setitem(settings()["budgets"]["smoke"], "images", 6400)
+    whys = [item.why for item in unreferred(request_here.store).items]
+    assert "budget smoke has 6,400 images at width 0.25 now" in whys
+    monkeypatch.undo()
+    config = next((request_here.store / "stages").glob("digits-normal-*")) / "config.json"
+    card = json.loads(config.read_text())
+    card["job"]["seed"] = 5
+    config.write_text(json.dumps(card))
+    whys = [item.why for item in unreferred(request_here.store).items]
+    assert whys[0] == "its config.json gives another key than its name"
+
+
+def test_there_must_be_a_store_to_prune(tmp_path):
+    with pytest.raises(InputError, match=r"store '.*none': there is none"):
+        unreferred(tmp_path / "none")
+
+
+def test_threads_are_a_setting_and_the_workers_take_so_many(made, tmp_path):
+    one, two = (Benchmark(replace(made, threads=threads)) for threads in (1, 2))
+    assert not {s.key for s in one.planner.run("pca", 0).stages} & {s.key for s in two.planner.run("pca", 0).stages}
+    few = Benchmark(replace(made, threads=2, store=tmp_path / "runs"))
+    (folder, *_) = few.train_only("pca", 0)
+    assert json.loads((folder / "result.json").read_text())["machine"]["threads"] == 2
+    with pytest.raises(InputError, match="threads = 0; allowed: 1 or more"):
+        Benchmark(replace(made, threads=0))
+
+
+@pytest.mark.parametrize(
+    ("cores", "workers", "threads", "side_by_side", "said"),
+    [
+        (8, None, 1, 2, "6 of 8 cores stay idle; --threads 4 would use 8 "),
+        (8, None, 2, 1, "6 of 8 cores stay idle; --threads 8 would use 8 "),
+        (8, 3, 1, 9, "5 of 8 cores stay idle; --threads 2 would use 6 "),
+        (8, None, 1, 8, None),
+        (8, None, 1, 0, None),
+        (2, None, 2, 1, None),
+    ],
+)
+def test_a_command_that_leaves_cores_idle_says_what_would_use_them(
+    cores, workers, threads, side_by_side, said, made, monkeypatch, capsys
+):
+    monkeypatch.setattr(machine, "cores", lambda: cores)
+    benchmark = Benchmark(replace(made, threads=threads, workers=workers))
+    slots = benchmark.slots(side_by_side)
+    benchmark._say_idle(len(slots), side_by_side)
+    err = capsys.readouterr().err
+    assert err.startswith(said) if said else not err
+
+
+def test_a_store_that_cannot_be_written_is_said_before_any_work(made, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        Benchmark(replace(made, store=tmp_path / "file" / "runs"))
+    store = Store(tmp_path / "runs")
+
+    def refuse(*args, **kwargs):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    with pytest.raises(StoreError, match=r"store '.*runs' cannot be written \(Read-only file system\)"):
+        store.check_writable()
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(StoreError, match="Read-only file system"):
+        Store(tmp_path / "else")
