@@ -3,12 +3,11 @@
 import json
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from latent_ot.report.contrasts import Region
 from latent_ot.report.quantities import NONE
-from latent_ot.report.records import load, significant
+from latent_ot.report.records import Record, significant
 from latent_ot.report.statistics import Interval
 from latent_ot.report.text import Cell, Column, Grid, render
 from latent_ot.report.verdicts import WORST_FIRST, Claim, Finding, Judged, claims, commands, judge, worst
@@ -102,8 +101,7 @@ def _spread(finding: Finding) -> str:
     return f"{finding.effect.mean:.3g} ± " + (NONE if half is None else f"{half:.2g}")
 
 
-def render_claims(root: Path, form: str) -> str:
-    """Return the verdicts over the records under ``root/results``: ``json`` in full, any other form as a table."""
-    records = load(root)
+def render_claims(records: Sequence[Record], form: str) -> str:
+    """Return the verdicts over all result records: ``json`` in full, any other form as a table."""
     judged = [judge(claim, records) for claim in claims()]
     return (claims_json(judged) if form == "json" else render([claims_grid(judged)], form)).rstrip("\n")

@@ -1,17 +1,23 @@
-"""Everything under ``leaderboards/`` but ``results/``: made from the records there, the same bytes every time."""
+"""Everything under ``leaderboards/`` but ``results/``: made from the records there, the same bytes every time.
+
+A store has such pages, too, of all that was run; they show every picture in full size where those of the leaderboards
+show one small one a method.
+"""
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from latent_ot.bench.store import write_atomic
 from latent_ot.report.beside import drawn_for
 from latent_ot.report.claims import claims_grid
+from latent_ot.report.curve_table import SUFFIX
 from latent_ot.report.curves import figure_path
 from latent_ot.report.front import front, fullest
 from latent_ot.report.grid import grid_tables, heat_map
@@ -19,12 +25,14 @@ from latent_ot.report.plots import prd_figure, training_figure
 from latent_ot.report.published import load_table, table_names
 from latent_ot.report.quantities import QUANTITIES
 from latent_ot.report.ranking import COST, SIZE, by_method, further, measured, ranked
-from latent_ot.report.records import Record, by_protocol, load, select
+from latent_ot.report.records import Record, by_protocol, select
 from latent_ot.report.tables import grids, shown_for
 from latent_ot.report.text import Cell, Column, Grid, to_csv, to_markdown
 from latent_ot.report.verdicts import claims, judge
 
-PICTURES = ("samples", "reconstructions", "interpolations", "points", "latent")
+PICTURES = ("samples", "reconstructions", "interpolations", "points", "latent", "codes")
+"""The kinds that lie in a store, ``STEM.KIND.png``."""
+LINK = re.compile(r"\]\(([^)\s]+)\)")
 GENERATED = ("*.md", "*.csv", "figures/**/*.svg")
 """What ``write`` may remove when no record calls for it any more; any other file is left alone."""
 
@@ -38,7 +46,7 @@ class Section:
     grid: list[str]
     figures: list[tuple[str, str]]
     pictures: list[tuple[str, dict[str, str]]]
-    runs: list[Record]
+    runs: list[tuple[Record, dict[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -50,20 +58,22 @@ class Board:
     figures: list[tuple[str, str]]
 
 
-def generate(root: Path) -> dict[str, bytes]:
+def generate(root: Path, records: Sequence[Record]) -> dict[str, bytes]:
     """Return every generated file of the leaderboard at ``root``: path from there -> bytes.
 
-    Raises:
-        InputError: for a malformed record.
+    Args:
+        root: of it; pictures and curves that lie in its ``results`` are linked.
+        records: those of its ``results``, outdated ones marked, those of a store as ``stored``.
     """
-    records = load(root)
     judged = [judge(claim, records) for claim in claims()]
     datasets = sorted({r.dataset for r in records})
     pages: dict[str, bytes] = {}
     for dataset in datasets:
         pages |= _dataset(root, dataset, select(records, dataset=dataset))
     boards = [_board(root, dataset, select(records, dataset=dataset), pages) for dataset in datasets]
-    pages["README.md"] = _render("readme.md.j2", boards=boards, claims=claims_grid(judged).header[0], runs=len(records))
+    pages["README.md"] = _render(
+        "readme.md.j2", boards=boards, claims=claims_grid(judged).header[0], stored=any(r.stored for r in records)
+    )
     table = to_markdown(claims_grid(judged)).split("\n", 1)[1]
     pages["claims.md"] = _render(
         "claims.md.j2", table=table, judged=judged, any_record=any(j.rests_on() for j in judged)
@@ -71,9 +81,9 @@ def generate(root: Path) -> dict[str, bytes]:
     return dict(sorted(pages.items()))
 
 
-def write(root: Path) -> list[Path]:
+def write(root: Path, records: Sequence[Record]) -> list[Path]:
     """Bring the generated files at ``root`` up to date, remove those that no record calls for, return the rest."""
-    pages = generate(root)
+    pages = generate(root, records)
     for name, data in pages.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,11 +94,24 @@ def write(root: Path) -> list[Path]:
     return [root / name for name in pages]
 
 
-def stale(root: Path) -> list[str]:
-    """Return the generated files that are missing, differ from what the records say, or should not be there."""
-    pages = generate(root)
+def stale(root: Path, records: Sequence[Record]) -> list[str]:
+    """Return the generated files that are missing, differ from what the records say, or should not be there.
+
+    After them stand files that no page links, such as a picture whose record is gone; ``write`` leaves them alone.
+    """
+    pages = generate(root, records)
     old = [name for name, data in pages.items() if not (root / name).exists() or (root / name).read_bytes() != data]
-    return sorted([*old, *_left_over(root, pages)])
+    left = _left_over(root, pages)
+    return [*sorted([*old, *left]), *(f"{name} (no page links it)" for name in _unlinked(root, pages, left))]
+
+
+def _unlinked(root: Path, pages: Mapping[str, bytes], left: Sequence[str]) -> list[str]:
+    """Return the files of a leaderboard that are neither pages nor linked by one; a dot file is nobody's."""
+    texts = [data.decode() for name, data in pages.items() if name.endswith(".md")]
+    linked = {unquote(target) for text in texts for target in LINK.findall(text)}
+    there = {path for pattern in ("*", "results/**/*", "figures/**/*") for path in root.glob(pattern) if path.is_file()}
+    names = {path.relative_to(root).as_posix() for path in there if not path.name.startswith(".")}
+    return sorted(names - linked - pages.keys() - set(left))
 
 
 def _board(root: Path, dataset: str, records: Sequence[Record], pages: Mapping[str, bytes]) -> Board:
@@ -124,31 +147,38 @@ def _dataset(root: Path, dataset: str, records: Sequence[Record]) -> dict[str, b
                 figures.append((name, quote(path)))
         tables = to_markdown(ranked(group)), to_markdown(further(group), level=3)
         grid = [to_markdown(table, level=3) for table in grid_tables(group)]
-        sections.append(Section(*tables, grid, figures, _pictures(root, group), list(group)))
+        runs = [(run, _files(root, run) if run.stored else {}) for run in group]
+        sections.append(Section(*tables, grid, figures, _pictures(root, group), runs))
     for spec, budget in itertools.product(map(load_table, table_names()), dict.fromkeys(b for _, _, b in groups)):
         curves = {p.figure: p for p in drawn_for(spec, dataset, budget, records)}
         if curves or spec.id in shown_for(dataset):
             files |= {path: p.draw() for path, p in curves.items()}
             shown = [to_markdown(grid, 3) for grid in grids(spec, dataset, budget, records)]
             published.append((shown, [(p.title, quote(path)) for path, p in curves.items()]))
-    files[f"{dataset}.md"] = _render("dataset.md.j2", dataset=dataset, sections=sections, published=published)
+    files[f"{dataset}.md"] = _render(
+        "dataset.md.j2",
+        dataset=dataset,
+        sections=sections,
+        published=published,
+        curves=f"results/{quote(dataset)}{SUFFIX}" if (root / f"results/{dataset}{SUFFIX}").exists() else None,
+    )
     files[f"{dataset}.csv"] = to_csv(_everything(groups)).encode()
     return files
 
 
 def _pictures(root: Path, group: Sequence[Record]) -> list[tuple[str, dict[str, str]]]:
-    """Return, for each method, the pictures that lie beside its first finished run: kind -> link."""
+    """Return, for each method, the pictures that lie beside its first finished run that has any: kind -> link."""
     shown = []
     for method, runs in sorted(by_method(group, "done").items()):
-        stem = min(runs, key=lambda r: r.seed).stem
-        there = {
-            kind: f"results/{quote(stem)}.{kind}.png"
-            for kind in PICTURES
-            if (root / f"results/{stem}.{kind}.png").exists()
-        }
-        if there:
-            shown.append((method, there))
+        found = (_files(root, run) for run in sorted(runs, key=lambda r: r.seed))
+        shown += [(method, there) for there in itertools.islice(filter(None, found), 1)]
     return shown
+
+
+def _files(root: Path, run: Record) -> dict[str, str]:
+    """Return the pictures of a run: kind -> link. A published run has at most one, a small one of its samples."""
+    names = {kind: f"{run.stem}.{kind}.png" for kind in PICTURES} if run.stored else {"samples": f"{run.stem}.png"}
+    return {kind: f"results/{quote(name)}" for kind, name in names.items() if (root / "results" / name).exists()}
 
 
 def _everything(groups: dict[tuple[str, str, str], list[Record]]) -> Grid:

@@ -194,16 +194,18 @@ def _refusal(error: ValidationError, where: str, prefix: str = "") -> InputError
     return InputError(f"{where}: key '{key}' = {str(first['input'])[:60]!r}: {first['msg']}")
 
 
-def load(root: Path) -> list[Record]:
+def load(root: Path, stored: bool = False) -> list[Record]:
     """Return the records of ``root/results``, sorted by file name; an absent folder holds none.
 
-    One whose files do not agree with its checksum, or that has none, is outdated: it was edited.
+    ``stored`` is what they say of themselves: whether ``root`` is a store, not what is published. One whose files do not agree with its checksum, or that has none, is outdated: it was edited.
 
     Raises:
         InputError: for a malformed file, or one whose name is not that of the run inside.
     """
     found = _load(root)
-    return _load(root) if any(record.outdated for record in found) else found  # was another command just writing it?
+    if any(record.outdated for record in found):  # or was another command just writing it?
+        found = _load(root)
+    return [record.model_copy(update={"stored": True}) for record in found] if stored else found
 
 
 def _load(root: Path) -> list[Record]:

@@ -7,7 +7,6 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from latent_ot.bench.budgets import settings
@@ -33,7 +32,7 @@ from latent_ot.report.ranking import (
     protocol_line,
     summed_up,
 )
-from latent_ot.report.records import DATA, Record, checked, load
+from latent_ot.report.records import DATA, Record, checked
 from latent_ot.report.text import Cell, Column, Grid, render, show
 
 
@@ -61,15 +60,19 @@ def table(
 
 
 def render_published(
-    id: str | None, dataset: str | None, budget: str | None, root: Path, form: str, ran: Mapping[str, str] | None = None
+    id: str | None,
+    dataset: str | None,
+    budget: str | None,
+    records: Sequence[Record],
+    form: str,
+    ran: Mapping[str, str] | None = None,
 ) -> str:
-    """Return ``table`` over the records under ``root/results``, without a newline at its end.
+    """Return ``table`` over all result records, without a newline at its end.
 
     Without an ``id`` these are all tables, or all that have a column for the data set. ``ran``: published data set ->
     the one of ours to show in its place.
     """
     chosen = [id] if id else table_names() if dataset is None else shown_for(dataset)
-    records = load(root)
     return render([g for t in chosen for g in grids(load_table(t), dataset, budget, records, ran)], form).rstrip("\n")
 
 

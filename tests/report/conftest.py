@@ -23,8 +23,8 @@ def values(
     record = {
         "schema": 2, "status": "done", "reason": None, "method": method, "paper": None,
         "stages": [{"stage": method, "key": f"{seed:016x}", "made_of": {method: 1}}],
-        "dataset": "mnist5k", "dataset_content": "0123456789ab", "data": {"shape": [1, 32, 32]}, "seed": seed, "threads": 1,
-        "budget": "ci", "images_budget": 64000, "width": 0.5, "overrides": {}, "config": {},
+        "dataset": "mnist5k", "dataset_content": "0123456789ab", "data": {"shape": [1, 32, 32]},
+        "seed": seed, "threads": 1, "budget": "ci", "images_budget": 64000, "width": 0.5, "overrides": {}, "config": {},
         "metrics": {"fid": 10.0 + seed} if metrics is None else metrics, "facts": {}, "reasons": {}, "curves": {},
         "protocol": PROTOCOL, "images_seen": 64000, "updates": {"generator": 1000}, "parameters": 123456,
         "seconds": 12.5, "peak_memory_mb": 800, "machine": {"device": "a processor", "cores": 2, "threads": 1},

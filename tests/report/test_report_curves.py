@@ -116,7 +116,7 @@ def test_modes_and_quality_of_a_mixture_are_followed_and_the_better_is_marked(re
 
 
 def test_pages_draw_the_curves_of_all_rows_once_and_link_them(five, board):
-    pages = generate(board(*five))
+    pages = generate(board(*five), five)
     drawn = {name: data for name, data in pages.items() if "sdkl-fig1" in name}
     assert [name.rpartition("--")[2] for name in drawn] == ["sdkl-fig1-discriminator.svg", "sdkl-fig1-kl.svg"]
     for name, data in drawn.items():
@@ -124,7 +124,7 @@ def test_pages_draw_the_curves_of_all_rows_once_and_link_them(five, board):
         assert f"]({name})" in pages["mnist5k.md"].decode()
         assert b"SDKL without sampling" in data
     assert b"GAN (reverse KL)" not in drawn[next(name for name in drawn if "kl.svg" in name)]
-    assert generate(board(*five)) == pages
+    assert generate(board(*five), five) == pages
 
 
 def test_a_data_set_that_nobody_knows_is_refused_for_a_figure_too(five):

@@ -1,15 +1,64 @@
+import re
 import shutil
 from pathlib import Path
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
-from latent_ot.report.page import generate, stale, write
-from latent_ot.report.records import by_protocol, load
+import numpy as np
+import pytest
+
+from latent_ot.report import page
+from latent_ot.report.images import save_grid, save_points
+from latent_ot.report.publish import publish
+from latent_ot.report.records import by_protocol, load, remove
 
 REPOSITORY = Path(__file__).parents[2]
+SLUG = "mnist-1a2b3c4d-n1000-rec128x200"
+
+
+def generate(root, stored=False):
+    return page.generate(root, load(root, stored))
+
+
+def write(root, stored=False):
+    return page.write(root, load(root, stored))
+
+
+def stale(root, stored=False):
+    return page.stale(root, load(root, stored))
 
 
 def files(root):
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+def reached(root):
+    """The files that a reader gets to from the front page, link by link."""
+    found, ahead = set(), ["README.md"]
+    while ahead:
+        name = ahead.pop()
+        if name in found:
+            continue
+        found.add(name)
+        if name.endswith(".md"):
+            links = re.findall(r"\]\(([^)\s]+)\)", (root / name).read_text())
+            ahead += [unquote(link) for link in links if not link.endswith("/")]
+    return found
+
+
+@pytest.fixture
+def rich_store(rich_board):
+    """The rich board as a store: every finished run with its pictures."""
+    rng = np.random.default_rng(0)
+    images, points = rng.integers(0, 256, (64, 8, 8, 1), dtype=np.uint8), rng.standard_normal((50, 2))
+    for run in load(rich_board):
+        here = rich_board / "results" / run.stem
+        if run.status == "done" and run.dataset == "grid25":
+            save_points(here.with_name(f"{run.stem}.points.png"), points, points)
+        elif run.status == "done":
+            for kind in ("samples", "latent") if run.method != "data" else ("samples",):
+                save_grid(here.with_name(f"{run.stem}.{kind}.png"), images)
+    return rich_board
 
 
 def test_the_repositorys_own_pages_are_fresh():
@@ -41,25 +90,56 @@ def test_a_changed_missing_or_left_over_page_is_stale_and_writing_mends_it(rich_
     (rich_board / "old.md").write_text("")
     (rich_board / "figures" / "old").mkdir()
     (rich_board / "figures" / "old" / "x.svg").write_text("")
-    (rich_board / "notes.txt").write_text("mine")
     assert stale(rich_board) == ["claims.md", "figures/old/x.svg", "grid25.csv", "old.md"]
     write(rich_board)
     assert stale(rich_board) == []
-    assert (rich_board / "notes.txt").exists()
     assert not (rich_board / "old.md").exists()
+
+
+def test_a_file_that_no_page_links_is_reported_and_left_alone(rich_board):
+    write(rich_board)
+    lost = ["notes.txt", "results/mnist5k--gone.png", f"results/mnist5k--gldo--ci--s0--{SLUG}.samples.png"]
+    for name in lost:
+        (rich_board / name).write_bytes(b"")
+    assert stale(rich_board) == [f"{name} (no page links it)" for name in sorted(lost)]
+    write(rich_board)
+    assert all((rich_board / name).exists() for name in lost)
 
 
 def test_a_new_record_makes_pages_stale(rich_board):
     write(rich_board)
-    (rich_board / "results" / "grid25--ae_ot_sd--ci--s0--n1000.json").unlink()
+    remove(rich_board, ["grid25--ae_ot_sd--ci--s0--n1000"])
     assert "grid25.md" in stale(rich_board)
 
 
-def test_pictures_beside_a_record_are_linked_and_absent_ones_are_not(rich_board):
-    (rich_board / "results" / "mnist5k--gldo--ci--s0--mnist-1a2b3c4d-n1000-rec128x200.samples.png").write_bytes(b"")
-    page = generate(rich_board)["mnist5k.md"].decode()
-    assert "![gldo: samples](results/mnist5k--gldo--ci--s0--mnist-1a2b3c4d-n1000-rec128x200.samples.png)" in page
-    assert "reconstructions.png" not in page
+def test_whatever_is_published_is_linked_from_the_front_page_and_so_is_a_store(rich_store, tmp_path):
+    records = load(rich_store, stored=True)
+    write(rich_store, stored=True)
+    assert stale(rich_store, stored=True) == []
+    chosen = [r for r in records if r.status != "failed"]
+    boards = tmp_path / "boards"
+    publish(chosen, rich_store, boards)
+    assert stale(boards) == []
+    there = {name for name in files(boards) if not name.endswith(".lock")}
+    assert there == reached(boards)
+    assert len([name for name in there if name.endswith(".png")]) == len({(r.dataset, r.method) for r in chosen}) - 1
+    assert len([name for name in there if name.startswith("results/") and name.endswith(".json")]) == len(chosen)
+    assert {"results/mnist5k.curves.csv.gz", "grid25.csv"} <= there
+
+
+def test_pictures_of_a_store_are_linked_in_full_size_of_a_board_the_small_one(rich_store):
+    name = f"results/mnist5k--gldo--ci--s0--{SLUG}"
+    full = generate(rich_store, stored=True)["mnist5k.md"].decode()
+    assert f"![gldo: samples]({name}.samples.png)" in full
+    assert f"![gldo: latent]({name}.latent.png)" in full
+    assert f"[record]({name}.json), [samples]({name}.samples.png), [latent]({name}.latent.png)" in full
+    assert "reconstructions.png" not in full
+    assert b"# Runs of this store" in generate(rich_store, stored=True)["README.md"]
+    (rich_store / f"{name}.png").write_bytes(b"")
+    small = generate(rich_store)["mnist5k.md"].decode()
+    assert re.findall(r"!\[gldo: .*", small) == [f"![gldo: samples]({name}.png)"]
+    assert ".samples.png" not in small
+    assert f"[samples]({name}.png)" in generate(rich_store)["README.md"].decode()
 
 
 def test_figures_are_well_formed_undated_and_linked(rich_board):
@@ -101,6 +181,6 @@ def test_the_front_page_ranks_each_data_set_and_links_its_figures(rich_board):
 
 def test_a_front_page_edited_by_hand_is_stale(rich_board):
     write(rich_board)
-    page = rich_board / "README.md"
-    page.write_text(page.read_text().replace("| 2 | glo |", "| 1 | glo |"))
+    front = rich_board / "README.md"
+    front.write_text(front.read_text().replace("| 2 | glo |", "| 1 | glo |"))
     assert stale(rich_board) == ["README.md"]

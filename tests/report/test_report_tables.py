@@ -132,8 +132,8 @@ def test_every_published_value_is_the_printed_one(name):
     assert shown == PRINTED[name]
 
 
-def test_all_tables_as_json_hold_every_id_and_every_published_number(tmp_path):
-    grids = json.loads(render_published(None, None, None, tmp_path, "json"))
+def test_all_tables_as_json_hold_every_id_and_every_published_number():
+    grids = json.loads(render_published(None, None, None, [], "json"))
     assert {grid["id"] for grid in grids} == PRINTED.keys() | DRAWN.keys() | CONSTANTS.keys() == set(table_names())
     found, text, constants = [], {}, {}
     for grid in grids:
@@ -308,18 +308,15 @@ def test_without_a_data_set_every_column_stands_beside_its_own(record):
     assert "Nothing was run on: fashion_mnist, cifar10, celeba64_crop160, lsun_bedroom64" in text
 
 
-def test_unasked_the_suites_own_data_set_and_budget_are_shown_where_they_were_run(record, board):
+def test_unasked_the_suites_own_data_set_and_budget_are_shown_where_they_were_run(record):
     large = {"budget": "short", "images_budget": 128000}
     points = {"dataset": "moons", "protocol": {"id": "moons/n1000x250", "n": 1000, "repeats": 250}}
     runs = [record("glo", 0, {"fid": 9.0}), record("glo", 0, {"fid": 8.0}, **large)]
     runs.append(record("ae_ot_gen", 0, {"ot_divergence": 0.08}, **points, **large))
-    root = board(*runs)
-    own = render_published("gldo-table1", None, None, root, "text")
+    own = render_published("gldo-table1", None, None, runs, "text")
     assert "Ours: mnist5k stands for mnist; budget ci" in own
     assert "| 9.000" in own
-    points_table = render_published(
-        "otgen-table-2d", None, None, root, "text"
-    )  # the default data set has no place here
+    points_table = render_published("otgen-table-2d", None, None, runs, "text")  # the default set has no place here
     assert "Ours: moons; budget short" in points_table
     assert "Nothing was run on: circles" in points_table
 
@@ -365,8 +362,7 @@ def test_bad_input_is_one_line_with_the_nearest_choice(arguments, message):
         table(*arguments, [])
 
 
-def test_the_command_lines_entry_points(board, raw, capsys):
-    root = board(raw())
-    assert render_published("gldo-table1", "mnist5k", "ci", root, "text").startswith("gldo-table1: ")
+def test_the_command_lines_entry_points(record, raw, capsys):
+    assert render_published("gldo-table1", "mnist5k", "ci", [record()], "text").startswith("gldo-table1: ")
     print_bench([raw(), raw("data")])
     assert capsys.readouterr().out.startswith("mnist5k, budget ci\n")
