@@ -480,10 +480,12 @@ def publish(
     leaderboards: Boards = DEFAULT_BOARDS,
 ) -> None:
     """Copy records of the store into leaderboards/ and bring its pages up to date."""
-    from latent_ot.bench import publication
+    from latent_ot.bench.currency import mark, stored
+    from latent_ot.report.publish import choose_records
+    from latent_ot.report.publish import publish as copy
 
-    chosen = publication.choose_records(store, dataset, budget, words(methods), numbers(seeds) if seeds else [])
-    for path in publication.publish(chosen, store, leaderboards):
+    chosen = choose_records(stored(store), dataset, budget, words(methods), numbers(seeds) if seeds else [])
+    for path in copy(chosen, store, leaderboards, lambda records: mark(records, store / "cache")):
         print(path)
 
 

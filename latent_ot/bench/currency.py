@@ -16,7 +16,7 @@ from latent_ot.bench.budgets import benchmarks, budget, settings
 from latent_ot.bench.identity import MadeOf, key_of
 from latent_ot.bench.store import write_json
 from latent_ot.errors import InputError
-from latent_ot.report.records import DATA, Record, load, merge
+from latent_ot.report.records import DATA, Record, load, merge, plain
 
 PACKAGE = Path(__file__).parents[1]
 UNKNOWN = "today's code gives it another key"
@@ -85,10 +85,6 @@ def _reasons(record: Record) -> Iterator[str]:
     shape = tuple(card["shape"])
     facts = Facts(record.dataset, record.dataset_content or "", shape, card["train"], card["test"], card["origin"])
     terms = budget(record.budget, facts.id, facts.train, facts.kind)
-    for name, draws in (("images", terms.images), ("codes", terms.codes)):
-        was = getattr(record, f"{name}_budget")
-        if was is not None and was != draws:
-            yield f"budget {record.budget} draws {draws:,} {name} now, was {was:,}"
     if record.protocol is None:
         return
     evaluator, checksum = record.protocol.evaluator, record.protocol.checksum
@@ -104,7 +100,12 @@ def _reasons(record: Record) -> Iterator[str]:
     if [s.part for s in plan.stages] != [s.stage for s in record.stages]:
         yield f"its stages are {', '.join(s.part for s in plan.stages) or plan.declined} now"
         return
-    yield from _stages(record, plan.stages)
+    found = list(_stages(record, plan.stages))
+    yield from found
+    for name, draws in (("images", terms.images), ("codes", terms.codes)) if found else ():
+        was = getattr(record, f"{name}_budget")
+        if was is not None and was != draws:
+            yield f"budget {record.budget} draws {draws:,} {name} now, was {was:,}"
 
 
 def _stages(record: Record, now: Sequence[Any]) -> Iterator[str]:
@@ -139,6 +140,7 @@ def _settings(record: Record, job: Mapping[str, Any]) -> Iterator[str]:
     was = record.config.get(job["name"], {})
     now = job.get("config", {})
     if isinstance(was, dict):
+        now = plain(now)
         for key in sorted({*was, *now} if now else ()):
             if was.get(key) != now.get(key):
                 yield f"{job['name']}.{key} is {now.get(key)} now, was {was.get(key)}"

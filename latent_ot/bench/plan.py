@@ -193,13 +193,19 @@ class Planner:
                 "name": name,
                 "config": config.model_dump(mode="json"),
                 "made_of": parts,
-                "images": self.budget.images if kind == "methods" else self.budget.codes,
-                "width": self.budget.width_of(name),
+                **self._terms(stage, kind, name),
             }
             if role == "refine":  # it is built from its parts, and its weights hold theirs
                 job["parts"] = [{key: s.job[key] for key in PART} for s in stages]
             stages.append(self._stage(name, seed, job, stages[-1:] if role == "sampler" else stages))
         return tuple(stages)
+
+    def _terms(self, stage: type["Stage"], kind: str, name: str) -> dict[str, Any]:
+        """Return what the budget gives a stage; one that is fitted in closed form is the same at every budget."""
+        if getattr(stage, "closed_form", False):
+            return {"images": 0, "width": 1.0}
+        images = self.budget.images if kind == "methods" else self.budget.codes
+        return {"images": images, "width": self.budget.width_of(name)}
 
     def _built_small(
         self, role: str, name: str, config: Any, before: Sequence["Stage"]

@@ -7,12 +7,12 @@ repository, so it is small.
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from latent_ot.bench.store import write_atomic
 from latent_ot.errors import InputError, choose
 from latent_ot.report import page
-from latent_ot.report.records import Record, add, load
+from latent_ot.report.records import DATA, Record, add, load
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,6 +23,26 @@ COLOURS = 16
 LIMIT = 12_000  # bytes
 CUTS = ((2, 1), (4, 1), (4, 2), (8, 2), (8, 4))
 """What is kept of a sheet of samples until it is small enough: the upper 1/a of it, 1/b of its width."""
+
+
+def choose_records(
+    records: Sequence[Record], dataset: str, budget: str, methods: Sequence[str], seeds: Sequence[int]
+) -> list[Record]:
+    """Return the records that agree with everything that is given; what is empty asks for nothing.
+
+    The yardstick of a data set comes along with any method, since tables begin with it.
+
+    Raises:
+        InputError: for a name that none of the records has, with the nearest.
+    """
+    asked = {"dataset": [dataset] if dataset else [], "budget": [budget] if budget else [], "method": [*methods]}
+    for key, names in asked.items():
+        for name in names if records else ():
+            choose(key, name, {getattr(record, key) for record in records})
+    if methods:
+        asked["method"].append(DATA)
+    allowed: dict[str, Sequence[Any]] = {**asked, "seed": seeds}
+    return [r for r in records if all(not values or getattr(r, key) in values for key, values in allowed.items())]
 
 
 def publish(

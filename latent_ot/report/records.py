@@ -384,14 +384,14 @@ def _written(record: Record | Mapping[str, Any]) -> tuple[bytes, bytes, Record]:
         values = record.model_dump(mode="json", by_alias=True) | {"curves": record.curves.model_dump(mode="json")}
     else:
         values = {"curves": {}, **record}
-    plain = _plain(values, "")
-    curves, where = plain.pop("curves"), f"record of '{values.get('method')}'"
-    found = parse(json.dumps(plain), where)
+    plainly = plain(values)
+    curves, where = plainly.pop("curves"), f"record of '{values.get('method')}'"
+    found = parse(json.dumps(plainly), where)
     try:
         rows = to_rows(found.stem, Curves.model_validate_json(json.dumps(curves)))
     except ValidationError as error:
         raise _refusal(error, where, "curves.") from None
-    written = _plain(found.model_dump(mode="json", by_alias=True), "")
+    written = plain(found.model_dump(mode="json", by_alias=True))
     del written["checksum"]
     written["checksum"] = _checksum(_json(written) + "\n", rows)
     data = (_json(written) + "\n").encode()
@@ -405,14 +405,14 @@ def significant(value: float) -> float:
     return float(f"{value:.8g}")
 
 
-def _plain(value: Any, key: str) -> Any:
+def plain(value: Any, key: str = "") -> Any:
     """Return ``value`` with NumPy numbers and arrays as Python's own and floats rounded."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):
-        return {str(name): _plain(item, f"{key}.{name}" if key else str(name)) for name, item in value.items()}
+        return {str(name): plain(item, f"{key}.{name}" if key else str(name)) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item, key) for item in value]
+        return [plain(item, key) for item in value]
     if isinstance(value, float):
         if math.isfinite(value):
             return significant(value)
