@@ -15,32 +15,36 @@ from latent_ot.report.plots import curve_figure
 from latent_ot.report.published import PublishedColumn, PublishedRow, PublishedTable, stand_ins, stands_for
 from latent_ot.report.quantities import QUANTITIES
 from latent_ot.report.ranking import seeds
-from latent_ot.report.records import DATA, Record, by_protocol, select
+from latent_ot.report.records import DATA, Group, Record, by_protocol, select
 from latent_ot.report.statistics import best
 
 
 @dataclass(frozen=True)
 class Beside:
-    """A published column with our runs beside it: one data set, budget and protocol; ``runs`` may be empty.
+    """A published column with our runs beside it, those of one ``group``; there may be none.
 
-    ``tag`` names the protocol, `` [a]``, in a table that holds numbers of more than one, and is empty otherwise.
+    ``tag`` names the protocol and the threads, `` [a]``, in a table that holds numbers of more than one of these, and
+    is empty otherwise.
     """
 
     spec: PublishedTable
     column: PublishedColumn
     dataset: str
     runs: list[Record]
+    group: Group | None = None
     tag: str = ""
 
     @property
     def key(self) -> str:
         """The column's name for programs; it names the protocol where the table holds several."""
-        return self.column.key + (f"@{self.protocol}" if self.tag else "")
+        return self.column.key + (f"@{self.under}" if self.tag else "")
 
     @property
-    def protocol(self) -> str:
-        """The protocol that the runs share, or an empty string."""
-        return next((r.protocol.id for r in self.runs if r.protocol), "")
+    def under(self) -> str:
+        """The protocol that the runs share, with the threads where they were not one; empty without runs."""
+        if self.group is None:
+            return ""
+        return self.group.protocol + (f"@{self.group.threads} threads" if self.group.threads != 1 else "")
 
     def of(self, row: PublishedRow) -> list[Record]:
         """Return our runs of a row."""
@@ -61,9 +65,9 @@ class Beside:
     @cached_property
     def figure(self) -> str:
         """Where the drawing of a curve lies in the leaderboard's folder; empty without a run that has the curve."""
-        if not self.column.curve or not any(self.values(row) for row in self.spec.rows):
+        if not self.group or not self.column.curve or not any(self.values(row) for row in self.spec.rows):
             return ""
-        return figure_path(self.dataset, self.runs[0].budget, self.protocol, f"{self.spec.id}-{self.column.key}")
+        return figure_path(self.group, f"{self.spec.id}-{self.column.key}")
 
     @property
     def title(self) -> str:
@@ -114,9 +118,9 @@ def places(
         candidates = [fixed] if fixed else _candidates(column.dataset, records)
         options = (_groups(spec, column, ours, budget, records) for ours in candidates)
         found += next((o for o in options if o), [Beside(spec, column, candidates[0], [])])
-    ids = list(dict.fromkeys(p.protocol for p in found if p.runs))
+    ids = list(dict.fromkeys(p.under for p in found if p.runs))
     tags = {name: f" [{chr(ord('a') + i)}]" for i, name in enumerate(ids)} if len(ids) > 1 else {}
-    return [replace(p, tag=tags.get(p.protocol, "") if p.runs else "") for p in found]
+    return [replace(p, tag=tags.get(p.under, "") if p.runs else "") for p in found]
 
 
 def _candidates(published: str, records: Sequence[Record]) -> list[str]:
@@ -135,10 +139,10 @@ def _groups(
     groups = by_protocol([*runs, *(r for r in here if r.method == DATA)])
     trained = {key: group for key, group in groups.items() if any(r.method != DATA for r in group)}
     groups = trained or (groups if any(row.method == DATA for row in spec.rows) else {})
-    run_at = [b for _, _, b in groups]  # largest first
+    run_at = [key.budget for key in groups]  # largest first
     usual = settings()["defaults"]["budget"]
     chosen = budget or (usual if usual in run_at else next(iter(run_at), None))
-    return [Beside(spec, column, ours, group) for (_, _, b), group in groups.items() if b == chosen]
+    return [Beside(spec, column, ours, group, key) for key, group in groups.items() if key.budget == chosen]
 
 
 def drawn_for(spec: PublishedTable, dataset: str, budget: str, records: Sequence[Record]) -> list[Beside]:

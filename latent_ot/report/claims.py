@@ -3,11 +3,14 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from latent_ot.report import marks
 from latent_ot.report.contrasts import Region
+from latent_ot.report.marks import DAGGER
 from latent_ot.report.quantities import NONE
-from latent_ot.report.records import Record, significant
+from latent_ot.report.records import Group, Record, significant
 from latent_ot.report.statistics import Interval
 from latent_ot.report.text import Cell, Column, Grid, render
 from latent_ot.report.verdicts import WORST_FIRST, Claim, Finding, Judged, claims, commands, judge, worst
@@ -39,9 +42,12 @@ def claims_json(judged: Sequence[Judged]) -> str:
 
 def _plain(finding: Finding) -> dict[str, Any]:
     """Return a finding as JSON has it; an end that is infinite is null."""
-    kept = ("label", "published", "verdict", "dataset", "budget", "protocol", "records", "check", "needs")
+    kept = ("label", "published", "verdict", "records", "check", "needs")
     effect = finding.effect
     return {name: getattr(finding, name) for name in kept} | {
+        **(finding.group._asdict() if finding.group else dict.fromkeys(Group._fields)),
+        "outdated": marks.outdated(finding.runs),
+        "not_published": [run.stem for run in finding.runs if run.stored],
         "effect": effect and {"mean": significant(effect.mean), **_ends(effect), "seeds": effect.n},
         "claimed": _ends(finding.region),
         "commands": commands([finding]),
@@ -53,8 +59,11 @@ def _ends(interval: Interval | Region) -> dict[str, float | None]:
     return {name: None if math.isinf(end) else significant(end) for name, end in ends.items()}
 
 
-def claims_grid(judged: Sequence[Judged]) -> Grid:
-    """Return one row per claim and published data set."""
+def claims_grid(judged: Sequence[Judged], records: Sequence[Record] = ()) -> Grid:
+    """Return one row per claim and published data set; of ``records`` of both places it says which are which.
+
+    A verdict that rests on an outdated record bears a dagger; whether it would still hold is for a new run to say.
+    """
     heads = {"claim": "claim", "statement": "statement", "paper_holds": "paper's own numbers", "dataset": "data set"}
     heads |= {"verdict": "verdict", "evidence": "evidence"}
     rows = []
@@ -63,12 +72,16 @@ def claims_grid(judged: Sequence[Judged]) -> Grid:
         for i, place in enumerate(j.claim.datasets):
             found = [f for f in j.findings if f.published == place.name]
             shown = [Cell("" if i else text, {"": text}) for text in said]  # a claim is named once, in its first row
-            rows.append((*shown, *map(Cell.of, (place.name, worst(found), "; ".join(_evidence(found))))))
+            verdict = replace(Cell.of(worst(found)), rests=tuple(run for f in found for run in f.runs))
+            rows.append((*shown, Cell.of(place.name), verdict, Cell.of("; ".join(_evidence(found)))))
     counts = {v: sum(j.verdict == v for j in judged) for v in reversed(WORST_FIRST)}
     header = f"{len(judged)} claims: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
+    doubtful = sum(any(run.outdated for f in j.findings for run in f.runs) for j in judged)
+    header += f"; {doubtful} of them {DAGGER} rest on an outdated record" if doubtful else ""
     notes = [_told(j.claim) for j in judged]
     columns = tuple(Column(key, head, right=False) for key, head in heads.items())
-    return Grid("Claims", columns, tuple(rows), (header, RULE), tuple(notes))
+    grid = Grid("Claims", columns, tuple(rows), (header, RULE))
+    return replace(grid, notes=(*marks.not_published(grid.rests, records), *notes))
 
 
 def _told(claim: Claim) -> str:
@@ -82,13 +95,15 @@ def _evidence(findings: Sequence[Finding]) -> list[str]:
     for f in findings:
         if f.effect:
             seeds = f"{f.effect.n} seed{'s' if f.effect.n > 1 else ''}"
-            where = f"check, {seeds}" if f.check else f"{f.dataset}, {f.budget}, {seeds}"
+            where = f"{f.group.dataset}, {f.group.at}, {seeds}" if f.group else f"check, {seeds}"
             lines.append(f"{f.label}: {_spread(f)} ({where})")
     if len(findings) > 1:
         verdicts = [f.verdict for f in findings]
         told = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
         lines = lines if len(findings) == 2 and len(lines) == 2 else [f"of {len(findings)} contrasts {told}"]
     needs = dict.fromkeys(need for f in findings for need in f.needs)
+    reasons = dict.fromkeys(reason for f in findings for run in f.runs for reason in run.outdated)
+    lines += [f"{DAGGER} {reason}" for reason in reasons]
     return [*lines, *([f"needs {', '.join(needs)}"] if needs else []), *(f"`{c}`" for c in commands(findings))]
 
 
@@ -104,4 +119,4 @@ def _spread(finding: Finding) -> str:
 def render_claims(records: Sequence[Record], form: str) -> str:
     """Return the verdicts over all result records: ``json`` in full, any other form as a table."""
     judged = [judge(claim, records) for claim in claims()]
-    return (claims_json(judged) if form == "json" else render([claims_grid(judged)], form)).rstrip("\n")
+    return (claims_json(judged) if form == "json" else render([claims_grid(judged, records)], form)).rstrip("\n")

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from latent_ot.report.quantities import QUANTITIES
-from latent_ot.report.records import Record, slug
+from latent_ot.report.records import Group, Record, slug
 from latent_ot.report.statistics import order, paired_difference, t_interval
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
@@ -56,6 +56,7 @@ def ordering(rows: Mapping[str, Mapping[int, float]], metric: str) -> str:
     return " > ".join(means) + (f"; paired by seed, {', '.join(steps)}" if steps else "")
 
 
-def figure_path(dataset: str, budget: str, protocol: str, name: str) -> str:
-    """Return where a figure lies in the leaderboard's folder."""
-    return f"figures/{dataset}/{budget}--{slug(dataset, protocol)}--{name}.svg"
+def figure_path(group: Group, name: str) -> str:
+    """Return where a figure of a group of runs lies in the leaderboard's folder."""
+    parts = [group.budget, *([f"t{group.threads}"] if group.threads != 1 else []), slug(group.dataset, group.protocol)]
+    return f"figures/{group.dataset}/{'--'.join([*parts, name])}.svg"

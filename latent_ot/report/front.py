@@ -15,12 +15,12 @@ from latent_ot.report.ranking import (
     ranked_by,
     seeds,
 )
-from latent_ot.report.records import DATA, Record
+from latent_ot.report.records import DATA, Group, Record
 from latent_ot.report.statistics import best
 from latent_ot.report.text import Cell, Column, Grid
 
-Groups = Mapping[tuple[str, str, str], Sequence[Record]]
-"""(Data set, protocol, budget) -> runs, see ``by_protocol``."""
+Groups = Mapping[Group, Sequence[Record]]
+"""See ``by_protocol``."""
 
 
 def fullest(groups: Groups) -> Sequence[Record]:
@@ -35,10 +35,10 @@ def front(groups: Groups, links: Mapping[str, str]) -> Grid:
         groups: of the data set. The fullest one ranks.
         links: method -> where a picture of its samples lies.
     """
-    ranking, dataset = fullest(groups), next(iter(groups))[0]
+    ranking, dataset = fullest(groups), next(iter(groups)).dataset
     metric = primary(ranking)
     quantity = QUANTITIES[metric]
-    protocols = list(dict.fromkeys(protocol for _, protocol, _ in groups))
+    protocols = list(dict.fromkeys(key.protocol for key in groups))
     tags = {p: f" [{chr(ord('a') + i)}]" if len(protocols) > 1 else "" for i, p in enumerate(protocols)}
     placed = ranked_by({m: runs for m, runs in by_method(ranking, "done").items() if m != DATA}, metric)
     runs = by_method(record for group in groups.values() for record in group)
@@ -46,7 +46,10 @@ def front(groups: Groups, links: Mapping[str, str]) -> Grid:
     said = _published(dataset, metric, runs)
 
     columns = [Column("rank", "#"), Column("method", "method", right=False)]
-    columns += [Column(f"{metric}@{p}@{b}", f"{quantity.head}, {b}{tags[p]}") for _, p, b in groups]
+    columns += [
+        Column(f"{metric}@{key.protocol}@{key.at.replace(', ', '@')}", f"{quantity.head}, {key.at}{tags[key.protocol]}")
+        for key in groups
+    ]
     columns += [Column("published", f"published {quantity.label}", right=False)] if said else []
     columns += [Column("pictures", "samples", right=False)] if links else []
     done = [by_method(group, "done") for group in groups.values()]
@@ -58,19 +61,19 @@ def front(groups: Groups, links: Mapping[str, str]) -> Grid:
         row = [Cell(str(rank or ""), {"": rank}), Cell.of(YARDSTICK if method == DATA else method)]
         for finished, every, marked in zip(done, ended, winners, strict=True):
             cell = measured(finished.get(method, []), metric, always=False, mark=method in marked)
-            status = next((r.status for r in every.get(method, [])), "done")
-            row.append(cell if status == "done" or method in finished else Cell(status, cell.data))
+            lost = () if method in finished else tuple(every.get(method, ()))
+            row.append(Cell(lost[0].status, cell.data, rests=lost) if lost else cell)
         row += [Cell.of(said.get(method, NONE))] if said else []
         row += [Cell.of(f"[samples]({links[method]})" if method in links else "")] if links else []
         rows.append(tuple(row))
     header = []
-    for (_, protocol, budget), group in groups.items():
+    for key, group in groups.items():
         trained = [r for r in group if r.method != DATA] or list(group)
         first = ", which ranks" if group is ranking and len(groups) > 1 else ""
-        header.append(f"Budget {budget}{tags[protocol]}{first}: {conditions(trained)}")
+        header.append(f"Budget {key.at}{tags[key.protocol]}{first}: {conditions(trained)}")
     header += [
         protocol_line(group) + tags[protocol]
-        for protocol, group in {p: group for (_, p, _), group in groups.items()}.items()
+        for protocol, group in {key.protocol: group for key, group in groups.items()}.items()
     ]
     if said:
         header.append(

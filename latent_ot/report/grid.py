@@ -105,7 +105,8 @@ def heat_map(group: Sequence[Record]) -> bytes | None:
             middle = np.nanmean([np.nanmin(shades), np.nanmax(shades)])
             for (i, j), value in np.ndenumerate(values):
                 dark = (shades[i, j] < middle) == (quantity.direction == "down")
-                text = quantity.text(value) if np.isfinite(value) else ""
+                cell = measured(found.get((rows[i], columns[j]), []), metric)
+                text = quantity.text(value) + cell.dagger if np.isfinite(value) else ""
                 panel.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if dark else "#222222")
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     return out.getvalue()

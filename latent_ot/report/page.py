@@ -25,7 +25,7 @@ from latent_ot.report.plots import prd_figure, training_figure
 from latent_ot.report.published import load_table, table_names
 from latent_ot.report.quantities import QUANTITIES
 from latent_ot.report.ranking import COST, SIZE, by_method, further, measured, ranked
-from latent_ot.report.records import Record, by_protocol, select
+from latent_ot.report.records import Group, Record, by_protocol, select
 from latent_ot.report.tables import grids, shown_for
 from latent_ot.report.text import Cell, Column, Grid, to_csv, to_markdown
 from latent_ot.report.verdicts import claims, judge
@@ -124,8 +124,11 @@ def _board(root: Path, dataset: str, records: Sequence[Record], pages: Mapping[s
             links |= {method: shown[0]} if shown and method not in links else {}
     table = to_markdown(front(groups, links), level=3).split("\n", 1)[1]
     drawn = [path for path in pages if path.startswith(f"figures/{dataset}/")]
-    names = [Path(path).stem.split("--") for path in drawn]  # budget, protocol, what is drawn
-    return Board(dataset, table, [(f"{n[-1]}, {n[0]}", quote(path)) for n, path in zip(names, drawn, strict=True)])
+    names = [
+        Path(path).stem.split("--") for path in drawn
+    ]  # budget, threads unless it was one, protocol, what is drawn
+    labels = [", ".join([name[-1], *name[:-2]]) for name in names]
+    return Board(dataset, table, list(zip(labels, map(quote, drawn), strict=True)))
 
 
 def _left_over(root: Path, pages: dict[str, bytes]) -> list[str]:
@@ -138,18 +141,18 @@ def _dataset(root: Path, dataset: str, records: Sequence[Record]) -> dict[str, b
     files: dict[str, bytes] = {}
     sections, published = [], []
     groups = by_protocol(records)
-    for (_, protocol, budget), group in groups.items():
+    for key, group in groups.items():
         figures = []
         for name, make in (("training", training_figure), ("prd", prd_figure), ("grid", heat_map)):
             if drawn := make(group):
-                path = figure_path(dataset, budget, protocol, name)
+                path = figure_path(key, name)
                 files[path] = drawn
                 figures.append((name, quote(path)))
         tables = to_markdown(ranked(group)), to_markdown(further(group), level=3)
         grid = [to_markdown(table, level=3) for table in grid_tables(group)]
         runs = [(run, _files(root, run) if run.stored else {}) for run in group]
         sections.append(Section(*tables, grid, figures, _pictures(root, group), runs))
-    for spec, budget in itertools.product(map(load_table, table_names()), dict.fromkeys(b for _, _, b in groups)):
+    for spec, budget in itertools.product(map(load_table, table_names()), dict.fromkeys(key.budget for key in groups)):
         curves = {p.figure: p for p in drawn_for(spec, dataset, budget, records)}
         if curves or spec.id in shown_for(dataset):
             files |= {path: p.draw() for path, p in curves.items()}
@@ -181,29 +184,31 @@ def _files(root: Path, run: Record) -> dict[str, str]:
     return {kind: f"results/{quote(name)}" for kind, name in names.items() if (root / "results" / name).exists()}
 
 
-def _everything(groups: dict[tuple[str, str, str], list[Record]]) -> Grid:
+def _everything(groups: dict[Group, list[Record]]) -> Grid:
     """Return all metrics of all methods. A metric has one column per protocol, so that no column mixes two."""
     metrics = {k: q for k, q in QUANTITIES.items() if any(k in r.metrics for g in groups.values() for r in g)}
-    protocols = list(dict.fromkeys(protocol for _, protocol, _ in groups))
+    protocols = list(dict.fromkeys(group.protocol for group in groups))
     places = [(protocol, key) for protocol in protocols for key in metrics]
-    names = ("protocol", "budget", "method", "status", "reason", "images_budget", "width")
+    names = ("protocol", "budget", "threads", "method", "status", "reason", "images_budget", "width")
     columns = (*(Column(n, n) for n in (*names, *COST, *SIZE)), *(Column(f"{k}@{p}", k) for p, k in places))
     rows = []
-    for (_, protocol, budget), group in groups.items():
-        for method, runs in sorted(by_method(group).items()):
+    for group, members in groups.items():
+        for method, runs in sorted(by_method(members).items()):
             done = [r for r in runs if r.status == "done"]
             first = (done or runs)[0]
             said: tuple[Any, ...] = (
-                protocol,
-                budget,
+                group.protocol,
+                group.budget,
+                group.threads,
                 method,
                 first.status,
                 first.reason,
                 first.images_budget,
                 first.width,
             )
-            cells = [Cell("", {"": value}) for value in said] + [measured(done, key) for key in (*COST, *SIZE)]
-            cells += [measured(done, key) if at == protocol else Cell("") for at, key in places]
+            cells = [Cell("", {"": value}, rests=tuple(done or runs)) for value in said]
+            cells += [measured(done, key) for key in (*COST, *SIZE)]
+            cells += [measured(done, key) if at == group.protocol else Cell("") for at, key in places]
             rows.append(tuple(cells))
     return Grid("", columns, tuple(rows))
 

@@ -1,7 +1,9 @@
 """The bench's own table: methods of one data set, protocol and budget, ranked, with the data row as the yardstick."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
+from latent_ot.report.marks import not_published
 from latent_ot.report.quantities import CODES, NONE, QUANTITIES
 from latent_ot.report.records import COSTS, DATA, Record, by_protocol, significant
 from latent_ot.report.statistics import best, ranks, t_interval
@@ -22,7 +24,7 @@ def bench_table(records: Sequence[Record]) -> list[Grid]:
     Ranked by mean FID (2-D points: by OT divergence); what ties with the best is first, too. Runs that failed, diverged
     or were declined stand at the end.
     """
-    return [ranked(group) for group in by_protocol(records).values()]
+    return [ranked(group, records) for group in by_protocol(records).values()]
 
 
 def primary(group: Iterable[Record]) -> str:
@@ -53,24 +55,37 @@ def ranked_by(done: Mapping[str, Sequence[Record]], key: str) -> dict[str, int]:
 
 def measured(records: Sequence[Record], key: str, always: bool = True, mark: bool = False, before: str = "") -> Cell:
     """Return the cell of one method's quantity over its seeds, ``–`` where no run has it."""
-    return summed_up(seeds(records, key), key, always, mark, before)
+    values = seeds(records, key)
+    return summed_up(values, key, always, mark, before, records)
 
 
-def summed_up(values: Mapping[int, float], key: str, always: bool = True, mark: bool = False, before: str = "") -> Cell:
-    """Return the cell of a quantity's values, seed -> value: mean and interval, ``–`` without a value."""
+def summed_up(
+    values: Mapping[int, float],
+    key: str,
+    always: bool = True,
+    mark: bool = False,
+    before: str = "",
+    records: Iterable[Record] = (),
+) -> Cell:
+    """Return the cell of a quantity's values, seed -> value: mean and interval, ``–`` without a value.
+
+    ``records``: runs that the values were read from; it rests on those of the same seeds that are done.
+    """
     if not values:
         return Cell(NONE, {"": None, "half": None, "seeds": 0}, before=before)
     interval = t_interval(list(values.values()))
     text = QUANTITIES[key].text(interval.mean) if key in COSTS else QUANTITIES[key].spread(interval, always)
     half = None if interval.half is None else significant(interval.half)
     data = {"": significant(interval.mean), "half": half, "seeds": interval.n}
-    return Cell(text, data, mark, before)
+    rests = tuple(r for r in records if r.status == "done" and r.seed in values)
+    return Cell(text, data, mark, before, rests)
 
 
-def ranked(group: Sequence[Record]) -> Grid:
-    """Return the table of one group of ``by_protocol``."""
+def ranked(group: Sequence[Record], records: Sequence[Record] = ()) -> Grid:
+    """Return the table of one group of ``by_protocol``; of ``records`` of both places it says which are which."""
     first = primary(group)
-    return _grid(group, (*(IMAGES if first == "fid" else POINTS), *COST), heading(group))
+    grid = _grid(group, (*(IMAGES if first == "fid" else POINTS), *COST), heading(group))
+    return replace(grid, notes=(*not_published(group, records), *grid.notes))
 
 
 def further(group: Sequence[Record]) -> Grid:
@@ -91,7 +106,7 @@ def _grid(group: Sequence[Record], wanted: Sequence[str], head: tuple[str, tuple
     def row(place: str, name: str, method: str, status: str, runs: Sequence[Record]) -> tuple[Cell, ...]:
         costless = method == DATA  # nothing is trained for the yardstick
         numbers = (measured([] if costless and k in COSTS else runs, k, always, method in winners[k]) for k in keys)
-        label = Cell(name, {"": method, "status": status})
+        label = Cell(name, {"": method, "status": status}, rests=() if status == "done" else tuple(runs))
         return (Cell(place, {"": int(place) if place else None}), label, *numbers)
 
     rows = [row("", YARDSTICK, DATA, "done" if yardstick else "not run", yardstick)]
@@ -110,7 +125,7 @@ def _grid(group: Sequence[Record], wanted: Sequence[str], head: tuple[str, tuple
 def heading(group: Sequence[Record]) -> tuple[str, tuple[str, ...]]:
     """Return a group's title and the lines that say under which conditions its numbers were taken."""
     runs = [r for r in group if r.method != DATA] or list(group)
-    return (f"{runs[0].dataset}, budget {runs[0].budget}", (conditions(runs), protocol_line(group)))
+    return (f"{runs[0].dataset}, budget {runs[0].at}", (conditions(runs), protocol_line(group)))
 
 
 def conditions(runs: Sequence[Record]) -> str:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, ValidationError, model_validator
@@ -112,6 +112,11 @@ class Record(_Part):
         return from_rows(self._rows)
 
     @property
+    def at(self) -> str:
+        """Under which conditions it ran: the budget, and the threads where it was not one."""
+        return _at(self.budget, self.threads)
+
+    @property
     def stem(self) -> str:
         """File name without ``.json``; pictures of the run begin with it."""
         parts = [self.dataset, self.method, self.budget, f"s{self.seed}"]
@@ -197,7 +202,8 @@ def _refusal(error: ValidationError, where: str, prefix: str = "") -> InputError
 def load(root: Path, stored: bool = False) -> list[Record]:
     """Return the records of ``root/results``, sorted by file name; an absent folder holds none.
 
-    ``stored`` is what they say of themselves: whether ``root`` is a store, not what is published. One whose files do not agree with its checksum, or that has none, is outdated: it was edited.
+    ``stored`` is what they say of themselves: whether ``root`` is a store, not what is published. One whose files do
+    not agree with its checksum, or that has none, is outdated: it was edited.
 
     Raises:
         InputError: for a malformed file, or one whose name is not that of the run inside.
@@ -335,27 +341,48 @@ def select(
     return [r for r in records if all(value is None or getattr(r, key) == value for key, value in wanted.items())]
 
 
-def by_protocol(records: Sequence[Record]) -> dict[tuple[str, str, str], list[Record]]:
-    """Group runs by (data set, protocol id, budget): the runs that may share a column.
+class Group(NamedTuple):
+    """What runs have in common that may share a column; with another number of threads a run is another run."""
+
+    dataset: str
+    protocol: str
+    budget: str
+    threads: int
+
+    @property
+    def at(self) -> str:
+        """See ``Record.at``."""
+        return _at(self.budget, self.threads)
+
+
+def _at(budget: str, threads: int) -> str:
+    return budget if threads == 1 else f"{budget}, {threads} threads"
+
+
+def by_protocol(records: Sequence[Record]) -> dict[Group, list[Record]]:
+    """Group runs that may share a column; ``protocol`` is the protocol's id.
 
     The yardstick depends on the protocol alone, so a group without its own takes that of another budget. A run that
-    never came to be scored has no protocol and joins every group of its data set and budget.
+    never came to be scored has no protocol and joins every group of its data set, budget and threads.
     """
-    groups: dict[tuple[str, str, str], list[Record]] = {}
-    for record in records:
-        if record.protocol:
-            groups.setdefault((record.dataset, record.protocol.id, record.budget), []).append(record)
-    for record in records:
-        if record.protocol is None:
-            homes = [key for key in groups if (key[0], key[2]) == (record.dataset, record.budget)]
-            for key in homes or [(record.dataset, "", record.budget)]:
-                groups.setdefault(key, []).append(record)
-    for (dataset, protocol, _), group in groups.items():
+    groups: dict[Group, list[Record]] = {}
+    for r in records:
+        if r.protocol:
+            groups.setdefault(Group(r.dataset, r.protocol.id, r.budget, r.threads), []).append(r)
+    for r in records:
+        if r.protocol is None:
+            own = Group(r.dataset, "", r.budget, r.threads)
+            for key in [key for key in groups if key._replace(protocol="") == own] or [own]:
+                groups.setdefault(key, []).append(r)
+    for key, group in groups.items():
         if not any(r.method == DATA for r in group):
-            others = [r for r in records if r.method == DATA and r.dataset == dataset and r.protocol]
-            group += {r.seed: r for r in others if r.protocol and r.protocol.id == protocol}.values()
+            others = [r for r in records if r.method == DATA and r.dataset == key.dataset and r.protocol]
+            group += {r.seed: r for r in others if r.protocol and r.protocol.id == key.protocol}.values()
     budgets = {r.budget: r.images_budget for r in records}
-    return {key: groups[key] for key in sorted(groups, key=lambda k: (k[0], -budgets[k[2]], k[2], k[1]))}
+    return {
+        key: groups[key]
+        for key in sorted(groups, key=lambda k: (k.dataset, -budgets[k.budget], k.budget, k.protocol, k.threads))
+    }
 
 
 def checked(record: Record | Mapping[str, Any]) -> Record:

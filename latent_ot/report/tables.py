@@ -13,6 +13,7 @@ from latent_ot.bench.budgets import settings
 from latent_ot.errors import choose
 from latent_ot.report.beside import Beside, places
 from latent_ot.report.curves import NAMES, SHARES, ordering
+from latent_ot.report.marks import not_published
 from latent_ot.report.published import (
     PublishedRow,
     PublishedTable,
@@ -101,7 +102,7 @@ def grids(
     shown = [_table(spec, plain, budget)] if plain else []
     curves: dict[tuple[str, str], list[Beside]] = {}
     for p in (p for p in found if p.column.curve):
-        curves.setdefault((p.dataset, p.protocol), []).append(p)
+        curves.setdefault((p.dataset, p.under), []).append(p)
     shown += [_curves(group, budget) for group in curves.values()]
     shown += [_constants(spec, records)] if spec.values else []
     source = f"Published: {spec.title}, {spec.place}. {spec.protocol}"
@@ -109,7 +110,7 @@ def grids(
     notes = [f"{row.label}: {row.note}" for row in spec.rows if row.note]
     notes += [f"published: {note}" for note in (*_said_otherwise(spec, found), *spec.notes)]
     shown[-1] = replace(shown[-1], notes=(*shown[-1].notes, *notes))
-    return shown
+    return [replace(grid, notes=(*not_published(grid.rests, records), *grid.notes)) for grid in shown]
 
 
 def _table(spec: PublishedTable, found: Sequence[Beside], budget: str | None) -> Grid:
@@ -139,9 +140,16 @@ def _curves(found: Sequence[Beside], budget: str | None) -> Grid:
         for i, row in enumerate(spec.rows):
             name = Cell("" if i else QUANTITIES[metric].head, {"": place.column.key})  # named once, in its first row
             shares = zip(SHARES, winners, strict=True)
-            cells = (summed_up(place.values(row, s), metric, mark=row.label in best) for s, best in shares)
+            runs_of = place.of(row)
+            cells = (
+                summed_up(place.values(row, s), metric, mark=row.label in best, records=runs_of) for s, best in shares
+            )
             rows.append((name, _label(row), *cells))
-        ended = {row.label: values for row in spec.rows if (values := place.values(row))}
+        ended = {
+            row.label + summed_up(values, metric, records=place.of(row)).dagger: values
+            for row in spec.rows
+            if (values := place.values(row))
+        }
         if len(ended) > 1:
             notes.append(f"ours at the end, {QUANTITIES[metric].label}: {ordering(ended, metric)}")
         if place.figure:
@@ -172,7 +180,8 @@ def _constants(spec: PublishedTable, records: Sequence[Record]) -> Grid:
         ours = ", ".join(sorted({"by rule" if (v := r.setting(part, key)) is None else json.dumps(v) for r in runs}))
         name = Cell(c.label, {"": c.name, "dataset": c.dataset})
         value = Cell(f"{c.value:g}", {"published": c.value})
-        rows.append((name, Cell(c.dataset or "all"), value, Cell.of(c.setting or NONE), Cell.of(ours or NONE)))
+        recorded = replace(Cell.of(ours or NONE), rests=tuple(runs))
+        rows.append((name, Cell(c.dataset or "all"), value, Cell.of(c.setting or NONE), recorded))
     return Grid(f"{spec.id}: {spec.caption}", columns, tuple(rows), id=spec.id)
 
 
@@ -187,12 +196,12 @@ def _data(place: Beside) -> list[Record]:
 
 
 def _cell(place: Beside, row: PublishedRow, mark: bool) -> Cell:
-    ours = summed_up(place.values(row), place.column.metric, mark=mark)
+    ours = summed_up(place.values(row), place.column.metric, mark=mark, records=place.of(row))
     number, said = row.values.get(place.column.key), row.text_values.get(place.column.key)
     before = place.column.text(number) if number else NONE
     data = {"published": number and number.value, "published_spread": number and number.std}
     data |= {"published_text": said.value} if said else {}
-    return Cell(ours.text, {**data, **ours.data}, mark, f"{before} | ")
+    return replace(ours, data={**data, **ours.data}, before=f"{before} | ")
 
 
 def _said_otherwise(spec: PublishedTable, found: Sequence[Beside]) -> list[str]:
@@ -230,7 +239,7 @@ def _ours(found: Sequence[Beside], budget: str | None) -> list[str]:
         what = place.dataset if place.dataset == published else f"{place.dataset} {stands} {published}"
         if place.runs:
             runs = [r for r in place.runs if r.method != DATA] or place.runs
-            lines[f"Ours{place.tag}: {what}; budget {runs[0].budget}, {conditions(runs)}"] = None
+            lines[f"Ours{place.tag}: {what}; budget {runs[0].at}, {conditions(runs)}"] = None
             lines[protocol_line(place.runs)] = None
         else:
             empty[what] = None
@@ -246,12 +255,14 @@ def _missing(found: Sequence[Beside], budget: str | None) -> list[str]:
         runs, key = place.of(row), place.column.metric
         if place.values(row):
             continue
-        at = next((r.budget for r in place.runs if r.method != DATA), budget)
-        where = place.dataset + (f" at budget {at}" if at else "")
+        at = place.group.budget if place.group else budget
+        where = place.dataset + (f" at budget {place.group.at if place.group else at}" if at else "")
         if row.method is None:
             reason = "quoted by the paper; nothing of the suite's"
         elif row.method not in {*suite_methods(), DATA}:
             reason = f"{row.method} is not in the suite yet"
+        elif not runs and place.group and place.group.threads != 1:
+            reason = f"not run on {where}"
         elif not runs:
             if row.method != DATA:  # the yardstick comes with any method
                 to_run.setdefault((place.dataset, f" BUDGET={at}" if at else ""), {})[row.label] = None

@@ -5,32 +5,43 @@ import io
 import json
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 from latent_ot.errors import choose
+from latent_ot.report import marks
+from latent_ot.report.marks import DAGGER
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from latent_ot.report.records import Record
 
 
 @dataclass(frozen=True)
 class Cell:
     """``text`` is what a reader sees, with ``before`` in front of it and outside the mark that ``best`` sets.
 
-    ``data`` is what a program reads: name -> value, where the empty name stands for the column's own.
+    ``data`` is what a program reads: name -> value, where the empty name stands for the column's own. ``rests`` are
+    the records that it rests on: if one is outdated, it bears a dagger.
     """
 
     text: str
     data: Mapping[str, Any] = field(default_factory=dict)
     best: bool = False
     before: str = ""
+    rests: "tuple[Record, ...]" = ()
 
     @classmethod
     def of(cls, text: str) -> "Cell":
         """Return a cell whose text is its value."""
         return cls(text, {"": text})
+
+    @property
+    def dagger(self) -> str:
+        """The mark of a cell that rests on an outdated record, else nothing."""
+        return DAGGER if any(record.outdated for record in self.rests) else ""
 
 
 @dataclass(frozen=True)
@@ -61,14 +72,30 @@ class Grid:
         """Return what ``mark`` means, if a cell bears it."""
         return (f"{mark} {self.best}",) if any(cell.best for row in self.rows for cell in row) else ()
 
+    @property
+    def rests(self) -> "list[Record]":
+        """The records that its cells rest on."""
+        return _rests(cell for row in self.rows for cell in row)
+
+    @property
+    def daggers(self) -> tuple[str, ...]:
+        """Why cells bear a dagger, one line a reason."""
+        return tuple(f"{DAGGER}: {line}" for line in marks.outdated(self.rests))
+
     def flat(self) -> list[dict[str, Any]]:
-        """Return the rows as programs read them: one flat mapping each, all with the same keys."""
+        """Return the rows as programs read them: one flat mapping each, all with the same keys.
+
+        Where rows rest on records, the key ``outdated`` has the reasons why some of these are, else None.
+        """
         keys = dict.fromkeys(self._name(c, sub) for row in self.rows for c, sub in self._subs(row))
         filled = [
             {self._name(c, s): row[i].data[s] for i, c in enumerate(self.columns) for s in row[i].data}
             for row in self.rows
         ]
-        return [{key: values.get(key) for key in keys} for values in filled]
+        every = self.rests
+        reasons = ["; ".join(marks.outdated(_rests(row), every)) or None for row in self.rows]
+        extra: list[dict[str, Any]] = [{"outdated": why} if every else {} for why in reasons]
+        return [{key: row.get(key) for key in keys} | more for row, more in zip(filled, extra, strict=True)]
 
     def _subs(self, row: tuple[Cell, ...]) -> list[tuple[Column, str]]:
         return [(column, sub) for column, cell in zip(self.columns, row, strict=True) for sub in cell.data]
@@ -78,16 +105,19 @@ class Grid:
         return f"{column.key}_{sub}" if sub else column.key
 
 
+def _rests(cells: "Iterable[Cell]") -> "list[Record]":
+    return marks.unique(record for cell in cells for record in cell.rests)
+
+
 def to_text(grid: Grid) -> str:
     """Return aligned plain text; ``*`` marks the best."""
     head = [column.head for column in grid.columns]
-    body = [[c.before + c.text + ("*" if c.best else "") for c in row] for row in grid.rows]
-    if any(c.best for row in grid.rows for c in row):  # a marked column keeps its numbers aligned
-        starred = [any(row[i].best for row in grid.rows) for i in range(len(head))]
-        body = [
-            [t + " " if starred[i] and not cell.best else t for i, (t, cell) in enumerate(zip(line, row, strict=True))]
-            for line, row in zip(body, grid.rows, strict=True)
-        ]
+    signs = [["*" * c.best + c.dagger for c in row] for row in grid.rows]
+    room = [max((len(line[i]) for line in signs), default=0) for i in range(len(head))]  # keeps numbers aligned
+    body = [
+        [c.before + c.text + sign.ljust(width) for c, sign, width in zip(row, line, room, strict=True)]
+        for row, line in zip(grid.rows, signs, strict=True)
+    ]
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
 
     def row(cells: Sequence[str]) -> str:
@@ -99,7 +129,7 @@ def to_text(grid: Grid) -> str:
 
     rule = "  ".join("-" * width for width in widths)
     lines = [*map(_wrap, (grid.title, *grid.header)), "", row(head), rule, *map(row, body)]
-    notes = [_wrap(note) for note in (*grid.legend("*"), *grid.notes)]
+    notes = [_wrap(note) for note in (*grid.legend("*"), *grid.daggers, *grid.notes)]
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
 
@@ -107,7 +137,7 @@ def to_markdown(grid: Grid, level: int = 2) -> str:
     """Return a Markdown section with a heading of ``level``; bold marks the best."""
 
     def cell(c: Cell) -> str:
-        return _md(c.before) + (f"**{_md(c.text)}**" if c.best else _md(c.text))
+        return _md(c.before) + (f"**{_md(c.text)}**" if c.best else _md(c.text)) + c.dagger
 
     lines = ["#" * level + " " + grid.title, ""]
     for line in grid.header:
@@ -115,7 +145,7 @@ def to_markdown(grid: Grid, level: int = 2) -> str:
     lines.append("| " + " | ".join(_md(column.head) for column in grid.columns) + " |")
     lines.append("|" + "|".join("---:" if column.right else ":---" for column in grid.columns) + "|")
     lines += ["| " + " | ".join(map(cell, row)) + " |" for row in grid.rows]
-    notes = [f"- {note}" for note in (*grid.legend("**bold**:"), *map(_md, grid.notes))]
+    notes = [f"- {note}" for note in (*grid.legend("**bold**:"), *map(_md, (*grid.daggers, *grid.notes)))]
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
 
@@ -133,7 +163,8 @@ def to_csv(grid: Grid) -> str:
 def to_json(grids: Sequence[Grid]) -> str:
     """Return a list of {id, title, header, rows, notes}; what no paper printed has no id."""
     tables = [
-        ({"id": g.id} if g.id else {}) | {"title": g.title, "header": g.header, "rows": g.flat(), "notes": g.notes}
+        ({"id": g.id} if g.id else {})
+        | {"title": g.title, "header": g.header, "rows": g.flat(), "notes": (*g.daggers, *g.notes)}
         for g in grids
     ]
     return json.dumps(tables, indent=1, ensure_ascii=False) + "\n"
@@ -143,7 +174,8 @@ def to_latex(grid: Grid) -> str:
     """Return a ``tabular`` for the booktabs package with the header and the notes as comments; bold marks the best."""
 
     def cell(c: Cell) -> str:
-        return _tex(c.before) + (rf"\textbf{{{_tex(c.text)}}}" if c.best else _tex(c.text))
+        text = rf"\textbf{{{_tex(c.text)}}}" if c.best else _tex(c.text)
+        return _tex(c.before) + text + (r"$^\dagger$" if c.dagger else "")
 
     spec = "".join("r" if column.right else "l" for column in grid.columns)
     lines = [f"% {line}" for line in (grid.title, *grid.header)]
@@ -154,7 +186,11 @@ def to_latex(grid: Grid) -> str:
         r"\midrule",
     ]
     lines += [" & ".join(map(cell, row)) + r" \\" for row in grid.rows]
-    lines += [r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in (*grid.legend("bold:"), *grid.notes))]
+    lines += [
+        r"\bottomrule",
+        r"\end{tabular}",
+        *(f"% {note}" for note in (*grid.legend("bold:"), *grid.daggers, *grid.notes)),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -182,9 +218,13 @@ def to_rich(grid: Grid) -> "Table":
         table.add_column(escape(column.head), justify="right" if column.right else "left")
     for row in grid.rows:
         table.add_row(
-            *(escape(c.before) + (f"[bold green]{escape(c.text)}[/]" if c.best else escape(c.text)) for c in row)
+            *(
+                escape(c.before) + (f"[bold green]{escape(c.text)}[/]" if c.best else escape(c.text)) + c.dagger
+                for c in row
+            )
         )
-    table.caption, table.caption_justify = escape("\n".join((*grid.legend("bold:"), *grid.notes))), "left"
+    table.caption = escape("\n".join((*grid.legend("bold:"), *grid.daggers, *grid.notes)))
+    table.caption_justify = "left"
     return table
 
 

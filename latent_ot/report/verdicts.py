@@ -20,9 +20,10 @@ from latent_ot.datasets.base import names as suite_datasets
 from latent_ot.errors import choose
 from latent_ot.report.checks import outcome
 from latent_ot.report.contrasts import Contrast, Direction, Figure, Region, Row, Verdict, read
+from latent_ot.report.marks import unique
 from latent_ot.report.published import load_table, stand_ins, stands_for, suite_methods
 from latent_ot.report.quantities import QUANTITIES, Quantity
-from latent_ot.report.records import DATA, Record, by_protocol
+from latent_ot.report.records import DATA, Group, Record, by_protocol
 from latent_ot.report.rules import RULES, Check, Rule
 from latent_ot.report.statistics import Interval, t_interval
 
@@ -33,7 +34,7 @@ SEEDS = 3
 PUBLISHED_LENGTH = "paper"
 """The budget that a claim asks for where nothing was run yet."""
 
-Groups = Mapping[tuple[str, str, str], Sequence[Record]]
+Groups = Mapping[Group, Sequence[Record]]
 
 
 class Place(Config):
@@ -127,8 +128,8 @@ class Claim(Config):
 class Finding:
     """The verdict on one contrast for one published data set, what it rests on, and what it still ``needs``.
 
-    ``dataset``: ours, which may stand in for the ``published`` one. ``records``: file stems. ``check``: the numeric
-    check that it rests on instead. ``lacking``: rows to run, at ``budget`` where that is known, with ``flags``.
+    ``group``: of the runs that it rests on; their data set may stand in for the ``published`` one. ``check``: the
+    numeric check that it rests on instead. ``lacking``: rows to run, like ``group`` where there is one, with ``flags``.
     """
 
     label: str
@@ -137,14 +138,17 @@ class Finding:
     region: Region
     quantity: Quantity | None = None
     effect: Interval | None = None
-    dataset: str | None = None
-    budget: str | None = None
-    protocol: str | None = None
-    records: tuple[str, ...] = ()
+    group: Group | None = None
+    runs: tuple[Record, ...] = ()
     check: str | None = None
     needs: tuple[str, ...] = ()
     lacking: tuple[Row, ...] = ()
     flags: str = ""
+
+    @property
+    def records(self) -> tuple[str, ...]:
+        """The file stems of what it rests on."""
+        return tuple(run.stem for run in self.runs)
 
 
 @dataclass(frozen=True)
@@ -159,13 +163,13 @@ class Judged:
         """The worst of: not reproduced, inconclusive, not run, reproduced."""
         return worst(self.findings)
 
-    def rests_on(self) -> dict[tuple[str, str], list[str]]:
+    def rests_on(self) -> dict[tuple[str, str], list[Record]]:
         """Return (published data set, protocol) -> the records that its verdict rests on."""
-        found: dict[tuple[str, str], dict[str, None]] = {}
+        found: dict[tuple[str, str], list[Record]] = {}
         for f in self.findings:
-            if f.protocol:
-                found.setdefault((f.published, f.protocol), {}).update(dict.fromkeys(f.records))
-        return {place: list(stems) for place, stems in found.items()}
+            if f.group:
+                found.setdefault((f.published, f.group.protocol), []).extend(f.runs)
+        return {place: unique(runs) for place, runs in found.items()}
 
 
 @cache
@@ -198,8 +202,11 @@ def commands(findings: Sequence[Finding]) -> list[str]:
     runs: dict[tuple[str, str, str], dict[str, None]] = {}
     for f in findings:
         for row in f.lacking:
-            place = (row.dataset or f.dataset or "", f.budget or PUBLISHED_LENGTH, f.flags + row.flags)
-            runs.setdefault(place, {})[row.method] = None
+            dataset, budget, threads = ("", PUBLISHED_LENGTH, 1)
+            if f.group:
+                dataset, _, budget, threads = f.group
+            flags = f.flags + (f" --threads {threads}" if threads != 1 else "") + row.flags
+            runs.setdefault((row.dataset or dataset, budget, flags), {})[row.method] = None
     every = " ".join(map(str, range(SEEDS)))
     return [
         f"latent-ot bench --dataset {dataset} --methods '{' '.join(methods)}' --seeds '{every}' "
@@ -221,26 +228,26 @@ def _checked(rule: Check, place: Place) -> Finding:
 def _evidence(claim: Claim, contrast: Contrast, place: Place, groups: Groups) -> Finding | None:
     """Return the verdict on the best evidence, None if there is none.
 
-    Evidence with an interval comes first, then the data set itself before a stand-in, then larger budgets; the choice
-    never looks at the values.
+    Evidence with an interval comes first, then the data set itself before a stand-in, then larger budgets, then runs
+    with one thread; the choice never looks at the values.
     """
     own = stand_ins().get(place.dataset, [place.dataset])
     candidates = []
     for key, group in groups.items():
-        dataset, protocol, budget = key
-        admitted = place.holds(dataset) and _admits(claim, group)
+        admitted = place.holds(key.dataset) and _admits(claim, group)
         runs = _by_seed(contrast, place, key, groups) if admitted else {}
         effects = {s: contrast.combine(*map(contrast.figure, rows)) for s, rows in runs.items()}
         values = {s: float(value) for s, value in effects.items() if value is not None}
         if values:
             effect = t_interval(list(values.values()))
-            rank = own.index(dataset) if dataset in own else len(own)
-            stems = dict.fromkeys(runs[s][i].stem for i in range(len(contrast.rows)) for s in values)
+            rank = own.index(key.dataset) if key.dataset in own else len(own)
+            used = unique(runs[s][i] for i in range(len(contrast.rows)) for s in values)
             finding = Finding(
                 contrast.label, place.name, contrast.region.verdict(effect), contrast.region, contrast.quantity, effect,
-                dataset, budget, protocol, tuple(stems),
+                key, tuple(used),
             )  # fmt: skip
-            candidates.append(((effect.half is None, rank, -group[0].images_budget, budget, protocol), finding))
+            order = (effect.half is None, rank, -group[0].images_budget, key.budget, key.threads, key.protocol)
+            candidates.append((order, finding))
     if not candidates:
         return None
     found = min(candidates, key=lambda c: c[0])[1]
@@ -257,7 +264,7 @@ def _flags(claim: Claim) -> str:
     return " --evaluator inception" if claim.evaluator == "inception" else ""
 
 
-def _by_seed(contrast: Contrast, place: Place, key: tuple[str, str, str], groups: Groups) -> dict[int, list[Record]]:
+def _by_seed(contrast: Contrast, place: Place, key: Group, groups: Groups) -> dict[int, list[Record]]:
     """Return seed -> a finished record of each row that has the figure. The data row, untrained, serves every seed."""
     found = [{r.seed: r for r in _home(row, place, key, groups) if _has(r, row, contrast)} for row in contrast.rows]
     seeds = set.intersection(*(set(f) for f, row in zip(found, contrast.rows, strict=True) if row.method != DATA))
@@ -267,12 +274,13 @@ def _by_seed(contrast: Contrast, place: Place, key: tuple[str, str, str], groups
     return {seed: [f[seed] for f in found] for seed in sorted(seeds) if all(seed in f for f in found)}
 
 
-def _home(row: Row, place: Place, key: tuple[str, str, str], groups: Groups) -> Sequence[Record]:
+def _home(row: Row, place: Place, key: Group, groups: Groups) -> Sequence[Record]:
     """Return the group that a row is looked for in: that of ``key``, or on the row's own data set the one like it."""
     if row.dataset is None:
         return groups[key]
-    dataset = key[0].replace(place.dataset, row.dataset)
-    return groups.get((dataset, key[1].replace(key[0], dataset, 1), key[2]), ())
+    dataset = key.dataset.replace(place.dataset, row.dataset)
+    like = key._replace(dataset=dataset, protocol=key.protocol.replace(key.dataset, dataset, 1))
+    return groups.get(like, ())
 
 
 def _has(record: Record, row: Row, contrast: Contrast) -> bool:
@@ -282,8 +290,8 @@ def _has(record: Record, row: Row, contrast: Contrast) -> bool:
 def _lacking(found: Finding, contrast: Contrast, groups: Groups) -> dict[str, Any]:
     """Return what a finding with evidence still needs: seeds, and runs that were lost beside it."""
     assert found.effect
-    group = groups[found.dataset or "", found.protocol or "", found.budget or ""]
-    lost = [r for r in group if r.status != "done" and any(row.matches(r) for row in contrast.rows)]
+    assert found.group
+    lost = [r for r in groups[found.group] if r.status != "done" and any(row.matches(r) for row in contrast.rows)]
     few = found.effect.n < SEEDS
     needs = [f"{SEEDS} seeds instead of {found.effect.n}"] if few else []
     needs += [f"{r.method} at seed {r.seed} ({r.status}: {r.reason})" for r in lost]

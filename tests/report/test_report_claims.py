@@ -74,7 +74,7 @@ def test_the_sign_of_the_paired_interval_decides(record, gldo, glo, verdict):
     judged = judge(claim(), runs(record, gldo, glo))
     assert judged.verdict == verdict
     (finding,) = judged.findings
-    assert finding.dataset == "mnist5k"
+    assert finding.group.dataset == "mnist5k"
     assert finding.records == tuple(r.stem for r in runs(record, gldo, glo))
     assert finding.needs == (() if len(gldo) == 3 else ("3 seeds instead of 1",))
 
@@ -135,8 +135,11 @@ def test_an_evaluator_that_a_claim_asks_for_is_heeded(record, raw):
 def test_the_data_set_itself_comes_before_a_stand_in_and_an_interval_before_none(record):
     own = {"dataset": "mnist", "protocol": {"id": "mnist/n10000", "evaluator": "mnist", "checksum": "a", "n": 10000}}
     stand_in = runs(record, [20, 21.5, 22], [10, 11, 12])
-    assert judge(claim(), stand_in + runs(record, [10, 11, 12], [20, 21.5, 22], **own)).findings[0].dataset == "mnist"
-    assert judge(claim(), stand_in + runs(record, [10], [20], **own)).findings[0].dataset == "mnist5k"
+    assert (
+        judge(claim(), stand_in + runs(record, [10, 11, 12], [20, 21.5, 22], **own)).findings[0].group.dataset
+        == "mnist"
+    )
+    assert judge(claim(), stand_in + runs(record, [10], [20], **own)).findings[0].group.dataset == "mnist5k"
 
 
 def test_rows_of_a_tables_column_have_its_settings(record):

@@ -100,12 +100,23 @@ def test_an_old_record_of_the_same_run_is_replaced(store, boards, raw):
     assert record.metrics == {"fid": 10.0}
 
 
+def test_pages_mark_what_the_caller_marks(store, boards):
+    def mark(records):
+        old = {"outdated": ("glo is version 2 now",)}
+        return [r.model_copy(update=old) if r.method == "glo" else r for r in records]
+
+    publish(chosen(store, seed=0), store, boards)
+    publish(chosen(store, seed=1, method="gldo"), store, boards, mark)
+    assert "glo is version 2 now" in (boards / "mnist5k.md").read_text()
+    assert page.stale(boards, mark(load(boards))) == []
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (None, "0 records are chosen"),
         ({"budget": "smoke"}, "has the budget smoke"),
-        ({"outdated": ("glo is version 2 now", "more")}, r"is outdated \(glo is version 2 now\); run it again: `latent-ot"),
+        ({"outdated": ("glo is version 2", "more")}, r"is outdated \(glo is version 2\); run it again: `latent-ot"),
         ({"outdated": ("edited",), "command": None}, r"is outdated \(edited\); run it again"),
         ({"status": "failed", "reason": "killed\nby the kernel"}, r"failed \(killed\)"),
     ],

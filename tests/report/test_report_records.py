@@ -19,6 +19,7 @@ from latent_ot.report.records import (
     select,
     significant,
 )
+from latent_ot.report.tables import table
 
 CURVES = {"fid": [[64, 3.5]], "prd": {"precision": [1.0], "recall": [0.5]}, "loss": {"l": [[64, 0.1], [128, None]]}}
 STEM = "mnist5k--gldo--ci--s0--mnist-1a2b3c4d-n1000-rec128x200"
@@ -128,7 +129,7 @@ def test_records_are_written_all_or_none_and_leave_nothing_else_behind(tmp_path,
     assert sorted(p.name for p in path.parent.iterdir()) == [".lock", path.name]
 
 
-def test_a_record_edited_by_hand_is_marked_not_refused(tmp_path, raw):
+def test_a_record_edited_by_hand_is_marked_in_tables_not_refused(tmp_path, raw):
     paths = add(tmp_path, [raw(curves=CURVES), raw("glo", curves=CURVES), raw("vae"), raw("pca")])
     edited, laid_out, bare, _ = paths
     edited.write_text(edited.read_text().replace('"fid": 10.0', '"fid": 9.0'))
@@ -138,6 +139,9 @@ def test_a_record_edited_by_hand_is_marked_not_refused(tmp_path, raw):
     assert {m: r.outdated for m, r in found.items()} == {
         "gldo": ("edited: its checksum differs",), "glo": (), "vae": ("edited: its checksum is missing",), "pca": (),
     }  # fmt: skip
+    text = " ".join(table("gldo-table1", "mnist5k", "ci", list(found.values())).split())
+    assert "23.2 ± 0.2 | 9.000 ± –*†" in text
+    assert "†: edited: its checksum differs (gldo seed 0)" in text
 
 
 @pytest.mark.parametrize(("old", "new"), [("0.1\n", "0.2\n"), (f"{STEM},fid,64,3.5\n", ""), ("", f"{STEM},kl,64,1\n")])
@@ -214,7 +218,16 @@ def test_runs_of_two_protocols_never_share_a_group_and_the_yardstick_joins_by_pr
     groups = by_protocol([a, b, c, data, failed])
     members = {key: [r.method for r in group] for key, group in groups.items()}
     assert members == {
-        ("mnist5k", c.protocol.id, "short"): ["gldo", "data"],
-        ("mnist5k", "mnist5k/inception/n1000", "ci"): ["glo", "vae"],
-        ("mnist5k", a.protocol.id, "ci"): ["gldo", "data", "vae"],
+        ("mnist5k", c.protocol.id, "short", 1): ["gldo", "data"],
+        ("mnist5k", "mnist5k/inception/n1000", "ci", 1): ["glo", "vae"],
+        ("mnist5k", a.protocol.id, "ci", 1): ["gldo", "data", "vae"],
     }
+
+
+def test_runs_with_two_threads_are_other_runs_that_share_the_yardstick(record):
+    one, two, data = record("glo", 0), record("glo", 1, threads=2), record("data")
+    lost = record("vae", threads=2, status="failed", reason="killed", protocol=None)
+    groups = by_protocol([one, two, data, lost])
+    assert {(key.at, key.threads): [r.method for r in group] for key, group in groups.items()} == {
+        ("ci", 1): ["glo", "data"], ("ci, 2 threads", 2): ["glo", "vae", "data"],
+    }  # fmt: skip
