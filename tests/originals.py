@@ -5,13 +5,16 @@ import hashlib
 import io
 import pickle
 import struct
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from latent_ot.datasets.base import sources
+from latent_ot.datasets.base import names, sources
 
 ROW, COLUMN = np.mgrid[0:218, 0:178]
+IMAGES = [name for name in names() if sources()[name].kind == "image"]
+FILED = [name for name in IMAGES if sources()[name].missing(name, Path("nowhere"))]
 PARTS = "000000111222"  # twelve faces: six train, three validation, three test
 
 
@@ -118,3 +121,18 @@ def lay_out(name, data_dir, monkeypatch, seed=0):
     if type(source).__name__ in WRITERS:
         WRITERS[type(source).__name__](data_dir, monkeypatch, seed)
     assert source.missing(name, data_dir) is None, f"tests/originals.py has no files for {type(source).__name__}"
+
+
+def lay_out_arrays(folder):
+    """The prepared form as a user might write it: sevens."""
+    for split, count in (("train", 6), ("test", 2)):
+        (folder / split).mkdir(parents=True)
+        np.save(folder / split / "images.npy", np.full((count, 32, 32, 3), 7, np.uint8))
+
+
+def raise_version(name, patch, to=2):
+    patch.setattr(type(sources()[name]), "version", to)
+
+
+def same(one, other):
+    return one.content_id == other.content_id and np.array_equal(one.train, other.train)

