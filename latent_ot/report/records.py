@@ -323,8 +323,13 @@ def merge(published: Sequence[Record], stored: Sequence[Record]) -> list[Record]
     found = {record.stem: record for record in published}
     for record in stored:
         other = found.get(record.stem)
-        same = other is not None and None is not record.checksum == other.checksum
-        if other is None or not (same or (record.outdated and not other.outdated)):
+        if other is None:
+            better = True
+        elif bool(other.outdated) != bool(record.outdated):
+            better = bool(other.outdated)
+        else:
+            better = record.checksum is None or record.checksum != other.checksum
+        if better:
             found[record.stem] = record.model_copy(update={"stored": True})
     return [found[stem] for stem in sorted(found)]
 

@@ -202,6 +202,8 @@ def test_of_two_places_the_record_that_is_not_outdated_counts_then_the_stores(re
     }  # fmt: skip
     assert [r.stem for r in merge(published, stored)] == sorted(r.stem for r in merge(published, stored))
     assert merge(published, []) == published
+    edited = run(0, 1.0, "edited: its checksum differs")
+    assert merge([edited], [run(0, 1.0)])[0].outdated == ()
 
 
 def test_select_agrees_with_every_argument(record):
