@@ -169,7 +169,9 @@ def _making(name: str, data_dir: Path, verify: bool) -> Making:
     whole, subset = _whole(name)
     if "Folder" in made_by or (not made_by and re.fullmatch(r"folder_.+_[0-9a-f]{8}", name)):
         size = card.origin["view"].get("size", 32) if card and card.origin else 32
-        return Making(Folder(), f"folder:{place or ''}@{size}", name, data_dir, place=place)
+        pictures, kin = Folder(), Arrays(name)
+        pictures.evaluator, pictures.shareable = kin.evaluator, kin.shareable
+        return Making(pictures, f"folder:{place or ''}@{size}", name, data_dir, place=place)
     # A part of a named set is a user's own where nobody noted that it is one, as whoever makes a part does.
     if whole in sources() and Arrays.__name__ not in made_by and (made_by or whole == name or (card and card.notes)):
         return Making(sources()[whole], whole, name, data_dir, subset, place)

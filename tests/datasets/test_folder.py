@@ -142,7 +142,8 @@ def test_the_split_is_fixed(pictures, tmp_path):
 
 def test_images_can_be_prepared_under_a_name(pictures, tmp_path):
     data = prepare("holiday@64", pictures, tmp_path / "data")
-    assert (data.id, data.shape) == ("holiday", (1, 64, 64))
+    assert (data.id, data.shape, data.evaluator) == ("holiday", (1, 64, 64), "inception")
+    assert prepare("mnist_mine", pictures, tmp_path / "data").evaluator == "mnist"
 
 
 def test_bad_folders_and_sizes_are_one_line(pictures, tmp_path):
