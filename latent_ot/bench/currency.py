@@ -30,7 +30,7 @@ def published(boards: Path, store: Path) -> list[Record]:
 
 def stored(store: Path) -> list[Record]:
     """Return the store's own records, outdated ones marked."""
-    return mark(load(store), store / "cache")
+    return mark(load(store, stored=True), store / "cache")
 
 
 def everything(boards: Path, store: Path) -> list[Record]:

@@ -129,9 +129,9 @@ def _other_terms(name: str, card: Mapping[str, Any]) -> str | None:
     if job["role"] in SCORING:
         return None
     terms = budget(name.rsplit("-", 3)[1], job["dataset"]["id"], card["spec"]["count"], card["kind"])
-    images = terms.codes if job["role"] == "sampler" else terms.images
-    if job["images"] and (images, terms.width_of(job["name"])) != (job["images"], job["width"]):
-        return f"budget {terms.name} has {images:,} images at width {terms.width_of(job['name']):g} now"
+    draws = terms.codes if job["role"] == "sampler" else terms.images
+    if job["images"] and (draws, terms.width_of(job["name"])) != (job["images"], job["width"]):
+        return f"budget {terms.name} has {draws:,} draws at width {terms.width_of(job['name']):g} now"
     return None
 
 

@@ -24,7 +24,7 @@ from latent_ot.samplers.gaussian import Gaussian
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Request:
     folder = tmp_path_factory.mktemp("upkeep")
-    request = Request("digits", ["pca", "pca+normal"], [0], "smoke", folder / "data", folder / "runs")
+    request = Request("digits", ["pca", "pca+flow"], [0], "smoke", folder / "data", folder / "runs")
     Benchmark(request).execute()
     return request
 
@@ -42,12 +42,12 @@ def reasons(request: Request) -> dict[str, tuple[str, ...]]:
 
 def test_what_was_just_made_is_current_without_its_data(made, monkeypatch):
     monkeypatch.setattr("latent_ot.datasets.base.load", None)
-    assert reasons(made) == {"data": (), "pca": (), "pca+normal": ()}
+    assert reasons(made) == {"data": (), "pca": (), "pca+flow": ()}
 
 
 @pytest.mark.parametrize(
     ("part", "marked"),
-    [(Gaussian, {"pca", "pca+normal"}), (Pca, {"pca", "pca+normal"}), (Psnr, {"pca", "pca+normal"}), (Small, None)],
+    [(Gaussian, {"pca", "pca+flow"}), (Pca, {"pca", "pca+flow"}), (Psnr, {"pca", "pca+flow"}), (Small, None)],
 )
 def test_a_version_raised_outdates_what_has_it_and_says_so(part, marked, made, monkeypatch):
     monkeypatch.setattr(part, "version", 2)
@@ -58,8 +58,9 @@ def test_a_version_raised_outdates_what_has_it_and_says_so(part, marked, made, m
 
 def test_a_changed_budget_default_protocol_or_view_outdates(made, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setitem(settings()["budgets"]["smoke"], "images", 6400)
-        assert reasons(made)["pca"] == ("budget smoke draws 6,400 images now, was 3,200",)
+        patch.setitem(settings()["budgets"]["smoke"], "codes", 6400)
+        assert reasons(made)["pca+flow"] == ("budget smoke draws 6,400 codes now, was 12,800",)
+        assert reasons(made)["pca"] == ()  # fitted in closed form at any budget
     with monkeypatch.context() as patch:
         patch.setattr(PcaConfig.model_fields["components"], "default", 7)
         PcaConfig.model_rebuild(force=True)
@@ -71,7 +72,7 @@ def test_a_changed_budget_default_protocol_or_view_outdates(made, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("latent_ot.datasets.digits.SIZE", 28)
         assert all("data set digits: " in why[0] for why in reasons(made).values())
-    assert reasons(made) == {"data": (), "pca": (), "pca+normal": ()}
+    assert reasons(made) == {"data": (), "pca": (), "pca+flow": ()}
 
 
 def test_a_metric_that_came_later_outdates_nothing_and_one_that_went_does(made, monkeypatch):
@@ -83,7 +84,7 @@ def test_a_metric_that_came_later_outdates_nothing_and_one_that_went_does(made, 
 
     with monkeypatch.context() as patch:
         patch.setattr("latent_ot.bench.plan.scoring", scoring)
-        assert reasons(made) == {"data": (), "pca": (), "pca+normal": ()}
+        assert reasons(made) == {"data": (), "pca": (), "pca+flow": ()}
 
     def without(*terms):
         found = before(*terms)
@@ -107,7 +108,7 @@ def test_a_record_edited_by_hand_is_marked(request_here):
     path.write_text(path.read_text().replace('"fid": ', '"fid": 1'))
     marked = {r.method: r.outdated for r in currency.stored(request_here.store)}
     assert marked["pca"][0].startswith("edited")
-    assert marked["pca+normal"] == ()
+    assert marked["pca+flow"] == ()
 
 
 def results(request: Request) -> dict[str, int]:
@@ -125,7 +126,7 @@ def test_forced_stages_and_what_is_built_on_them_are_made_again(request_here):
 
 def test_what_is_forced_may_be_called_by_method_or_part_and_nothing_else(made):
     plans = Benchmark(made).plan()
-    assert len(forced(plans, ["pca+normal"])) == 6  # its own four, and what else is built on its representation
+    assert len(forced(plans, ["pca+flow"])) == 6  # its own four, and what else is built on its representation
     assert len(forced(plans, ["evaluate"])) == 3
     assert len(forced(plans, ["data"])) == 1
     with pytest.raises(InputError, match=r"--force 'gausian' is unknown; .*nearest: gaussian"):
@@ -152,8 +153,8 @@ def test_prune_says_what_no_plan_refers_to_and_removes_that_alone(request_here, 
     assert gone["digits-pca-reconstruct-smoke-s0"] == "Gaussian is version 2 now, was 1"
     assert gone["digits-pca-evaluate-smoke-s0"] == "what it is built on, its reconstruct stage, is gone or goes"
     assert gone["digits-old-ci-s0"] == "its config.json is missing, or of an earlier form"
-    assert gone.keys() & {"digits-pca-smoke-s0", "digits-normal-smoke-s0", "digits-data-evaluate-smoke-s0"} == set()
-    assert {item.record.split("--")[1] for item in found.items if item.record} == {"pca", "pca+normal"}
+    assert gone.keys() & {"digits-pca-smoke-s0", "digits-flow-smoke-s0", "digits-data-evaluate-smoke-s0"} == set()
+    assert {item.record.split("--")[1] for item in found.items if item.record} == {"pca", "pca+flow"}
     *lines, total = found.lines()
     assert len(lines) == len(found.items)
     assert f"in {len(found.items)} places" in total
@@ -164,11 +165,11 @@ def test_prune_says_what_no_plan_refers_to_and_removes_that_alone(request_here, 
 
 def test_a_job_that_was_edited_and_a_budget_that_has_changed_are_not_referred_to(request_here, monkeypatch):
     assert unreferred(request_here.store).items == ()
-    monkeypatch.setitem(settings()["budgets"]["smoke"], "images", 6400)
+    monkeypatch.setitem(settings()["budgets"]["smoke"], "codes", 6400)
     whys = [item.why for item in unreferred(request_here.store).items]
-    assert "budget smoke has 6,400 images at width 0.25 now" in whys
+    assert "budget smoke has 6,400 draws at width 0.25 now" in whys
     monkeypatch.undo()
-    config = next((request_here.store / "stages").glob("digits-normal-*")) / "config.json"
+    config = next((request_here.store / "stages").glob("digits-flow-*")) / "config.json"
     card = json.loads(config.read_text())
     card["job"]["seed"] = 5
     config.write_text(json.dumps(card))

@@ -22,7 +22,7 @@ def values(
     """A well-formed record as the runner writes it, with invented numbers."""
     record = {
         "schema": 2, "status": "done", "reason": None, "method": method, "paper": None,
-        "stages": [{"stage": method, "key": f"{seed:016x}", "made_of": {method: 1}}],
+        "stages": [{"stage": method, "key": f"{seed:016x}", "made_of": {"stage": {method: 1}}}],
         "dataset": "mnist5k", "dataset_content": "0123456789ab", "data": {"shape": [1, 32, 32]},
         "seed": seed, "threads": 1, "budget": "ci", "images_budget": 64000, "width": 0.5, "overrides": {}, "config": {},
         "metrics": {"fid": 10.0 + seed} if metrics is None else metrics, "facts": {}, "reasons": {}, "curves": {},

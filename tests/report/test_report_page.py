@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from latent_ot.bench.currency import published
 from latent_ot.report import page
 from latent_ot.report.images import save_grid, save_points
 from latent_ot.report.publish import publish
@@ -61,8 +62,14 @@ def rich_store(rich_board):
     return rich_board
 
 
-def test_the_repositorys_own_pages_are_fresh():
-    assert stale(REPOSITORY / "leaderboards") == [], "run `latent-ot leaderboard`"
+def test_the_repositorys_own_pages_are_fresh(tmp_path):
+    boards = REPOSITORY / "leaderboards"
+    assert page.stale(boards, published(boards, tmp_path)) == [], "run `latent-ot leaderboard`"
+
+
+def test_the_repositorys_leaderboards_stay_small():
+    sizes = [path.stat().st_size for path in (REPOSITORY / "leaderboards").rglob("*") if path.is_file()]
+    assert sum(sizes) <= 8 * 2**20
 
 
 def test_an_empty_board_has_a_front_page_and_the_claims(tmp_path):

@@ -21,7 +21,7 @@ from latent_ot.samplers.gaussian import Gaussian
 from latent_ot.stage import Stage
 
 PACKAGE = Path(latent_ot.__file__).parent
-COUNT = "import json, test_identity; print(json.dumps(test_identity.every_key()))"
+COUNT = "import json, test_keys; print(json.dumps(test_keys.every_key()))"
 
 
 def every_key() -> dict[str, list[str]]:
@@ -135,4 +135,11 @@ def test_keys_stay_what_they_are():
     """What changes these numbers orphans every result there is: nothing but another make-up of keys may."""
     found = {name: keys(planner().run(name, 0)) for name in ("glo", "wgan_gp", "ae_ot_gan")}
     points = keys(planner(dataset("points")).run("ae_ot_sd", 0))
-    assert {**found, "points": points} == {}
+    assert {**found, "points": points} == {
+        "glo": ["22a303b9f9e2d68c", "5a63f67e7381c2d3", "9e58a9e104ab7284", "ce3d905e75cd6742"],
+        "wgan_gp": ["efcc0a566ca81ac1", "19a8de2aa06582f5", "c6ee1886300c8beb"],
+        "ae_ot_gan": [
+            "dac79c2821914390", "fc0db48033299e0c", "3183c44520ab56e5", "a15d7f0f01450f49", "61b6f8eb9ed68537",
+        ],
+        "points": ["5c54a8e683db1a72", "ac9b85ded862ffa7", "6c9a3ea12b171af6"],
+    }  # fmt: skip
