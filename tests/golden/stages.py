@@ -1,0 +1,277 @@
+"""Three outer steps of every method and sampler, by the suite's own building, batches and hooks."""
+
+import math
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any, Literal, Union, get_args, get_origin
+from unittest.mock import patch
+
+import torch
+from golden.arrays import codes, digits, images, squashed, statistics
+
+from latent_ot.bench.train import Batches, Rows, as_tensor, build
+from latent_ot.catalog import Catalog
+from latent_ot.codes import CodeTable
+from latent_ot.errors import Declined
+from latent_ot.methods.base import Method, Pair
+from latent_ot.seeding import generator
+from latent_ot.stage import Spec, as_float
+from latent_ot.transport import semidiscrete
+
+STEPS, WIDTH, BATCH = 3, 0.06, 8
+FEW = 20_000  # points behind the error of a solve, which are a million and take a second
+CATALOG = Catalog()
+DATA = {
+    "grey": images,
+    "colour": partial(images, 3),
+    "large": lambda: digits()[0][:32],
+    "points": lambda: codes(2).numpy(),
+    "codes": partial(codes, 6),
+    "plane": partial(codes, 2),
+    "unit": partial(squashed, 6),
+}
+SMALL = {
+    "batch_size": BATCH,
+    "generator_batch": BATCH,
+    "n_critic": 2,
+    "long_n_critic": 4,
+    "gap_steps": 2,
+    "tol": 0.3,
+    "max_points": 600,
+    "components": 4,
+    "pairs": 64,
+}
+"""Settings under which three steps are quick, for the stages that have them."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One training: settings beside ``SMALL`` and the kind of data."""
+
+    part: str
+    kind: Literal["methods", "samplers"]
+    data: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self):
+        """Name in the golden values."""
+        return ",".join([self.data, *(f"{key}={value}" for key, value in self.settings.items())])
+
+
+def options(annotation):
+    """Return the values that a setting of this type chooses from, if they are few."""
+    if annotation is bool:
+        return [False, True]
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [value for one in get_args(annotation) for value in options(one)]
+    return []
+
+
+MORE: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    "ae": [("grey", {"halve_every": 1}), ("grey", {"refine": 0.5, "code_l1": 0.1})],
+    "began": [("grey", {"halvings": 0, "k_rate": 0.1})],
+    "ctgan": [("grey", {"margin": 0.01})],
+    "glo": [
+        ("grey", {"weight_decay": 1e-2}),
+        ("grey", {"code_l1": 1e-3, "projection": "none"}),
+        ("grey", {"travel": None}),
+        ("grey", {"travel": None, "optim": "sgd", "lr": 1, "lr_z": 10, "loss": "lap1", "projection": "ball"}),
+        ("grey", {"halve_every": 0.1}),
+        ("grey", {"loss": "perceptual+l2", "backbone": "digits"}),
+    ],
+    "gldo": [
+        ("grey", {"travel": None}),
+        ("grey", {"travel": None, "optim": "sgd", "lr": 1, "lr_z": 10}),
+        ("grey", {"penalty": "squared_norm", "eps": 100}),
+    ],
+    "iwgan": [("points", {}), ("grey", {"gap_every": 1, "gap_steps": 2})],
+    "pggan": [("grey", {"ema": 0.99999}), ("grey", {"phase": 0.2, "drift": 1.0})],
+    "vae": [("grey", {"gamma": 0.5})],
+    "vaegan": [("grey", {"n_critic": 1, "orthogonal": 0, "gamma": 1e-6, "balance": True, "fakes": "prior"})],
+    "wae_mmd": [("grey", {"pretrain": 0.7})],
+    "wgan": [("grey", {"clip": 1.0}), ("grey", {"long_first": 0})],
+    "wgan_gp": [("points", {})],
+    "wgan_qc": [("grey", {"ema": 0.99999, "ema_share": 1})],
+    "flow": [("plane", {})],
+    "gmm": [("plane", {})],
+    "imle": [("codes", {"pool": 1, "halve_every": 1})],
+    "ot_gen": [("unit", {}), ("codes", {"diversity": 1})],
+    "sdot": [("codes", {"mix": None}), ("plane", {"tol": 0.09, "max_points": None})],  # the latter to its end
+}
+"""Cases beside each option of each setting: mechanisms that a number switches on, and data with settings of their own."""
+
+
+@cache
+def cases(part):
+    """Return every case of a method or sampler: defaults on each kind of data, each option, pairs, and ``MORE``."""
+    kind = "methods" if part in CATALOG.files["methods"] else "samplers"
+    stage = CATALOG.stage(kind, part)
+    accepts = getattr(stage, "accepts", ("image",))
+    accepts = (accepts,) if isinstance(accepts, str) else accepts
+    data = [d for d, k in (("grey", "image"), ("colour", "image"), ("points", "points")) if k in accepts]
+    data = data if kind == "methods" else ["codes", "plane"]
+    found = [(d, {}) for d in data]
+    for name, info in stage.Config.model_fields.items():
+        found += [(data[0], {name: value}) for value in options(info.annotation) if value != info.default]
+    for row in CATALOG.pairs.values():
+        if part in row.get("settings", {}):
+            found.append((data[0], row["settings"][part]))
+    found += MORE.get(part, [])
+    named = {case.name: case for case in (Case(part, kind, d, dict(s)) for d, s in found)}
+    return [adapted(case) for case in named.values()]
+
+
+def adapted(case):
+    """Return the case on the data that its setting is for: toy networks take points, triangulations the plane."""
+    if case.settings.get("network") == "toy":
+        return Case(case.part, case.kind, "points", case.settings)
+    if (case.part, case.settings.get("network")) == ("ctgan", "dcgan"):  # it has too few layers at 16 pixels
+        return Case(case.part, case.kind, "large", case.settings)
+    if case.settings.get("mode") == "barycentric":
+        return Case(case.part, case.kind, "plane", case.settings)
+    if case.settings.get("squash") is True and case.kind == "samplers":
+        return Case(case.part, case.kind, "unit", case.settings)
+    if case.settings.get("penalty") == "squared_norm" and "eps" not in case.settings:
+        return Case(case.part, case.kind, case.data, {**case.settings, "eps": 100})
+    return case
+
+
+def configuration(case, settings=None):
+    """Return the case's settings, resolved as a plan resolves them."""
+    stage = CATALOG.stage(case.kind, case.part)
+    small = {key: value for key, value in SMALL.items() if key in stage.Config.model_fields}
+    chosen = {**small, **case.settings, **(settings or {})}
+    if case.kind == "methods" and hasattr(stage, "defaults"):
+        chosen = {**stage.defaults(shape(case), chosen), **chosen}
+    return stage.Config.build(chosen, case.part)
+
+
+def shape(case):
+    """Return the shape of one training example."""
+    return tuple(as_tensor(DATA[case.data]()).shape[1:])
+
+
+def spec(case, config):
+    """Return a budget of three outer steps."""
+    stage = CATALOG.stage(case.kind, case.part)
+    probe = types.SimpleNamespace(config=config)
+    rows = stage.rows_per_step.fget(probe)
+    return Spec(shape(case), len(DATA[case.data]()), STEPS * rows, WIDTH, 0)
+
+
+@cache
+def base(data):
+    """Return the pair that a refinement starts from: golden ``ae`` with the transport to its codes."""
+    ae = run(Case("ae", "methods", data))[0]
+    with torch.no_grad():
+        z = ae.codes(as_tensor(DATA[data]()))
+    case = Case("sdot", "samplers", "codes")
+    config = configuration(case)
+    sdot = build(CATALOG.stage("samplers", "sdot"), config, Spec(tuple(z.shape[1:]), len(z), STEPS, WIDTH, 0))
+    with patch.object(semidiscrete, "REPORT_POINTS", FEW):
+        train(sdot, z)
+    return Pair(ae, sdot)
+
+
+def built(case, settings=None):
+    """Return the untrained stage of a case."""
+    stage = CATALOG.stage(case.kind, case.part)
+    config = configuration(case, settings)
+    parts = [base(case.data)] if getattr(stage, "refines", None) else []
+    return build(stage, config, spec(case, config), *parts)
+
+
+def run(case, settings=None, change=None):
+    """Train a case.
+
+    Args:
+        case: what to train.
+        settings: that win over the case's.
+        change: called with the built stage.
+
+    Returns:
+        The trained stage, in eval mode, and what each step observed.
+    """
+    made = built(case, settings)
+    if change is not None:
+        change(made)
+    whole = case.settings.get("max_points", 0) is None  # a solve to its end, judged as it always is
+    with patch.object(semidiscrete, "REPORT_POINTS", semidiscrete.REPORT_POINTS if whole else FEW):
+        return made, train(made, DATA[case.data]())
+
+
+def train(stage, data):
+    """Call the hooks of training in the trainer's order; return what each step observed."""
+    stage.start = {name: value.clone() for name, value in stage.state_dict().items()}
+    observed = []
+    if getattr(stage, "closed_form", False):
+        stage.fit(as_float(as_tensor(data)))
+    else:
+        if hasattr(stage, "prepare"):
+            stage.prepare(lambda: as_tensor(data))
+        elif not isinstance(stage, Method):
+            stage.fit(as_tensor(data))
+        stage.start = {name: value.clone() for name, value in stage.state_dict().items()}
+        made = stage.configure_optimizers()
+        optimizers = made if isinstance(made, list) else [] if made is None else [made]
+        stage._trainer = types.SimpleNamespace(optimizers=optimizers)
+        stage.optimizers = lambda: made
+        stage.manual_backward = lambda loss: loss.backward()
+        for batch in Batches(Rows(data, torch.device("cpu")), stage):
+            stage.on_train_batch_start(batch, stage.step)
+            stage.training_step(batch, stage.step)
+            stage.on_train_batch_end(None, batch, stage.step)
+            observed.append({name: float(value) for name, value in stage.observed.items()})
+            if stage.finished:
+                break
+        stage.on_train_end()
+    stage.eval()
+    return observed
+
+
+def moved(stage):
+    """Return the norm of each part's displacement: of its parameters, or of a table's codes."""
+    squares: dict[str, float] = {}
+    tables = {f"{name}.codes" for name, module in stage.named_modules() if isinstance(module, CodeTable)}
+    learnt = {name for name, _ in stage.named_parameters()} | tables
+    for name, value in stage.state_dict().items():
+        if name in learnt:
+            top = name.split(".")[0]
+            square = (value.double() - stage.start[name].double()).square().sum().item()
+            squares[top] = squares.get(top, 0.0) + square
+    return {name: math.sqrt(square) for name, square in squares.items()}
+
+
+@torch.no_grad()
+def drawn(stage, data):
+    """Return statistics of what a trained stage makes."""
+    if not isinstance(stage, Method):
+        found = {"drawn": stage.sample(64, generator(0, "golden"))}
+        if getattr(stage, "maps", False):
+            found["transported"] = stage.transport(stage.source(64, generator(1, "golden")))
+        return {name: statistics(x) for name, x in found.items()}
+    x = as_float(as_tensor(data))
+    if stage.role == "representation":
+        z = stage.codes(as_tensor(data))
+        found = {"codes": z, "decoded": stage.decode(z[:16])}
+    else:
+        found = {"drawn": stage.sample(16, generator(0, "golden"))}
+    try:
+        start = stage.project(torch.randn(4, stage.latent_dim, generator=generator(2, "golden")))
+        found["rebuilt"] = stage.reconstruct(x[:4], start, 3)
+    except Declined:
+        pass
+    return {name: statistics(value) for name, value in found.items()}
+
+
+def result(case, settings=None, change=None):
+    """Return the numbers of a case: losses of the first and last steps, statistics of samples, displacements."""
+    stage, observed = run(case, settings, change)
+    observed = observed if len(observed) <= 2 * STEPS else observed[:STEPS] + observed[-STEPS:]
+    losses = {name: [row[name] for row in observed if name in row] for row in observed for name in row}
+    return {"losses": losses, "samples": drawn(stage, DATA[case.data]()), "moved": moved(stage)}
