@@ -1,7 +1,7 @@
 """Whether a record is what today's code would give: its keys beside those of a plan made from what it says of itself.
 
-A record that is not is outdated; tables, pages and claims mark it. A metric that came after a record does not outdate
-it: the record lacks a number, those that it has still hold.
+A record that is not is outdated; tables, pages and claims mark it. A metric that came after a record, or that is gone
+since, does not outdate it: the numbers that it has still hold.
 """
 
 import hashlib
@@ -114,7 +114,7 @@ def _stages(record: Record, now: Sequence[Any]) -> Iterator[str]:
     for ours, was in zip(now, record.stages, strict=True):
         parts = {kind: dict(found) for kind, found in ours.job["made_of"].items()}
         if "metrics" in parts:
-            parts["metrics"] = {k: v for k, v in parts["metrics"].items() if k in was.made_of["metrics"]}
+            parts["metrics"] = {name: parts["metrics"].get(name, 1) for name in was.made_of["metrics"]}
         inputs = {role: keys.get(key, key) for role, key in ours.job["inputs"].items()}
         keys[ours.key] = key = key_of({**ours.job, "made_of": parts, "inputs": inputs})
         if key != was.key:
@@ -124,16 +124,12 @@ def _stages(record: Record, now: Sequence[Any]) -> Iterator[str]:
 
 
 def versions_changed(was: MadeOf, now: MadeOf) -> Iterator[str]:
-    """Yield in words each part that has another version now, is gone or is new; see ``identity.made_of``."""
+    """Yield in words each part that has another version now; see ``identity.key_of`` for those that are gone or new."""
     for kind in sorted({*was, *now}):
         before, today = was.get(kind, {}), now.get(kind, {})
         for name in sorted({*before, *today}):
-            if name not in today:
-                yield f"{name} is no part of it now"
-            elif name not in before:
-                yield f"{name} is a part of it now"
-            elif before[name] != today[name]:
-                yield f"{name} is version {today[name]} now, was {before[name]}"
+            if before.get(name, 1) != today.get(name, 1):
+                yield f"{name} is version {today.get(name, 1)} now, was {before.get(name, 1)}"
 
 
 def _settings(record: Record, job: Mapping[str, Any]) -> Iterator[str]:

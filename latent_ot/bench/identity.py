@@ -26,8 +26,17 @@ MadeOf = Mapping[str, Mapping[str, int | str]]
 
 
 def key_of(job: Mapping[str, Any]) -> str:
-    """Return the key of a stage: 16 hex digits of a hash over all that decides its outcome."""
-    return hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:16]
+    """Return the key of a stage: 16 hex digits of a hash over all that decides its outcome.
+
+    A part at version 1 stands for what has always been so and does not enter: a class that is split, or gets a new base,
+    moves no key until a version is raised. What is measured enters whole, so that a new metric is measured.
+    """
+    parts = {
+        kind: {name: version for name, version in found.items() if kind == "metrics" or version != 1}
+        for kind, found in job["made_of"].items()
+    }
+    settled = {**job, "made_of": {kind: found for kind, found in parts.items() if found}}
+    return hashlib.sha256(json.dumps(settled, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def made_of(catalog: Catalog, role: str, name: str, stage: "Stage") -> MadeOf:

@@ -105,8 +105,10 @@ def _refusal(catalog: Catalog, name: str, card: Mapping[str, Any] | None) -> str
     if "plugin" in job["made_of"]:
         return None  # the user's own file is not here to be compared
     try:
-        changed = list(versions_changed(job["made_of"], _made_of(catalog, card)))
-        return changed[0] if changed else _other_terms(name, card)
+        now = _made_of(catalog, card)
+        if key_of({**job, "made_of": now}) != key_of(job):
+            return next(versions_changed(job["made_of"], now), "other metrics are measured now")
+        return _other_terms(name, card)
     except (InputError, Declined) as error:  # a part, a setting or a budget that is no more
         return str(error)
 
