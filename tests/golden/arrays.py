@@ -44,8 +44,13 @@ def squashed(dim):
 
 
 def statistics(x):
-    """Return mean, standard deviation and eight projections of a tensor; every value and its place count in each."""
+    """Return size (root mean square), mean, standard deviation and eight projections, in which every value counts."""
     flat = torch.as_tensor(x).detach().double().flatten()
     places, k = torch.arange(len(flat), dtype=torch.float64), torch.arange(1, 9, dtype=torch.float64)
     projections = torch.cos(torch.outer(k.sqrt() * 1.3, places)) @ (flat - flat.mean()) / max(1, len(flat)) ** 0.5
-    return {"mean": flat.mean().item(), "std": flat.std(correction=0).item(), "projections": projections.tolist()}
+    found = {
+        "size": flat.square().mean().sqrt().item(),
+        "mean": flat.mean().item(),
+        "std": flat.std(correction=0).item(),
+    }
+    return {**found, "projections": projections.tolist()}

@@ -1,7 +1,7 @@
 """Take golden values: ``python tests/golden/capture.py [NAMES...] [--to FOLDER]``.
 
-NAMES: ``glo`` (what is called so), ``methods`` (all of a group) or ``methods/glo``; none: everything. Values go to
-``tests/golden/values``, one file a group, the others of a file staying as they are. With ``--to`` they go elsewhere, and
+NAMES: ``glo`` (all that is called so), ``methods`` (a group) or ``methods/glo``; none: everything. Values go to
+``tests/golden/values``, one file a group, whose other entries stay as they are. With ``--to`` they go elsewhere, and
 what a checkout does not have is noted as absent: with another checkout's package on PYTHONPATH, two files tell whether
 both make the same numbers.
 """
@@ -163,9 +163,7 @@ def _settings() -> dict[str, Entry]:
 @cache
 def entries() -> dict[str, Entry]:
     """Return everything that has golden values, by name."""
-    scoring = {
-        f"scoring/{name}": Entry(f"scoring/{name}", {"drawn": make}) for name, make in measures.SCORING.items()
-    }
+    scoring = {f"scoring/{name}": Entry(f"scoring/{name}", {"drawn": make}) for name, make in measures.SCORING.items()}
     groups = (_stages(), _networks(), _evaluators(), _metrics(), _sources(), _settings(), scoring)
     return {name: entry for group in groups for name, entry in group.items()}
 

@@ -1,4 +1,4 @@
-"""Metrics on fixed arrays, networks on fixed inputs, packaged evaluators on fixed images, and samples of a fixed pair."""
+"""Metrics on fixed arrays, networks on fixed inputs, evaluators on fixed images, and samples of a fixed pair."""
 
 import importlib
 import math

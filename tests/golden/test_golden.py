@@ -162,7 +162,7 @@ def test_every_setting_that_is_a_rate_is_known():
         for kind, parts in stages.CATALOG.files.items()
         for part in parts
         for name, info in stages.CATALOG.stage(kind, part).Config.model_fields.items()
-        if "lr" in name.split("_") or "rate" in name.split("_") or "step size" in (info.description or "")
+        if {"lr", "rate"} & set(name.split("_")) or (info.description or "").startswith("step ")
     }
     assert fields <= STEP_SIZES
 
