@@ -1,6 +1,6 @@
 """What every method promises: ``Method`` for what trains on images, ``Gan``, ``Pair`` for representation + sampler."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -119,7 +119,13 @@ class Gan(Method):
 
     def infer(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
         """Return the codes that a search from ``start`` finds for images ``x``."""
-        return invert(self.decode, x, start, steps)
+        return invert(self.decode, x, start, steps, project=self.project)
+
+    def adams(self, *networks: nn.Module) -> list[torch.optim.Optimizer]:
+        """Return an Adam for each network, of the settings ``lr``, ``beta1`` and, where there is one, ``beta2``."""
+        c: Any = self.config
+        betas = (c.beta1, getattr(c, "beta2", 0.999))
+        return [torch.optim.Adam(net.parameters(), lr=c.lr, betas=betas, fused=True) for net in networks]
 
 
 class Pair:

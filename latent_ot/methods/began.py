@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn.functional import l1_loss
 
 from latent_ot.config import Config
-from latent_ot.inversion import invert
 from latent_ot.methods.base import Gan, Spec, require_images
 from latent_ot.networks.began import Critic, Generator
 from latent_ot.stage import Batch
@@ -64,10 +63,7 @@ class Began(Gan):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each network."""
-        betas = (self.config.beta1, 0.999)
-        return [
-            torch.optim.Adam(net.parameters(), lr=self.config.lr, betas=betas, fused=True) for net in (self.G, self.D)
-        ]
+        return self.adams(self.G, self.D)
 
     def error(self, v: Tensor) -> Tensor:
         """Return L(v) of images in the networks' range, a scalar; its gradient goes to the images both ways."""
@@ -108,10 +104,6 @@ class Began(Gan):
     def decode(self, z: Tensor) -> Tensor:
         """Return images G(z); the head is linear, what exceeds the range is cut."""
         return super().decode(z).clamp(0, 1)
-
-    def infer(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
-        """Return the codes in [-1, 1]^d that a search from ``start`` finds for images ``x``."""
-        return invert(self.decode, x, start, steps, project=self.project)
 
     def facts(self) -> dict[str, float]:
         """Return k at the end and the measure of convergence, mean over the last steps."""

@@ -50,10 +50,7 @@ class Dcgan(Gan):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each network."""
-        betas = (self.config.beta1, 0.999)
-        return [
-            torch.optim.Adam(net.parameters(), lr=self.config.lr, betas=betas, fused=True) for net in (self.G, self.D)
-        ]
+        return self.adams(self.G, self.D)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One discriminator step, one generator step."""

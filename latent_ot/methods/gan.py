@@ -52,10 +52,7 @@ class VanillaGan(Gan):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each network."""
-        betas = (self.config.beta1, 0.999)
-        return [
-            torch.optim.Adam(net.parameters(), lr=self.config.lr, betas=betas, fused=True) for net in (self.G, self.D)
-        ]
+        return self.adams(self.G, self.D)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Algorithm 1 with k = 1."""

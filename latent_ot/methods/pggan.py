@@ -86,9 +86,7 @@ class Pggan(Gan):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each network; it leaves alone what has no gradient, hence levels not reached yet."""
-        c = self.config
-        betas = (c.beta1, c.beta2)
-        return [torch.optim.Adam(net.parameters(), lr=c.lr, betas=betas, fused=True) for net in (self.G, self.f)]
+        return self.adams(self.G, self.f)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One critic step, one generator step, at the size that the schedule has reached."""

@@ -75,9 +75,7 @@ class WganGp(Gan):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each network."""
-        c = self.config
-        betas = (c.beta1, c.beta2)
-        return [torch.optim.Adam(net.parameters(), lr=c.lr, betas=betas, fused=True) for net in (self.G, self.f)]
+        return self.adams(self.G, self.f)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Algorithm 1, lines 2 to 12."""

@@ -102,9 +102,7 @@ class WganQc(Gan):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each network."""
-        c = self.config
-        betas = (c.beta1, c.beta2)
-        return [torch.optim.Adam(net.parameters(), lr=c.lr, betas=betas, fused=True) for net in (self.G, self.D)]
+        return self.adams(self.G, self.D)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One regression step of the critic on the batch's potentials, one generator step."""
