@@ -36,6 +36,11 @@ def run(monkeypatch, capsys, *words: str) -> tuple[int, str]:
         (["sample", "glo", "--dataset", "digits"], "latent-ot train glo --dataset digits"),
         (["reconstruct", "ae_ot_sd", "--dataset", "moons"], "not trained"),
         (["train", "vae", "--dataset", "moons"], "vae takes images; moons holds 2-D points"),
+        (["train", "glo", "--dataset", "digits", "--budget", "smoke", "--force", "goo"], "nearest: glo"),
+        (["bench", "--dataset", "digits", "--methods", "pca", "--force", "pac"], "nearest: pca"),
+        (["publish"], "publish: 0 records are chosen"),
+        (["publish", "--seeds", "first"], "seeds 'first'"),
+        (["prune"], "store 'runs': there is none"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(words, said, monkeypatch, capsys, tmp_path):
@@ -46,6 +51,30 @@ def test_a_mistake_is_one_line_and_exit_code_2(words, said, monkeypatch, capsys,
     assert said in err
     assert err.count("\n") == 1
     assert "Traceback" not in err
+
+
+def test_a_record_of_a_later_form_is_one_line(monkeypatch, capsys, tmp_path):
+    path = tmp_path / "leaderboards" / "results" / "digits--pca--ci--s0.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"schema": 99}')
+    monkeypatch.chdir(tmp_path)
+    for words in ("claims", "table gldo-table1", "leaderboard", "leaderboard --check"):
+        code, err = run(monkeypatch, capsys, *words.split())
+        assert code == 2
+        assert "schema 99; allowed: 2; a newer latent_ot wrote it" in err
+        assert err.count("\n") == 1
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == [path.name]
+
+
+def test_a_store_that_takes_no_files_is_one_line_and_exit_code_3(monkeypatch, capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    store, data = str(tmp_path / "file" / "runs"), str(tmp_path / "data")
+    where = ["--dataset", "digits", "--budget", "smoke", "--store", store, "--data-dir", data]
+    for words in (["bench", "--methods", "pca"], ["train", "pca"]):
+        code, err = run(monkeypatch, capsys, *words, *where)
+        assert code == 3
+        assert f"store '{store}' cannot be written" in err
+        assert err.count("\n") == 1
 
 
 def test_list_says_the_same_to_a_program(monkeypatch, capsys):

@@ -28,8 +28,8 @@ MadeOf = Mapping[str, Mapping[str, int | str]]
 def key_of(job: Mapping[str, Any]) -> str:
     """Return the key of a stage: 16 hex digits of a hash over all that decides its outcome.
 
-    A part at version 1 stands for what has always been so and does not enter: a class that is split, or gets a new base,
-    moves no key until a version is raised. What is measured enters whole, so that a new metric is measured.
+    A part at version 1 stands for what has always been so and does not enter: splitting a class, or giving it a new
+    base, moves no key until a version is raised. What is measured enters whole, so that a new metric is measured.
     """
     parts = {
         kind: {name: version for name, version in found.items() if kind == "metrics" or version != 1}
