@@ -6,6 +6,7 @@ what a checkout does not have is noted as absent: with another checkout's packag
 both make the same numbers.
 """
 
+import importlib
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -79,19 +80,20 @@ def _stages() -> dict[str, Entry]:
 
 def _networks() -> dict[str, Entry]:
     try:
-        from latent_ot.networks.families import BY_MODULE, FAMILIES
+        from latent_ot.networks import families
     except ImportError:
-        return {}
-    made = {name: (lambda name=name: measures.family(name), kind) for name, kind in FAMILIES.items()}
+        pairs, files = {}, {}
+    else:
+        pairs, files = families.FAMILIES, getattr(families, "BY_MODULE", {})
+    made = {name: (lambda name=name: measures.family(name), [kind]) for name, kind in pairs.items()}
     for name, make in measures.NETWORKS.items():
-        (kind,) = BY_MODULE[f"latent_ot.networks.{name.removesuffix('.py')}"]
-        made[name] = (make, kind)
-    return {
-        f"networks/{name}": Entry(
-            f"networks/{name}", {"output": make}, lambda kind=kind: {kind.__name__: kind.version}, (kind.__name__,)
-        )
-        for name, (make, kind) in made.items()
-    }
+        made[name] = (make, files.get(f"latent_ot.networks.{name.removesuffix('.py')}", []))
+    found = {}
+    for name, (make, kinds) in made.items():
+        versions = {kind.__name__: kind.version for kind in kinds if hasattr(kind, "version")}
+        entry = Entry(f"networks/{name}", {"output": make}, lambda versions=versions: versions, tuple(versions))
+        found[entry.name] = entry
+    return found
 
 
 def _evaluators() -> dict[str, Entry]:
@@ -124,12 +126,14 @@ def _metrics() -> dict[str, Entry]:
 
 
 def _sources() -> dict[str, Entry]:
-    import importlib
-
     found = {}
     for name, make in sources.SOURCES.items():
-        module = importlib.import_module(f"latent_ot.datasets.{name}")
-        kinds = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
+        try:
+            module = importlib.import_module(f"latent_ot.datasets.{name}")
+        except ImportError:
+            kinds = []
+        else:
+            kinds = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
         stated = {key: value for kind in kinds for key, value in lineage(kind).items()}
         names = tuple(kind.__name__ for kind in kinds if "version" in vars(kind))
         found[f"datasets/{name}"] = Entry(f"datasets/{name}", {"pixels": make}, lambda stated=stated: stated, names)

@@ -19,13 +19,11 @@ from latent_ot.metrics.features import FeatureSet
 from latent_ot.metrics.fid import fid
 from latent_ot.metrics.inception_score import inception_score
 from latent_ot.metrics.kid import kid
-from latent_ot.metrics.latent import score_codes
 from latent_ot.metrics.modes import mode_coverage
 from latent_ot.metrics.prd import prd
 from latent_ot.metrics.prdc import prdc
 from latent_ot.metrics.psnr import psnr
 from latent_ot.metrics.score import score_images, score_points
-from latent_ot.metrics.smoothness import smoothness
 from latent_ot.metrics.ssim import ssim
 from latent_ot.stage import Spec, as_float
 
@@ -57,21 +55,25 @@ def points():
     return real, fake, modes, 0.1
 
 
-def named(names, values):
-    """Return values by name."""
-    return dict(zip(names, map(float, values), strict=True))
+def later(name):
+    """Import a file of metrics that older checkouts lack."""
+    return importlib.import_module(f"latent_ot.metrics.{name}")
 
 
 def quality():
     """Return errors, scores and thresholds of single images."""
-    from latent_ot.metrics.quality import hdr_threshold, quality_scores, reconstruction_errors
-
-    errors = reconstruction_errors(*pictures(40, 4))
+    metric = later("quality")
+    errors = metric.reconstruction_errors(*pictures(40, 4))
     return {
         "errors": statistics(errors),
-        "scores": statistics(quality_scores(errors / 4)),
-        "thresholds": [hdr_threshold(errors, level) for level in (0.05, 0.5)],
+        "scores": statistics(metric.quality_scores(errors / 4)),
+        "thresholds": [metric.hdr_threshold(errors, level) for level in (0.05, 0.5)],
     }
+
+
+def of_codes(drawn, held_out, training):
+    """Return the figures of a latent sampler."""
+    return later("latent").score_codes(drawn, held_out, training)
 
 
 def curve(n, d):
@@ -105,12 +107,12 @@ METRICS = {
     "Psnr": {"noise": lambda: psnr(*pictures()), "equal": lambda: psnr(pictures()[0], pictures()[0])},
     "Ssim": {"noise": lambda: ssim(*pictures()), "bytes": lambda: ssim(*(x.mul(255).byte() for x in pictures(3, 24)))},
     "Smoothness": {
-        "walks": lambda: smoothness(normal(5, 7, 3, 8).cumsum(dim=1).numpy()),
-        "constant": lambda: smoothness(np.ones((2, 4, 3))),
+        "walks": lambda: later("smoothness").smoothness(normal(5, 7, 3, 8).cumsum(dim=1).numpy()),
+        "constant": lambda: later("smoothness").smoothness(np.ones((2, 4, 3))),
     },
     "LatentCodes": {
-        "apart": lambda: score_codes(normal(70, 5, seed=1, scale=1.1, shift=0.3), normal(60, 5, seed=2), normal(90, 5)),
-        "repeated": lambda: score_codes(normal(90, 3)[:40], normal(40, 3, seed=2), normal(90, 3)),
+        "apart": lambda: of_codes(normal(70, 5, seed=1, scale=1.1, shift=0.3), normal(60, 5, seed=2), normal(90, 5)),
+        "repeated": lambda: of_codes(normal(90, 3)[:40], normal(40, 3, seed=2), normal(90, 3)),
     },
     "Modes": {
         "some": lambda: mode_coverage(points()[1].reshape(-1, 2), *points()[2:]),
