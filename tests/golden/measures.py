@@ -99,7 +99,7 @@ METRICS = {
         "many": lambda: list(kid(*pair_of_sets(1100, 4, 1050))),
         "wide": lambda: list(kid(*pair_of_sets(40, 600))),
     },
-    "PrecisionRecallCurve": {"low": lambda: curve(200, 3), "high": lambda: curve(100, 16)},
+    "PrecisionRecallCurve": {"both": lambda: curve(100, 3)},
     "Prdc": {
         "low": lambda: prdc(*pair_of_sets(200, 3)),
         "wide": lambda: prdc(*pair_of_sets(60, 600, 50), k=3),

@@ -107,6 +107,10 @@ MORE: dict[str, list[tuple[str, dict[str, Any]]]] = {
 """Cases beside each option of each setting: what a number switches on, and data with settings of their own."""
 
 
+COLOUR = {"ae", "ae_ot_gan", "glo", "iwgan", "pca", "rae_gp", "wae_mmd", "wgan_div"}
+"""Methods that take colour images otherwise than grey ones; the networks' values are of both."""
+
+
 @cache
 def cases(part):
     """Return every case of a method or sampler: defaults on each kind of data, each option, pairs, and ``MORE``."""
@@ -115,7 +119,7 @@ def cases(part):
     accepts = getattr(stage, "accepts", ("image",))
     accepts = (accepts,) if isinstance(accepts, str) else accepts
     data = [d for d, k in (("grey", "image"), ("colour", "image"), ("points", "points")) if k in accepts]
-    data = data if kind == "methods" else ["codes", "plane"]
+    data = ["codes", "plane"] if kind == "samplers" else [d for d in data if d != "colour" or part in COLOUR]
     found = [(d, {}) for d in data]
     for name, info in stage.Config.model_fields.items():
         found += [(data[0], {name: value}) for value in options(info.annotation) if value != info.default]

@@ -20,7 +20,6 @@ RATES = {
     "began": ["grey,halvings=0,k_rate=0.1"],
     "wgan": ["grey,clip=1.0"],
     "pggan": ["grey,ema=0.99999"],
-    "vaegan": ["grey", "grey,network=vaegan"],
 }
 """Methods -> cases in which a rate counts, where it does not in the default one: codes travel by a rule, k begins at 0,
 parameters lie at the bound."""
