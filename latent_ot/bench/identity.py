@@ -99,12 +99,12 @@ def scoring(role: str, kind: str, evaluator: str | None) -> MadeOf:
         kind: of the data set, "image" or "points".
         evaluator: the feature network's name; None for points.
     """
-    from latent_ot.bench.sampling import VERSION
+    from latent_ot.bench.sampling import Draws
     from latent_ot.metrics.base import metrics_for
     from latent_ot.metrics.evaluators.base import evaluator_class
     from latent_ot.samplers.gaussian import Gaussian
 
-    draws = {"draws": {"sampling": VERSION}}
+    draws = {"draws": lineage(Draws)}
     if role == "reconstruct":
         return {"metrics": metrics_for("reconstructions"), "start": lineage(Gaussian), **draws}
     measured = metrics_for("samples") | metrics_for("walks") if kind == "image" else metrics_for("points")

@@ -8,9 +8,13 @@ from torch import Tensor
 from latent_ot.methods.base import Method, Pair
 from latent_ot.seeding import generator
 
-VERSION = 1
-"""Of the draws of this file: raised when samples, walks or reconstructions of a trained model come out otherwise."""
 CHUNK = 500  # floating-point sums change with the batch, so the chunk is part of what a sample is
+
+
+class Draws:
+    """What this file does, as a part of every score: its version is raised when samples or reconstructions change."""
+
+    version = 1
 
 
 def quantise(images: Tensor) -> Tensor:

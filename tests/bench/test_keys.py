@@ -10,7 +10,7 @@ import pytest
 from planning import dataset, keys, planner
 
 import latent_ot
-from latent_ot.bench import sampling
+from latent_ot.bench.sampling import Draws
 from latent_ot.catalog import Catalog
 from latent_ot.methods.glo import Glo
 from latent_ot.metrics.evaluators.small import Small
@@ -106,7 +106,7 @@ def test_the_loss_network_and_the_drawing_of_samples_count(monkeypatch):
     plain, perceptual = (planner(overrides={"glo": {"loss": loss}}).run("glo", 0) for loss in ("l2", "perceptual+l2"))
     assert "frozen" not in plain.stages[0].job["made_of"]
     assert perceptual.stages[0].job["made_of"]["frozen"].keys() == {"Small", "mnist"}
-    monkeypatch.setattr(sampling, "VERSION", 2)
+    monkeypatch.setattr(Draws, "version", 2)
     changed = [a != b for a, b in zip(keys(plain), keys(planner().run("glo", 0)), strict=True)]
     assert changed == [False, False, True, True]
 

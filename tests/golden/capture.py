@@ -164,11 +164,21 @@ def _settings() -> dict[str, Entry]:
     return {**found, "settings/tables": Entry("settings/tables", tables)}
 
 
+def _scoring() -> dict[str, Entry]:
+    from latent_ot.bench import sampling
+
+    kind = getattr(sampling, "Draws", None)
+    stated = lineage(kind) if kind else {}
+    return {
+        f"scoring/{name}": Entry(f"scoring/{name}", {"drawn": make}, lambda: stated, ("Draws",))
+        for name, make in measures.SCORING.items()
+    }
+
+
 @cache
 def entries() -> dict[str, Entry]:
     """Return everything that has golden values, by name."""
-    scoring = {f"scoring/{name}": Entry(f"scoring/{name}", {"drawn": make}) for name, make in measures.SCORING.items()}
-    groups = (_stages(), _networks(), _evaluators(), _metrics(), _sources(), _settings(), scoring)
+    groups = (_stages(), _networks(), _evaluators(), _metrics(), _sources(), _settings(), _scoring())
     return {name: entry for group in groups for name, entry in group.items()}
 
 
