@@ -79,6 +79,9 @@ def _reasons(record: Record) -> Iterator[str]:
     from latent_ot.datasets.content import difference
 
     card: Mapping[str, Any] = record.data
+    if not {"shape", "train", "test", "origin"} <= card.keys():
+        yield "it does not say what its data were"
+        return
     origin = origin_today(record.dataset, card["origin"])
     if origin is not None and origin != card["origin"]:
         yield f"data set {record.dataset}: {difference(card['origin'], origin)}"
@@ -114,7 +117,7 @@ def _stages(record: Record, now: Sequence[Any]) -> Iterator[str]:
     for ours, was in zip(now, record.stages, strict=True):
         parts = {kind: dict(found) for kind, found in ours.job["made_of"].items()}
         if "metrics" in parts:
-            parts["metrics"] = {name: parts["metrics"].get(name, 1) for name in was.made_of["metrics"]}
+            parts["metrics"] = {name: parts["metrics"].get(name, 1) for name in was.made_of.get("metrics", {})}
         inputs = {role: keys.get(key, key) for role, key in ours.job["inputs"].items()}
         keys[ours.key] = key = key_of({**ours.job, "made_of": parts, "inputs": inputs})
         if key != was.key:

@@ -20,6 +20,7 @@ from latent_ot.bench.train import as_tensor
 from latent_ot.catalog import Catalog
 from latent_ot.datasets.base import Dataset
 from latent_ot.errors import Declined
+from latent_ot.identity import lineage
 from latent_ot.methods.base import Method, Pair
 from latent_ot.metrics.evaluators.base import load_evaluator
 from latent_ot.metrics.features import FeatureSet, cached, extract
@@ -70,9 +71,10 @@ class Scorer:
     @cached_property
     def real_features(self) -> FeatureSet:
         """The features of the real reference, computed once per (data set, protocol)."""
-        parts = (self.dataset.content_id, self.rules["checksum"], self.n)
+        content = self.dataset.content_id  # it stands in the name, so that ``prune`` knows whose features they are
+        parts = (self.rules["checksum"], self.n, lineage(type(self.evaluator)))
         name = hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16]
-        return cached(self.cache / f"features-{name}.npz", lambda: self.features(self.real))
+        return cached(self.cache / f"features-{content}-{name}.npz", lambda: self.features(self.real))
 
     def score(self, samples: Tensor, seed: int) -> tuple[dict[str, float], dict[str, Any]]:
         """Return metrics and curves of samples, uint8 (n, C, H, W) or points (repeats n, 2)."""

@@ -59,6 +59,10 @@ def unreferred(root: Path) -> Unreferred:
     cards = {name: _card(path) for name, path in folders.items()}
     why = _stages(cards)
     items = [Item(folders[name], reason, _size(folders[name])) for name, reason in why.items() if reason]
+    contents = {card["job"]["dataset"]["content"] for name, card in cards.items() if card and not why[name]}
+    for path in sorted(store.cache.glob("features-*.npz")):
+        if path.name.split("-")[1] not in contents:
+            items.append(Item(path, "no stage that stays has these data", path.stat().st_size))
     for record in stored(root):
         if record.outdated:
             files = list((root / "results").glob(f"{record.stem}.*"))
@@ -70,6 +74,9 @@ def unreferred(root: Path) -> Unreferred:
 def remove(found: Unreferred) -> None:
     """Remove all of it; a stage that another command works on stays."""
     for item in (item for item in found.items if item.record is None):
+        if item.path.is_file():
+            item.path.unlink()
+            continue
         with found.store.claim(item.path.name) as mine:
             if mine:
                 shutil.rmtree(item.path)

@@ -113,6 +113,13 @@ def test_a_record_edited_by_hand_is_marked(request_here):
     assert marked["pca+flow"] == ()
 
 
+def test_a_record_that_says_too_little_is_outdated(made):
+    (record,) = (r for r in load(made.store) if r.method == "pca")
+    assert currency.outdated(record.model_copy(update={"data": {}})) == ("it does not say what its data were",)
+    bare = [stage.model_copy(update={"made_of": {}}) for stage in record.stages]
+    assert currency.outdated(record.model_copy(update={"stages": bare})) == (currency.UNKNOWN,)
+
+
 def results(request: Request) -> dict[str, int]:
     return {p.parent.name: p.stat().st_mtime_ns for p in (request.store / "stages").glob("*/result.json")}
 
@@ -148,6 +155,7 @@ def test_prune_finds_nothing_in_a_fresh_store(request_here):
 
 def test_prune_says_what_no_plan_refers_to_and_removes_that_alone(request_here, monkeypatch):
     (request_here.store / "stages" / "digits-old-ci-s0-0123456789abcdef").mkdir()
+    (request_here.store / "cache" / "features-0123456789ab-0123456789abcdef.npz").write_bytes(b"old")
     monkeypatch.setattr(Gaussian, "version", 2)
     found = unreferred(request_here.store)
     gone = {item.path.name.rpartition("-")[0]: item.why for item in found.items if item.record is None}
@@ -155,12 +163,14 @@ def test_prune_says_what_no_plan_refers_to_and_removes_that_alone(request_here, 
     assert gone["digits-pca-reconstruct-smoke-s0"] == "Gaussian is version 2 now, was 1"
     assert gone["digits-pca-evaluate-smoke-s0"] == "what it is built on, its reconstruct stage, is gone or goes"
     assert gone["digits-old-ci-s0"] == "its config.json is missing, or of an earlier form"
+    assert gone["features-0123456789ab"] == "no stage that stays has these data"
     assert gone.keys() & {"digits-pca-smoke-s0", "digits-flow-smoke-s0", "digits-data-evaluate-smoke-s0"} == set()
     assert {item.record.split("--")[1] for item in found.items if item.record} == {"pca", "pca+flow"}
     *lines, total = found.lines()
     assert len(lines) == len(found.items)
     assert f"in {len(found.items)} places" in total
     remove(found)
+    assert len(list((request_here.store / "cache").glob("features-*.npz"))) == 1
     assert unreferred(request_here.store).items == ()
     assert {r.method for r in load(request_here.store)} == {"data"}
 
