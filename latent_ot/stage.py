@@ -54,7 +54,8 @@ class Stage(L.LightningModule):
     """
 
     version: ClassVar[int] = 1
-    """Of what this class does: raised when its numbers change. What it inherits counts too, by ``identity.lineage``."""
+    """Of what this class does: raised when its numbers change, or the names or shapes of its weights, so that those of
+    earlier trainings cannot be loaded any more. What it inherits counts too, by ``identity.lineage``."""
     Config: ClassVar[type[BaseConfig]] = BaseConfig
     declines: ClassVar[dict[str, str]] = {}
     """What the stage cannot do -> the reason, e.g. ``{"reconstruct": "a GAN without an encoder"}``."""

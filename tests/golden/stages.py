@@ -1,5 +1,6 @@
 """Three outer steps of every method and sampler, by the suite's own building, batches and hooks."""
 
+import hashlib
 import math
 import types
 from collections.abc import Mapping
@@ -308,6 +309,12 @@ UNSTEADY = {
 """(Method, loss) whose number is no property of the method -> why."""
 
 
+def weights(stage):
+    """Return a digest of names and shapes of all that a stage keeps: under others, what is trained cannot be loaded."""
+    kept = ", ".join(f"{name} {tuple(value.shape)}" for name, value in stage.state_dict().items())
+    return hashlib.sha256(kept.encode()).hexdigest()[:8]
+
+
 def result(case, settings=None, change=None):
     """Return the numbers of a case: losses of the first and last steps, statistics of samples, displacements.
 
@@ -327,11 +334,11 @@ def result(case, settings=None, change=None):
     losses = {name: row for name, row in losses.items() if (case.part, name) not in UNSTEADY}
     if case.settings.get("start") == "pca":  # components have no sign: only products of codes are what they are
         codes = stage.start["Z.codes"]
-        return {"samples": {"products": statistics(codes @ codes.T)}, "moved": moved(stage)}
+        return {"weights": weights(stage), "samples": {"products": statistics(codes @ codes.T)}, "moved": moved(stage)}
     if case.kind == "samplers":
         samples = drawn(stage)
     elif learns:
         samples["end"] = trained_images(stage, data)
     else:
         samples = made_by(stage, data)
-    return {"losses": losses, "samples": samples, "moved": moved(stage)}
+    return {"weights": weights(stage), "losses": losses, "samples": samples, "moved": moved(stage)}
