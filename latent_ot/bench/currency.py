@@ -132,7 +132,8 @@ def versions_changed(was: MadeOf, now: MadeOf) -> Iterator[str]:
         before, today = was.get(kind, {}), now.get(kind, {})
         for name in sorted({*before, *today}):
             if before.get(name, 1) != today.get(name, 1):
-                yield f"{name} is version {today.get(name, 1)} now, was {before.get(name, 1)}"
+                former = before.get(name, 1) or "another one before versions were kept"
+                yield f"{name} is version {today.get(name, 1)} now, was {former}"
 
 
 def _settings(record: Record, job: Mapping[str, Any]) -> Iterator[str]:
