@@ -55,6 +55,12 @@ def mark(records: Sequence[Record], memory: Path) -> list[Record]:
     return [r.model_copy(update={"outdated": (*r.outdated, *known[_name(r)])}) for r in records]
 
 
+def fingerprint(records: Sequence[Record]) -> bytes:
+    """Return a hash of what pages over marked records are made from: the records, what is outdated, the code."""
+    named = [(_name(record), record.outdated) for record in records]
+    return hashlib.sha256(json.dumps([_digest(), named]).encode()).hexdigest().encode()
+
+
 def _name(record: Record) -> str:
     return f"{record.stem} {record.checksum}"
 

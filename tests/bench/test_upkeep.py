@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from latent_ot import cli
 from latent_ot.bench import currency, identity, machine
 from latent_ot.bench.benchmark import Benchmark, Request
 from latent_ot.bench.budgets import settings
@@ -18,6 +19,7 @@ from latent_ot.methods.pca import Pca, PcaConfig
 from latent_ot.metrics.evaluators.small import Small
 from latent_ot.metrics.psnr import Psnr
 from latent_ot.report.records import load
+from latent_ot.report.records import remove as remove_records
 from latent_ot.samplers.gaussian import Gaussian
 
 
@@ -103,6 +105,26 @@ def test_what_was_found_is_remembered_until_the_code_changes(request_here, tmp_p
     monkeypatch.setattr(currency, "_digest", lambda: "other")
     with pytest.raises(ZeroDivisionError):
         currency.mark(load(request_here.store), tmp_path / "memory")
+
+
+def test_the_stores_pages_are_drawn_again_when_a_record_or_the_code_changes(request_here, monkeypatch):
+    page = request_here.store / "README.md"
+
+    def drawn() -> bool:
+        page.write_text("kept")
+        cli.write_store_pages(request_here.store)
+        return page.read_text() != "kept"
+
+    assert drawn()
+    assert not drawn()
+    monkeypatch.setattr(currency, "_digest", lambda: "other")
+    assert drawn()
+    assert not drawn()
+    remove_records(request_here.store, [load(request_here.store)[0].stem])
+    assert drawn()
+    page.unlink()
+    cli.write_store_pages(request_here.store)
+    assert page.exists()
 
 
 def test_a_record_edited_by_hand_is_marked(request_here):
