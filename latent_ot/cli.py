@@ -138,7 +138,8 @@ def bench(
 
     if track is not None:
         choose("tracker", track, ["wandb"])
-    finish(until(stop, Benchmark(replace(asked, methods=words(methods), track=track))), print_bench)
+    asked = replace(asked, methods=words(methods), track=track)
+    finish(asked if stop is None else until(stop, Benchmark(asked)).request, print_bench)
 
 
 @sharing(request, 1)
@@ -148,10 +149,9 @@ def grid(
     samplers: Annotated[str, typer.Option(help="Names; default: all.")] = "",
 ) -> None:
     """Run every representation with every latent sampler; each is trained once, each sampler once on each."""
-    from latent_ot.bench.benchmark import Benchmark
     from latent_ot.report.grid import print_grid
 
-    finish(Benchmark(replace(asked, grid=(words(representations), words(samplers)))), print_grid)
+    finish(replace(asked, grid=(words(representations), words(samplers))), print_grid)
 
 
 def until(stop: str | None, benchmark: "Benchmark") -> "Benchmark":
@@ -172,15 +172,22 @@ def until(stop: str | None, benchmark: "Benchmark") -> "Benchmark":
     return type(benchmark)(replace(request, overrides={**request.overrides, **rules}))
 
 
-def finish(benchmark: "Benchmark", show: Callable[..., None]) -> None:
+def finish(asked: "Request", show: Callable[..., None]) -> None:
     """Run a benchmark, write the store's pages, show its records and exit as its end calls for."""
-    records, stopped = benchmark.execute()
-    write_store_pages(benchmark.request.store)
+    from latent_ot.bench.benchmark import Benchmark
+    from latent_ot.bench.finished import recall
+    from latent_ot.report.records import DATA, checked
+
+    records, stopped = recall(asked), False
+    if records is None:
+        made, stopped = Benchmark(asked).execute()
+        records = [checked(record) for record in made]
+    write_store_pages(asked.store)
     show(records)
     if stopped:
         print("stopped; run the same command again to go on where it stopped", file=sys.stderr)
         raise typer.Exit(130)
-    if all(record["status"] != "done" for record in records if record["method"] != "data"):
+    if all(record.status != "done" for record in records if record.method != DATA):
         raise typer.Exit(1)
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from latent_ot.bench import machine
+from latent_ot.bench import finished, machine
 from latent_ot.bench.budgets import Budget, budget, settings
 from latent_ot.bench.force import forced
 from latent_ot.bench.plan import SCORING, Facts, Planner, Protocol, RunPlan, StagePlan, decoding, protocol
@@ -201,6 +201,7 @@ class Benchmark:
         if self.request.track:
             for plan, record in zip(made, records, strict=True):
                 self._track(plan, record)
+        finished.keep(self, plans, records)
         return records, stopped
 
     def train_only(self, method: str, seed: int) -> list[Path]:

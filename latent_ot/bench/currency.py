@@ -44,21 +44,21 @@ def mark(records: Sequence[Record], memory: Path) -> list[Record]:
     Finding out needs torch, which takes seconds to import, so what was found is kept in the folder ``memory`` for as
     long as package and data of the suite stay as they are.
     """
-    path = memory / f"currency-{_digest()}.json"
-    known = _remembered(path)
+    path = memory / f"currency-{digest()}.json"
+    known = remembered(path)
     new = [r for r in records if _name(r) not in known]
     if new:
         if len(new) >= MANY and "torch" not in sys.modules:
             print(f"comparing {len(new)} records with today's code (once after each change of it)", file=sys.stderr)
         known |= {_name(r): list(outdated(r)) for r in new}
-        _remember(path, known)
+        remember(path, known)
     return [r.model_copy(update={"outdated": (*r.outdated, *known[_name(r)])}) for r in records]
 
 
 def fingerprint(records: Sequence[Record]) -> bytes:
     """Return a hash of what pages over marked records are made from: the records, what is outdated, the code."""
     named = [(_name(record), record.outdated) for record in records]
-    return hashlib.sha256(json.dumps([_digest(), named]).encode()).hexdigest().encode()
+    return hashlib.sha256(json.dumps([digest(), named]).encode()).hexdigest().encode()
 
 
 def _name(record: Record) -> str:
@@ -168,7 +168,7 @@ def _packaged(evaluator: str | None) -> str | None:
 
 
 @cache
-def _digest() -> str:
+def digest() -> str:
     """Return the hash of all that keys are computed from: the package's code and the suite's data."""
     files = [
         *PACKAGE.rglob("*.py"),
@@ -182,18 +182,22 @@ def _digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def _remembered(path: Path) -> dict[str, list[str]]:
+def remembered(path: Path) -> dict[str, Any]:
+    """Return what was kept in a file; of one that is absent or cut short, nothing."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
 
 
-def _remember(path: Path, known: Mapping[str, Sequence[str]]) -> None:
-    """Keep what was found, and nothing of earlier code; where the disk takes nothing, it is found again next time."""
+def remember(path: Path, known: Mapping[str, Any]) -> None:
+    """Keep in ``NAME-DIGEST.json`` what was found, and nothing of earlier code.
+
+    Where the disk takes nothing, it is found again next time.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for old in path.parent.glob("currency-*.json"):
+        for old in path.parent.glob(f"{path.stem.partition('-')[0]}-*.json"):
             if old != path:
                 old.unlink(missing_ok=True)
         write_json(path, known)

@@ -102,7 +102,7 @@ def test_what_was_found_is_remembered_until_the_code_changes(request_here, tmp_p
     first = currency.mark(load(request_here.store), tmp_path / "memory")
     monkeypatch.setattr(currency, "outdated", lambda record: 1 / 0)
     assert currency.mark(load(request_here.store), tmp_path / "memory") == first
-    monkeypatch.setattr(currency, "_digest", lambda: "other")
+    monkeypatch.setattr(currency, "digest", lambda: "other")
     with pytest.raises(ZeroDivisionError):
         currency.mark(load(request_here.store), tmp_path / "memory")
 
@@ -117,7 +117,7 @@ def test_the_stores_pages_are_drawn_again_when_a_record_or_the_code_changes(requ
 
     assert drawn()
     assert not drawn()
-    monkeypatch.setattr(currency, "_digest", lambda: "other")
+    monkeypatch.setattr(currency, "digest", lambda: "other")
     assert drawn()
     assert not drawn()
     remove_records(request_here.store, [load(request_here.store)[0].stem])
