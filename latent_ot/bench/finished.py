@@ -25,7 +25,7 @@ OF_THE_COMMAND = ("store", "data_dir", "workers", "gpus", "verify", "plugins", "
 
 
 def recall(request: "Request") -> list[records.Record] | None:
-    """Return the records of a request of which nothing is left to do, in the order of its plans; None of another.
+    """Return the records of a request of which nothing is left to do, by file name; None of another.
 
     Raises:
         InputError: if the data cannot be read (see ``datasets.base.load``).
