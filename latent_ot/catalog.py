@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parent
 KIND = {"train": "methods", "sampler": "samplers", "refine": "methods"}
 """Roles of trained stages, in the order in which a method has them -> the kind of file that defines the stage."""
+SCORING = ("reconstruct", "evaluate")
+"""Roles of stages that train nothing."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Catalog:
 
     def __init__(self, plugins: Iterable[Path] = ()) -> None:
         self.files: dict[str, dict[str, Path]] = {
-            kind: {p.stem: p for p in sorted((PACKAGE / kind).glob("*.py")) if p.stem not in ("__init__", "base")}
+            kind: {p.stem: p for p in sorted((PACKAGE / kind).glob("[!_]*.py")) if p.stem != "base"}
             for kind in dict.fromkeys(KIND.values())
         }
         self.pairs = {row["name"]: row for row in yaml.safe_load((PACKAGE / "methods" / "pairs.yaml").read_text())}

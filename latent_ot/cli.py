@@ -16,7 +16,8 @@ import typer
 from latent_ot.errors import InputError, StoreError, choose
 
 if TYPE_CHECKING:
-    from latent_ot.bench.benchmark import Benchmark, Request
+    from latent_ot.bench.benchmark import Benchmark
+    from latent_ot.bench.request import Request
 
 app = typer.Typer(
     add_completion=False,
@@ -67,7 +68,7 @@ def numbers(text: str) -> list[int]:
 
 def default_dataset(name: str) -> str:
     """Return the data set asked for, or the suite's default."""
-    from latent_ot.bench.budgets import settings
+    from latent_ot.budgets import settings
 
     return name or settings()["defaults"]["dataset"]
 
@@ -113,8 +114,8 @@ def request(
     verify: Verify = False,
 ) -> tuple["Request"]:
     """Return what was asked for, without its methods."""
-    from latent_ot.bench.benchmark import Request
     from latent_ot.bench.plan import parse_overrides
+    from latent_ot.bench.request import Request
 
     return (
         Request(
@@ -176,7 +177,7 @@ def finish(asked: "Request", show: Callable[..., None]) -> None:
     """Run a benchmark, write the store's pages, show its records and exit as its end calls for."""
     from latent_ot.bench.benchmark import Benchmark
     from latent_ot.bench.finished import recall
-    from latent_ot.report.records import DATA, checked
+    from latent_ot.record import DATA, checked
 
     records, stopped = recall(asked), False
     if records is None:
@@ -194,7 +195,7 @@ def finish(asked: "Request", show: Callable[..., None]) -> None:
 def write_store_pages(store: Path) -> None:
     """Bring the pages over the store's own records up to date; the same records and code need no second drawing."""
     from latent_ot.bench.currency import fingerprint, stored
-    from latent_ot.bench.store import write_atomic
+    from latent_ot.files import write_atomic
 
     records, memory = stored(store), store / "cache" / "pages"
     made_from = fingerprint(records)
@@ -325,13 +326,14 @@ def quality(
 ) -> None:
     """Score images by how well a trained method with an encoder knows them: best above, worst below; name outliers."""
     from latent_ot.bench import quality as scoring
+    from latent_ot.report.quality import quality_grid
     from latent_ot.report.text import show
 
     report = scoring.quality(benchmark, method, seed, images, n, level, out)
     if as_json:
         print(json.dumps(report.data(), indent=1))
     else:
-        show([report.grid()])
+        show([quality_grid(report)])
         print(out)
 
 
@@ -418,14 +420,14 @@ def table(
 ) -> None:
     """Print a published table beside our numbers, the published ones and those of the store."""
     from latent_ot.bench.currency import everything
-    from latent_ot.report.published import load_table, table_names
+    from latent_ot.published import load_table, table_names
     from latent_ot.report.tables import render_published
 
     if every == bool(table_id) or (every and run):
         raise InputError(f"table: give one ID, or --all without --run; allowed: {', '.join(table_names())}")
     ran, stopped, name = None, False, dataset or None
     if run:
-        from latent_ot.bench.benchmark import Request
+        from latent_ot.bench.request import Request
         from latent_ot.bench.rerun import rerun
 
         spec, budget = load_table(table_id), budget or "ci"
@@ -447,9 +449,6 @@ def table(
 @app.command()
 def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable verdicts.")] = False,
-    recheck: Annotated[
-        bool, typer.Option("--recheck", help="First repeat the numeric checks that some claims rest on (seconds).")
-    ] = False,
     store: StoreDir = DEFAULT_STORE,
     leaderboards: Boards = DEFAULT_BOARDS,
 ) -> None:
@@ -457,10 +456,6 @@ def claims(
     from latent_ot.bench.currency import everything
     from latent_ot.report.claims import render_claims
 
-    if recheck:
-        from latent_ot.report.checks import recheck as repeat
-
-        repeat()
     print(render_claims(everything(leaderboards, store), "json" if as_json else "text"))
 
 

@@ -15,10 +15,10 @@ def inventory(catalog: Catalog) -> dict[str, Any]:
     ``about``), ``representations``, ``samplers``, ``datasets``, ``evaluators``, ``budgets``, ``tables``. A paper is
     one of the suite's five by its key, else the link or the title that the method's file names first, else None.
     """
-    from latent_ot.bench.budgets import settings
+    from latent_ot.budgets import settings
     from latent_ot.datasets.base import names as datasets
-    from latent_ot.metrics.evaluators.base import names as evaluators
-    from latent_ot.report.published import table_names
+    from latent_ot.metrics.evaluators.find import names as evaluators
+    from latent_ot.published import table_names
 
     return {
         "methods": [_method(catalog, name) for name in catalog.method_names()],
@@ -49,9 +49,9 @@ def diagnosis(data_dir: Path) -> Iterator[tuple[str, str]]:
     import torch
 
     from latent_ot.bench import machine
+    from latent_ot.bench.tracking import state as dashboard
     from latent_ot.datasets.base import available
-    from latent_ot.metrics.evaluators.base import names as evaluators
-    from latent_ot.report.tracking import state as dashboard
+    from latent_ot.metrics.evaluators.find import names as evaluators
 
     yield "cpu", f"{machine.cpu_model()}, {machine.cores()} cores"
     for index in range(torch.cuda.device_count()):
@@ -68,7 +68,7 @@ def diagnosis(data_dir: Path) -> Iterator[tuple[str, str]]:
 
 
 def _weights(evaluator: str) -> str:
-    from latent_ot.metrics.evaluators.base import load_evaluator
+    from latent_ot.metrics.evaluators.find import load_evaluator
     from latent_ot.metrics.evaluators.inception import kept
 
     if evaluator == "inception" and not kept().is_file():

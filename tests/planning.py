@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from latent_ot.bench.budgets import Budget
 from latent_ot.bench.plan import Facts, Planner, protocol
+from latent_ot.budgets import Budget
 from latent_ot.catalog import Catalog
 
 BUDGET = Budget("smoke", 640, 1280, 0.25, {"images": 8, "steps": 5})

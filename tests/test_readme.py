@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from latent_ot.bench.benchmark import Benchmark, Request
+from latent_ot.bench.benchmark import Benchmark
+from latent_ot.bench.request import Request
 
 README = Path(__file__).parents[1] / "README.md"
 

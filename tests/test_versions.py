@@ -8,23 +8,24 @@ import pytest
 import torch
 from torch import nn
 
-from latent_ot.adversarial_vae import AdversarialVae
 from latent_ot.catalog import Catalog
 from latent_ot.errors import InputError
 from latent_ot.identity import lineage
 from latent_ot.losses.perceptual import VGG_FILE, backbone_parts
+from latent_ot.methods._adversarial_vae import AdversarialVae
 from latent_ot.methods.gldo import Gldo
 from latent_ot.methods.glo import Glo
 from latent_ot.methods.sdkl_ns import SdklNs
 from latent_ot.metrics.base import metrics, metrics_for
-from latent_ot.metrics.evaluators.base import WEIGHTS, load_evaluator
+from latent_ot.metrics.evaluators.base import WEIGHTS
+from latent_ot.metrics.evaluators.find import load_evaluator
 from latent_ot.metrics.evaluators.inception import Inception
 from latent_ot.metrics.evaluators.small import Small
 from latent_ot.networks.ema import Ema
 from latent_ot.networks.families import BY_MODULE, FAMILIES, families_of, networks
 from latent_ot.networks.fc import Decoder
 from latent_ot.networks.mlp import Mlp
-from latent_ot.report.quantities import QUANTITIES
+from latent_ot.quantities import QUANTITIES
 from latent_ot.samplers.base import LatentSampler
 
 CATALOG = Catalog()

@@ -20,16 +20,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from latent_ot.bench.budgets import budget, settings
 from latent_ot.bench.currency import outdated
 from latent_ot.bench.identity import key_of
 from latent_ot.bench.plan import Facts, Planner, protocol
+from latent_ot.budgets import budget, settings
 from latent_ot.catalog import Catalog
 from latent_ot.datasets.base import Dataset, load
 from latent_ot.errors import InputError
+from latent_ot.record import DATA, plain
 from latent_ot.report.publish import small_picture
-from latent_ot.report.records import DATA, add, plain
-from latent_ot.report.records import load as load_records
+from latent_ot.results import add
+from latent_ot.results import load as load_records
 
 HERE = Path(__file__).parent
 BOARDS = HERE.parents[1] / "leaderboards"

@@ -1,72 +1,23 @@
 """A benchmark from end to end: plan, run what is missing, write one record per run into the store."""
 
 import itertools
-import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from latent_ot.bench import finished, machine
-from latent_ot.bench.budgets import Budget, budget, settings
 from latent_ot.bench.force import forced
-from latent_ot.bench.plan import SCORING, Facts, Planner, Protocol, RunPlan, StagePlan, decoding, protocol
+from latent_ot.bench.plan import Facts, Planner, Protocol, RunPlan, StagePlan, decoding, protocol
+from latent_ot.bench.request import Request
 from latent_ot.bench.store import Store
-from latent_ot.catalog import Catalog
+from latent_ot.budgets import Budget, budget, settings
+from latent_ot.catalog import SCORING, Catalog
 from latent_ot.datasets.base import Dataset, load
 from latent_ot.errors import InputError, choose
-from latent_ot.report.records import add
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for.
-
-    ``threads``: CPU threads of each stage, a part of its key since sums depend on them. ``grid``: representations and
-    samplers to run all pairs of, in place of methods. ``force``: names of what is to be made again though it is done.
-    ``verify``: whether data are hashed again though their files look as they were.
-    """
-
-    dataset: str
-    methods: Sequence[str] = ()
-    seeds: Sequence[int] = (0,)
-    budget: str = "ci"
-    data_dir: Path = Path("data")
-    store: Path = Path("runs")
-    subset: int | None = None
-    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    plugins: Sequence[Path] = ()
-    evaluator: str | None = None
-    weights: Path | None = None
-    gpus: int | None = None
-    workers: int | None = None
-    threads: int = 1
-    force: Sequence[str] = ()
-    verify: bool = False
-    track: str | None = None
-    grid: tuple[Sequence[str], Sequence[str]] | None = None
-
-    def command(self, method: str, seed: int) -> str:
-        """Return the command that makes one method's record again; a local path stands there by its role."""
-        words = ["latent-ot", "bench", "--dataset", self.dataset, "--methods", method, "--seeds", str(seed)]
-        words += ["--budget", self.budget]
-        if self.dataset.startswith("folder:"):
-            words[3] = "folder:" + Path(self.dataset.removeprefix("folder:")).name
-        if self.subset:
-            words += ["--subset", str(self.subset)]
-        for name, values in self.overrides.items():
-            words += [word for key, value in values.items() for word in ("--set", f"{name}.{key}={value}")]
-        if self.threads != 1:
-            words += ["--threads", str(self.threads)]
-        if self.evaluator:
-            words += ["--evaluator", self.evaluator]
-        if self.weights:
-            words += ["--inception-weights", self.weights.name]
-        words += [word for plugin in self.plugins for word in ("--plugin", plugin.name)]
-        return shlex.join(words)
+from latent_ot.results import add
 
 
 class Benchmark:
@@ -104,7 +55,7 @@ class Benchmark:
     @cached_property
     def rules(self) -> Protocol:
         """The protocol under which this benchmark scores; needs the evaluator's weights."""
-        from latent_ot.metrics.evaluators.base import load_evaluator
+        from latent_ot.metrics.evaluators.find import load_evaluator
 
         name = checksum = None
         if self.dataset.kind == "image":
@@ -191,7 +142,7 @@ class Benchmark:
         plans = self.plan()
         self.store.check_writable()
         if self.request.track:
-            from latent_ot.report.tracking import check
+            from latent_ot.bench.tracking import check
 
             check()  # a missing package is said before hours of work, not after
         records, stopped = self.score(plans)
@@ -201,7 +152,7 @@ class Benchmark:
         if self.request.track:
             for plan, record in zip(made, records, strict=True):
                 self._track(plan, record)
-        finished.keep(self, plans, records)
+        finished.keep(self.request, self.dataset.content_id, plans, records)
         return records, stopped
 
     def train_only(self, method: str, seed: int) -> list[Path]:
@@ -220,7 +171,7 @@ class Benchmark:
         return [self.store.folder(stage.name) for stage in plan.stages]
 
     def _track(self, plan: RunPlan, record: dict[str, Any]) -> None:
-        from latent_ot.report.tracking import track
+        from latent_ot.bench.tracking import track
 
         picture = self.store.folder(plan.stages[-1].name) / "samples.png" if plan.stages else None
         track(record, picture if picture is not None and picture.exists() else None, self.request.store / "tracking")

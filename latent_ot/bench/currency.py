@@ -12,11 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from latent_ot.bench.budgets import benchmarks, budget, settings
 from latent_ot.bench.identity import MadeOf, key_of
-from latent_ot.bench.store import write_json
+from latent_ot.budgets import benchmarks, budget, settings
 from latent_ot.errors import InputError
-from latent_ot.report.records import DATA, Record, load, merge, plain
+from latent_ot.files import write_json
+from latent_ot.record import DATA, Record, plain
+from latent_ot.results import load, merge
 
 PACKAGE = Path(__file__).parents[1]
 UNKNOWN = "today's code gives it another key"

@@ -22,17 +22,18 @@ from latent_ot.datasets.base import Dataset
 from latent_ot.errors import Declined
 from latent_ot.identity import lineage
 from latent_ot.methods.base import Method, Pair
-from latent_ot.metrics.evaluators.base import load_evaluator
+from latent_ot.metrics.evaluators.find import load_evaluator
 from latent_ot.metrics.features import FeatureSet, cached, extract
 from latent_ot.metrics.fid import fid
 from latent_ot.metrics.latent import LEAST, score_codes
 from latent_ot.metrics.modes import mode_coverage
 from latent_ot.metrics.score import score_images, score_points
 from latent_ot.metrics.smoothness import smoothness
-from latent_ot.report.images import save_grid, save_points
-from latent_ot.report.latent import save_latent
-from latent_ot.report.quality import save_pairs
-from latent_ot.report.quantities import CODES as FIGURES
+from latent_ot.pictures.images import save_grid, save_points
+from latent_ot.pictures.latent import save_latent
+from latent_ot.pictures.pairs import save_pairs
+from latent_ot.pictures.plane import save_plane
+from latent_ot.quantities import CODES as FIGURES
 from latent_ot.samplers.base import LatentSampler
 from latent_ot.seeding import derive
 from latent_ot.stage import Spec, as_float
@@ -169,7 +170,8 @@ def _codes(
     training = load_file(folders["train"] / "codes.safetensors")["codes"]
     if scorer.dataset.kind == "points":
         held_out = as_float(as_tensor(np.array(scorer.dataset.test[:CODE_DRAWS])))
-        model.latent.picture(folder / "latent.png", seed)
+        if (plane := model.latent.plane(seed)) is not None:
+            save_plane(folder / "latent.png", plane)
     else:
         held_out = load_file(folders["reconstruct"] / CODES)["codes"]
     drawn = draw_codes(model, CODE_DRAWS, seed)

@@ -101,7 +101,7 @@ def scoring(role: str, kind: str, evaluator: str | None) -> MadeOf:
     """
     from latent_ot.bench.sampling import Draws
     from latent_ot.metrics.base import metrics_for
-    from latent_ot.metrics.evaluators.base import evaluator_class
+    from latent_ot.metrics.evaluators.find import evaluator_class
     from latent_ot.samplers.gaussian import Gaussian
 
     draws = {"draws": lineage(Draws)}

@@ -13,7 +13,7 @@ from latent_ot.bench.train import as_tensor
 from latent_ot.errors import Declined, InputError
 from latent_ot.methods.base import Method, Pair
 from latent_ot.metrics.psnr import psnr
-from latent_ot.report.images import save_grid, save_points, save_strip
+from latent_ot.pictures.images import save_grid, save_points, save_strip
 from latent_ot.stage import as_float
 
 

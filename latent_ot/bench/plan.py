@@ -5,16 +5,15 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from latent_ot.bench.budgets import Budget
 from latent_ot.bench.identity import MadeOf, key_of, made_of, plugin_parts, scoring, small
-from latent_ot.catalog import KIND, Catalog, Recipe
+from latent_ot.budgets import Budget
+from latent_ot.catalog import KIND, SCORING, Catalog, Recipe
 from latent_ot.datasets.base import Dataset
 from latent_ot.errors import Declined, InputError, choose
 
 if TYPE_CHECKING:
     from latent_ot.stage import Stage
 
-SCORING = ("reconstruct", "evaluate")  # roles of stages that train nothing
 PART = ("role", "name", "config", "images", "width")  # of a job, what a stage that builds on another must know of it
 PLURAL = {"image": "images", "points": "2-D points"}
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from latent_ot.bench.budgets import budget
 from latent_ot.bench.currency import stored, versions_changed
 from latent_ot.bench.identity import SMALL, MadeOf, key_of, made_of, scoring
-from latent_ot.bench.plan import SCORING
 from latent_ot.bench.store import Store
-from latent_ot.catalog import Catalog
+from latent_ot.budgets import budget
+from latent_ot.catalog import SCORING, Catalog
 from latent_ot.errors import Declined, InputError
-from latent_ot.report.records import remove as remove_records
+from latent_ot.results import remove as remove_records
 
 BUILT_ON = ("sampler", "refine", "reconstruct", "evaluate")
 """Roles of stages that have inputs, each after those that it may be built on."""

@@ -15,9 +15,8 @@ from latent_ot.datasets.folder import files, read_square
 from latent_ot.datasets.order import numpy_generator
 from latent_ot.errors import Declined, InputError
 from latent_ot.methods.base import Method
-from latent_ot.metrics.quality import hdr_threshold, quality_scores, reconstruction_errors
-from latent_ot.report.images import save_strip
-from latent_ot.report.quality import Report, Row
+from latent_ot.metrics.quality import Report, Row, hdr_threshold, quality_scores, reconstruction_errors
+from latent_ot.pictures.images import save_strip
 from latent_ot.stage import as_float
 
 CHUNK = 500

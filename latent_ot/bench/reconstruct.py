@@ -17,7 +17,7 @@ from latent_ot.errors import Declined
 from latent_ot.methods.base import Method, Pair
 from latent_ot.metrics.psnr import psnr
 from latent_ot.metrics.ssim import ssim
-from latent_ot.report.images import save_strip
+from latent_ot.pictures.images import save_strip
 from latent_ot.samplers.gaussian import Gaussian, GaussianConfig
 from latent_ot.stage import Spec, as_float
 

@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from latent_ot.bench.benchmark import Benchmark, Request
-from latent_ot.bench.budgets import settings
+from latent_ot.bench.benchmark import Benchmark
 from latent_ot.bench.plan import RunPlan
+from latent_ot.bench.request import Request
+from latent_ot.budgets import settings
 from latent_ot.datasets.base import load
 from latent_ot.errors import InputError, choose
-from latent_ot.report.published import PublishedColumn, PublishedTable, Settings, stand_ins, suite_methods
-from latent_ot.report.records import DATA
+from latent_ot.published import PublishedColumn, PublishedTable, Settings, stand_ins, suite_methods
+from latent_ot.record import DATA
 
 Job = tuple[str, Settings]
 """A method, and the settings that a row and its column ask of it."""

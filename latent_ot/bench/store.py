@@ -1,7 +1,6 @@
 """Where results live: one folder per stage, addressed by what it is made of; ``result.json`` in it means done."""
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -12,18 +11,6 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from latent_ot.errors import InputError, StoreError
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees all of it or none of it."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(data)
-    part.replace(path)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON with sorted keys, atomically."""
-    write_atomic(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
 class Store:

@@ -21,13 +21,13 @@ from latent_ot.bench import machine
 from latent_ot.bench.evaluate import Scorer, evaluate
 from latent_ot.bench.identity import MadeOf, made_of, scoring
 from latent_ot.bench.load import load_stage, make
-from latent_ot.bench.plan import SCORING
 from latent_ot.bench.reconstruct import reconstruct
-from latent_ot.bench.store import Store, write_json
+from latent_ot.bench.store import Store
 from latent_ot.bench.train import Diverged, Stopped, Watch, as_tensor, train
-from latent_ot.catalog import Catalog
+from latent_ot.catalog import SCORING, Catalog
 from latent_ot.datasets.base import Dataset, load
 from latent_ot.errors import Declined, InputError
+from latent_ot.files import write_json
 from latent_ot.methods.base import Method
 from latent_ot.stage import Spec
 

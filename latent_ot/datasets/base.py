@@ -19,9 +19,8 @@ from latent_ot.datasets import prepared
 from latent_ot.datasets.content import content_id, read_card
 from latent_ot.datasets.kept import Making, log, serve
 from latent_ot.datasets.order import numpy_generator, stratified_rows
-from latent_ot.datasets.prepared import Splits
 from latent_ot.datasets.source import Dataset, Source
-from latent_ot.datasets.stream import part_name
+from latent_ot.datasets.stream import Splits, part_name
 from latent_ot.errors import InputError, nearest
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from latent_ot.datasets.prepared import Splits
 from latent_ot.datasets.source import Source
+from latent_ot.datasets.stream import Splits
 from latent_ot.errors import InputError
 
 BATCHES, ARCHIVE = "cifar-10-batches-py", "cifar-10-python.tar.gz"

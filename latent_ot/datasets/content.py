@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latent_ot.datasets.stream import Pictures, Stream
+from latent_ot.datasets.stream import Pictures, Splits, Stream
 from latent_ot.errors import InputError
 
 if TYPE_CHECKING:
-    from latent_ot.datasets.prepared import Splits
+    from latent_ot.datasets.stream import Splits
 
 CARD = "content.json"
 SLICE_BYTES = 16 << 20  # of images in memory at once while a set is written

@@ -7,8 +7,8 @@ import numpy as np
 
 from latent_ot.datasets.images import resize, scaled
 from latent_ot.datasets.order import held_out
-from latent_ot.datasets.prepared import Splits
 from latent_ot.datasets.source import Source
+from latent_ot.datasets.stream import Splits
 
 LEVELS, SIZE = 16, 32
 TEST, SPLIT = 360, "digits split"  # about 20 %, 36 of each class to within one

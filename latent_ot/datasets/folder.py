@@ -17,8 +17,8 @@ from PIL import Image, ImageOps
 from latent_ot.datasets.content import read_card, relative, state
 from latent_ot.datasets.images import scale, scaled
 from latent_ot.datasets.order import numpy_generator
-from latent_ot.datasets.prepared import Splits
 from latent_ot.datasets.source import Source
+from latent_ot.datasets.stream import Splits
 from latent_ot.errors import InputError
 
 SIZES = (32, 64, 128, 256, 512, 1024)

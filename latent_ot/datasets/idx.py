@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from latent_ot.datasets.images import resize, scaled
-from latent_ot.datasets.prepared import Splits
 from latent_ot.datasets.source import Source
+from latent_ot.datasets.stream import Splits
 from latent_ot.errors import InputError
 
 FILES = {

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from latent_ot.datasets import prepared, writer
 from latent_ot.datasets.content import CARD, Card, content_id, difference, relative, state, write_card
-from latent_ot.datasets.prepared import Kept, Splits
+from latent_ot.datasets.prepared import Kept
 from latent_ot.datasets.source import Source
-from latent_ot.datasets.stream import Stream
+from latent_ot.datasets.stream import Splits, Stream
 from latent_ot.errors import InputError
 
 log = logging.getLogger("latent_ot")

@@ -7,8 +7,8 @@ import numpy as np
 
 from latent_ot.datasets.images import resize, scaled
 from latent_ot.datasets.order import held_out
-from latent_ot.datasets.prepared import Splits
 from latent_ot.datasets.source import Source
+from latent_ot.datasets.stream import Splits
 
 SIZE = 32
 TEST, SPLIT = 1_000, "mnist5k split"  # 100 of each class

@@ -9,8 +9,7 @@ from latent_ot.datasets.base import Arrays, Dataset, find, load, log, origin_tod
 from latent_ot.datasets.content import Card, content_id, difference
 from latent_ot.datasets.folder import Folder, parse
 from latent_ot.datasets.kept import Making
-from latent_ot.datasets.prepared import Splits
-from latent_ot.datasets.stream import Stream, part_name
+from latent_ot.datasets.stream import Splits, Stream, part_name
 from latent_ot.errors import InputError
 
 

@@ -10,20 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from latent_ot.datasets.content import Card, read_card
+from latent_ot.datasets.stream import Splits
 from latent_ot.errors import InputError
 
 NAME = r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*"  # safe in file names and as a part of a record's name
 SPLITS = ("test", "train")  # train comes last when writing: its presence means that the set is whole
-
-
-class Splits(NamedTuple):
-    """Arrays of a data set; ``notes`` are for the user (files that could not be read, say)."""
-
-    train: np.ndarray
-    test: np.ndarray
-    train_labels: np.ndarray | None = None
-    test_labels: np.ndarray | None = None
-    notes: tuple[str, ...] = ()
 
 
 class Kept(NamedTuple):

@@ -9,8 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from latent_ot.datasets.prepared import Splits
-from latent_ot.datasets.stream import Stream
+from latent_ot.datasets.stream import Splits, Stream
 from latent_ot.errors import InputError
 from latent_ot.identity import lineage
 

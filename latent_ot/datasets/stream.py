@@ -21,6 +21,16 @@ SHARE = 10  # one image in so many is held back
 THREADS = min(8, os.cpu_count() or 1)  # Pillow decodes and resizes outside Python's lock
 
 
+class Splits(NamedTuple):
+    """Arrays of a data set; ``notes`` are for the user (files that could not be read, say)."""
+
+    train: np.ndarray
+    test: np.ndarray
+    train_labels: np.ndarray | None = None
+    test_labels: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Pictures:
     """Image files that stand for an array, uint8 (N, size, size, 3); a slice of it is made whenever it is asked for.

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from latent_ot.datasets.order import numpy_generator
-from latent_ot.datasets.prepared import Splits
 from latent_ot.datasets.source import Source
+from latent_ot.datasets.stream import Splits
 
 COUNTS = {"train": 60_000, "test": 10_000}
 SHAPES: dict[str, dict[str, Any]] = {

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from latent_ot.datasets.content import CARD, Card, read_card, slices, write_card
-from latent_ot.datasets.prepared import SPLITS, Kept, Splits, kept, stats
-from latent_ot.datasets.stream import Pictures, Stream
+from latent_ot.datasets.prepared import SPLITS, Kept, kept, stats
+from latent_ot.datasets.stream import Pictures, Splits, Stream
 from latent_ot.errors import InputError
 
 LINE_SECONDS = 5.0  # between lines on progress

@@ -41,7 +41,8 @@ def backbone_parts(name: str) -> dict[str, int | str]:
 
 def _small(name: str) -> Path:
     """Return the weights of a small classifier."""
-    from latent_ot.metrics.evaluators.base import WEIGHTS, names
+    from latent_ot.metrics.evaluators.base import WEIGHTS
+    from latent_ot.metrics.evaluators.find import names
 
     allowed = ["vgg16", *(classifier for classifier in names() if classifier != "inception")]
     return WEIGHTS / f"{choose('perceptual backbone', name, allowed)}.safetensors"

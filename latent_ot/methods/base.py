@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from latent_ot.errors import Declined
-from latent_ot.inversion import invert
+from latent_ot.methods._inversion import invert
 from latent_ot.samplers.base import LatentSampler
 from latent_ot.stage import Spec, Stage, as_float
 

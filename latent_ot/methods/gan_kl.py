@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from latent_ot.adversarial_vae import Adversarial, AdversarialConfig, frozen
 from latent_ot.losses.adversarial import gan_discriminator
 from latent_ot.losses.divergences import REVERSE_KL
+from latent_ot.methods._adversarial_vae import Adversarial, AdversarialConfig, frozen
 from latent_ot.methods.base import Gan
 from latent_ot.stage import Batch
 

@@ -28,11 +28,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from latent_ot.codes import CodeTable
 from latent_ot.config import Config
-from latent_ot.inversion import invert
 from latent_ot.losses.laplacian import lap1
 from latent_ot.losses.perceptual import Maps, backbone, backbone_parts, perceptual
+from latent_ot.methods._codes import CodeTable
+from latent_ot.methods._inversion import invert
 from latent_ot.methods.base import Method, Spec, require_images
 from latent_ot.networks.infogan import Generator, init_normal
 from latent_ot.seeding import generator

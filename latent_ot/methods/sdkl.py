@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latent_ot.adversarial_vae import AdversarialVae, AdversarialVaeConfig, frozen
 from latent_ot.losses.adversarial import gan_discriminator
 from latent_ot.losses.divergences import SYMMETRIC_KL
+from latent_ot.methods._adversarial_vae import AdversarialVae, AdversarialVaeConfig, frozen
 from latent_ot.stage import Batch
 
 

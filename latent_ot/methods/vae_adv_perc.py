@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from latent_ot.adversarial_vae import AdversarialVae, AdversarialVaeConfig, frozen
 from latent_ot.losses.adversarial import gan_discriminator
+from latent_ot.methods._adversarial_vae import AdversarialVae, AdversarialVaeConfig, frozen
 from latent_ot.stage import Batch
 
 

@@ -20,9 +20,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from latent_ot.adversarial_vae import AdversarialVae, AdversarialVaeConfig, frozen
 from latent_ot.losses.adversarial import gan_discriminator, gan_generator
 from latent_ot.losses.gaussian import gaussian_nll, kl_to_standard_normal
+from latent_ot.methods._adversarial_vae import AdversarialVae, AdversarialVaeConfig, frozen
 from latent_ot.stage import Batch
 
 EQUILIBRIUM, MARGIN = 0.68, 0.35  # nats of a cross-entropy, near log 2 where D guesses; the release's for CelebA

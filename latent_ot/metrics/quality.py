@@ -4,6 +4,9 @@ Section 4 of "iWGAN: an Autoencoder WGAN for Inference": where the density is ex
 region of highest density that holds a share 1 - alpha of the data is {x: error <= the (1 - alpha) quantile of errors}.
 """
 
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -43,6 +46,41 @@ def hdr_threshold(errors: Tensor, level: float) -> float:
     if not len(errors):
         raise InputError("a region of highest density needs errors of training examples; there are none")
     return float(np.quantile(errors.detach().cpu().numpy(), 1 - level, method="inverted_cdf"))
+
+
+class Row(NamedTuple):
+    """One image: its file, reconstruction error, exp(-error), and whether the region of highest density holds it."""
+
+    file: str
+    error: float
+    score: float
+    inside: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """The images of a folder, best first, as a method trained on ``dataset`` scores them.
+
+    ``level``: share of the ``reference`` training images whose error is larger than ``threshold``. ``unreadable``:
+    files that are no images.
+    """
+
+    method: str
+    dataset: str
+    level: float
+    threshold: float
+    reference: int
+    images: tuple[Row, ...]
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def outliers(self) -> list[str]:
+        """Files outside the region of highest density, the worst first."""
+        return [row.file for row in reversed(self.images) if not row.inside]
+
+    def data(self) -> dict[str, Any]:
+        """Return the report as a program reads it."""
+        return {**asdict(self), "images": [row._asdict() for row in self.images], "outliers": self.outliers}
 
 
 class Quality(Metric):

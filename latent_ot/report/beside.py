@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from latent_ot.bench.budgets import settings
+from latent_ot.budgets import settings
 from latent_ot.datasets.base import names as datasets
 from latent_ot.errors import InputError, nearest
+from latent_ot.published import PublishedColumn, PublishedRow, PublishedTable, stand_ins, stands_for
+from latent_ot.quantities import QUANTITIES
+from latent_ot.record import DATA, Record
 from latent_ot.report.curves import at_share, figure_path, line
+from latent_ot.report.groups import Group, by_protocol, select
 from latent_ot.report.plots import curve_figure
-from latent_ot.report.published import PublishedColumn, PublishedRow, PublishedTable, stand_ins, stands_for
-from latent_ot.report.quantities import QUANTITIES
 from latent_ot.report.ranking import seeds
-from latent_ot.report.records import DATA, Group, Record, by_protocol, select
 from latent_ot.report.statistics import best
 
 

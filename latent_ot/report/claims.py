@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from latent_ot.quantities import NONE
+from latent_ot.record import Record, significant
 from latent_ot.report import marks
 from latent_ot.report.contrasts import Region
+from latent_ot.report.groups import Group
 from latent_ot.report.marks import DAGGER
-from latent_ot.report.quantities import NONE
-from latent_ot.report.records import Group, Record, significant
-from latent_ot.report.statistics import Interval
+from latent_ot.report.statistics import Interval, spread
 from latent_ot.report.text import Cell, Column, Grid, render
 from latent_ot.report.verdicts import WORST_FIRST, Claim, Finding, Judged, claims, commands, judge, worst
 
@@ -111,7 +112,7 @@ def _spread(finding: Finding) -> str:
     """Return mean ± half-width as tables print the quantity, else with three significant digits."""
     assert finding.effect
     if finding.quantity:
-        return finding.quantity.spread(finding.effect)
+        return spread(finding.quantity, finding.effect)
     half = finding.effect.half
     return f"{finding.effect.mean:.3g} ± " + (NONE if half is None else f"{half:.2g}")
 

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import yaml
 
 from latent_ot.errors import InputError
+from latent_ot.quantities import QUANTITIES, Quantity
+from latent_ot.record import Record
 from latent_ot.report.curves import at_share
-from latent_ot.report.quantities import QUANTITIES, Quantity
-from latent_ot.report.records import Record
 from latent_ot.report.statistics import Interval
 
 Verdict = Literal["reproduced", "not reproduced", "inconclusive", "not run"]

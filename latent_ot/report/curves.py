@@ -8,9 +8,10 @@ import itertools
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from latent_ot.report.quantities import QUANTITIES
-from latent_ot.report.records import Group, Record, slug
-from latent_ot.report.statistics import order, paired_difference, t_interval
+from latent_ot.quantities import QUANTITIES
+from latent_ot.record import Record, slug
+from latent_ot.report.groups import Group
+from latent_ot.report.statistics import order, paired_difference, spread, t_interval
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 NAMES = ("1/8", "1/4", "1/2", "end")
@@ -47,12 +48,12 @@ def line(run: Record, curve: str) -> list[tuple[float, float]]:
 def ordering(rows: Mapping[str, Mapping[int, float]], metric: str) -> str:
     """Return the rows (label -> seed -> value) from the largest mean to the least, with each step's paired interval."""
     quantity, ranked = QUANTITIES[metric], order(rows, "up")
-    means = [f"{label} {quantity.spread(t_interval(list(rows[label].values())))}" for label in ranked]
+    means = [f"{label} {spread(quantity, t_interval(list(rows[label].values())))}" for label in ranked]
     steps = []
     for above, below in itertools.pairwise(ranked):
         difference = paired_difference(rows[above], rows[below])
         if difference:
-            steps.append(f"{above} – {below}: {quantity.spread(difference)}")
+            steps.append(f"{above} – {below}: {spread(quantity, difference)}")
     return " > ".join(means) + (f"; paired by seed, {', '.join(steps)}" if steps else "")
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from latent_ot.report.published import load_table, stands_for, table_names
-from latent_ot.report.quantities import NONE, QUANTITIES
+from latent_ot.published import load_table, stands_for, table_names
+from latent_ot.quantities import NONE, QUANTITIES
+from latent_ot.record import DATA, Record
+from latent_ot.report.groups import Group
 from latent_ot.report.ranking import (
     TIES,
     YARDSTICK,
@@ -15,7 +17,6 @@ from latent_ot.report.ranking import (
     ranked_by,
     seeds,
 )
-from latent_ot.report.records import DATA, Group, Record
 from latent_ot.report.statistics import best
 from latent_ot.report.text import Cell, Column, Grid
 

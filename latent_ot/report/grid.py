@@ -5,11 +5,11 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from latent_ot.bench.plan import SCORING
-from latent_ot.catalog import Catalog
-from latent_ot.report.quantities import QUANTITIES
+from latent_ot.catalog import SCORING, Catalog
+from latent_ot.quantities import QUANTITIES
+from latent_ot.record import Record, checked
+from latent_ot.report.groups import by_protocol
 from latent_ot.report.ranking import by_method, heading, measured, seeds
-from latent_ot.report.records import Record, by_protocol, checked
 from latent_ot.report.statistics import t_interval
 from latent_ot.report.text import Cell, Column, Grid, show
 

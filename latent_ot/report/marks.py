@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from latent_ot.report.records import Record
+from latent_ot.record import Record
 
 DAGGER = "†"
 EDITED = "edited"

@@ -14,18 +14,19 @@ from urllib.parse import quote, unquote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from latent_ot.bench.store import write_atomic
+from latent_ot.curve_table import SUFFIX
+from latent_ot.files import write_atomic
+from latent_ot.published import load_table, table_names
+from latent_ot.quantities import QUANTITIES
+from latent_ot.record import Record
 from latent_ot.report.beside import drawn_for
 from latent_ot.report.claims import claims_grid
-from latent_ot.report.curve_table import SUFFIX
 from latent_ot.report.curves import figure_path
 from latent_ot.report.front import front, fullest
 from latent_ot.report.grid import grid_tables, heat_map
+from latent_ot.report.groups import Group, by_protocol, select
 from latent_ot.report.plots import prd_figure, training_figure
-from latent_ot.report.published import load_table, table_names
-from latent_ot.report.quantities import QUANTITIES
 from latent_ot.report.ranking import COST, SIZE, by_method, further, measured, ranked
-from latent_ot.report.records import Group, Record, by_protocol, select
 from latent_ot.report.tables import grids, shown_for
 from latent_ot.report.text import Cell, Column, Grid, to_csv, to_markdown
 from latent_ot.report.verdicts import claims, judge

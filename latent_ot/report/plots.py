@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from latent_ot.report.quantities import QUANTITIES
+from latent_ot.quantities import QUANTITIES
+from latent_ot.record import DATA, Record
 from latent_ot.report.ranking import YARDSTICK, by_method, primary, seeds
-from latent_ot.report.records import DATA, Record
 from latent_ot.report.statistics import t_interval
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latent_ot.bench.store import write_atomic
 from latent_ot.errors import InputError, choose
+from latent_ot.files import write_atomic
+from latent_ot.record import DATA, Record
 from latent_ot.report import page
-from latent_ot.report.records import DATA, Record, add, load
+from latent_ot.results import add, load
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from latent_ot.quantities import CODES, NONE, QUANTITIES
+from latent_ot.record import COSTS, DATA, Record, significant
+from latent_ot.report.groups import by_protocol
 from latent_ot.report.marks import not_published
-from latent_ot.report.quantities import CODES, NONE, QUANTITIES
-from latent_ot.report.records import COSTS, DATA, Record, by_protocol, significant
-from latent_ot.report.statistics import best, ranks, t_interval
+from latent_ot.report.statistics import best, ranks, spread, t_interval
 from latent_ot.report.text import Cell, Column, Grid
 
 IMAGES = ("fid", "is", "kid", "prd_f8", "prd_f1_8", "psnr")
@@ -74,7 +75,7 @@ def summed_up(
     if not values:
         return Cell(NONE, {"": None, "half": None, "seeds": 0}, before=before)
     interval = t_interval(list(values.values()))
-    text = QUANTITIES[key].text(interval.mean) if key in COSTS else QUANTITIES[key].spread(interval, always)
+    text = QUANTITIES[key].text(interval.mean) if key in COSTS else spread(QUANTITIES[key], interval, always)
     half = None if interval.half is None else significant(interval.half)
     data = {"": significant(interval.mean), "half": half, "seeds": interval.n}
     rests = tuple(r for r in records if r.status == "done" and r.seed in values)

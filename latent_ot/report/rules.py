@@ -14,9 +14,9 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from latent_ot.config import Config
+from latent_ot.quantities import QUANTITIES
+from latent_ot.record import DATA, Record
 from latent_ot.report.contrasts import Contrast, Figure, Region, Row, read
-from latent_ot.report.quantities import QUANTITIES
-from latent_ot.report.records import DATA, Record
 from latent_ot.report.series import (
     Points,
     curve,
@@ -376,7 +376,7 @@ class StaysBelow(Rule):
 
 
 class Check(Rule):
-    """A numeric check of the suite's own code, by name in ``report/checks.py``, is within the bounds."""
+    """A numeric check of the suite's own code, by name in ``benchmarks/claims/checks.py``, is within the bounds."""
 
     name: str
     low: float = -math.inf

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from statistics import fmean
 
-from latent_ot.report.curve_table import Series
+from latent_ot.curve_table import Series
 
 Points = Sequence[tuple[float, float]]
 """(images seen, value) pairs, all finite."""

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from latent_ot.quantities import NONE, Quantity
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -34,6 +36,13 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
 
     quantile = float(stdtrit(n - 1, 0.5 + level / 2))
     return Interval(fmean(values), quantile * stdev(values) / math.sqrt(n), n)
+
+
+def spread(quantity: Quantity, interval: Interval, always: bool = True) -> str:
+    """Return ``mean ± half-width``; one run has no interval: ``mean ± –``, or just ``mean`` unless ``always``."""
+    if interval.half is None:
+        return quantity.text(interval.mean) + (f" ± {NONE}" if always else "")
+    return f"{quantity.text(interval.mean)} ± {quantity.text(interval.half)}"
 
 
 def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Interval | None:

@@ -9,12 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from latent_ot.bench.budgets import settings
+from latent_ot.budgets import settings
 from latent_ot.errors import choose
-from latent_ot.report.beside import Beside, places
-from latent_ot.report.curves import NAMES, SHARES, ordering
-from latent_ot.report.marks import not_published
-from latent_ot.report.published import (
+from latent_ot.published import (
     PublishedRow,
     PublishedTable,
     in_words,
@@ -23,7 +20,11 @@ from latent_ot.report.published import (
     suite_methods,
     table_names,
 )
-from latent_ot.report.quantities import NONE, QUANTITIES
+from latent_ot.quantities import NONE, QUANTITIES
+from latent_ot.record import DATA, Record, checked
+from latent_ot.report.beside import Beside, places
+from latent_ot.report.curves import NAMES, SHARES, ordering
+from latent_ot.report.marks import not_published
 from latent_ot.report.ranking import (
     TIES,
     YARDSTICK,
@@ -33,7 +34,6 @@ from latent_ot.report.ranking import (
     protocol_line,
     summed_up,
 )
-from latent_ot.report.records import DATA, Record, checked
 from latent_ot.report.text import Cell, Column, Grid, render, show
 
 

@@ -16,7 +16,7 @@ from latent_ot.report.marks import DAGGER
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from latent_ot.report.records import Record
+    from latent_ot.record import Record
 
 
 @dataclass(frozen=True)

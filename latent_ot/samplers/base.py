@@ -1,8 +1,7 @@
 """What every latent sampler promises: fitted to codes after the representation is trained, then draws new codes."""
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +9,9 @@ from torch import Tensor, nn
 from latent_ot.config import Config
 from latent_ot.errors import InputError
 from latent_ot.stage import Spec, Stage
+
+if TYPE_CHECKING:
+    from latent_ot.pictures.plane import Plane
 
 
 class Frame(nn.Module):
@@ -113,8 +115,9 @@ class LatentSampler(Stage):
         """Map source points (n, k) to codes (n, d), the same points always to the same codes."""
         raise TypeError(f"{type(self).__name__} must define transport")
 
-    def picture(self, path: Path, seed: int) -> None:
-        """Draw what the fitted sampler does to the plane, for 2-D codes; nothing unless a sampler has a picture."""
+    def plane(self, seed: int) -> "Plane | None":
+        """Return what the fitted sampler does to 2-D codes, to be drawn; None of others, or where it has no picture."""
+        return None
 
     def _sample(self, n: int, generator: torch.Generator) -> Tensor:
         return self.transport(self.source(n, generator))

@@ -17,13 +17,13 @@ What differs, and why:
 """
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from latent_ot.pictures.lines import Lines
 from latent_ot.samplers.base import LatentSampler
 from latent_ot.samplers.ot_trans import CubeMap, MapConfig
 from latent_ot.seeding import generator
@@ -123,16 +123,14 @@ class OtGen(LatentSampler):
         found, floor = (squared_distance(x, real[assign(x, real)]).item() for x in (drawn, other))
         return {"w2_squared": found, "w2_squared_of_codes": floor, "w2_points": len(real)}
 
-    def picture(self, path: Path, seed: int) -> None:
-        """Draw the feedback of two consecutive steps, for 2-D codes; nothing in other dimensions.
+    def plane(self, seed: int) -> tuple[Lines, ...] | None:
+        """Return the feedback of two consecutive steps, for 2-D codes; None in other dimensions.
 
         The steps go on from the trained network, on a copy; some before them are not shown, since a new Adam's first
         steps are longer than those of training.
         """
         if self.dim != 2:
-            return
-        from latent_ot.report.lines import Lines, draw_lines
-
+            return None
         g, codes, panels = generator(seed, "picture"), self.held.flatten(0, 1), []
         with torch.inference_mode(False), torch.enable_grad():
             f = copy.deepcopy(self.map)
@@ -147,4 +145,4 @@ class OtGen(LatentSampler):
                 adam.zero_grad()
                 loss.backward()
                 adam.step()
-        draw_lines(path, *panels)
+        return tuple(panels)

@@ -15,7 +15,6 @@ What differs, and why:
   and a final sigmoid bounds the network. Figures are in the codes' own units.
 """
 
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -26,6 +25,7 @@ from latent_ot.config import Config
 from latent_ot.errors import InputError
 from latent_ot.networks.infogan import scaled
 from latent_ot.networks.mlp import Mlp
+from latent_ot.pictures.lines import Lines
 from latent_ot.samplers.base import Frame, LatentSampler
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, Spec
@@ -173,18 +173,15 @@ class OtTrans(LatentSampler):
         return {"pairs": len(self.starts), "assignment_cost": cost.item(), "regression_error": error.item()}
 
     @torch.no_grad()
-    def picture(self, path: Path, seed: int) -> None:
-        """Draw lines from noise to its codes and to where f_w puts it, for 2-D codes; nothing in other dimensions."""
+    def plane(self, seed: int) -> tuple[Lines, ...] | None:
+        """Return lines from noise to its codes and to where f_w puts it, for 2-D codes; None in other dimensions."""
         if self.dim != 2:
-            return
-        from latent_ot.report.lines import Lines, draw_lines
-
+            return None
         rows = torch.randperm(len(self.starts), generator=generator(seed, "picture"))[:SHOWN].to(self.device)
         n = self.starts[rows]
         clouds = (n, self.targets[rows], self.map(n))
         noise, codes, drawn = (self.map.frame.back(x).double().cpu().numpy() for x in clouds)
-        draw_lines(
-            path,
+        return (
             Lines(f"{len(n)} of {len(self.starts)} noises and their codes", noise, codes),
             Lines("where the network puts them", noise, drawn),
             Lines("from there to their codes", drawn, codes),

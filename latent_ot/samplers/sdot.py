@@ -7,7 +7,6 @@ alone: no budget of images applies, and the rows of a batch are not looked at.
 """
 
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from latent_ot.config import Config
 from latent_ot.errors import InputError
+from latent_ot.pictures.cells import Cells
 from latent_ot.samplers.base import LatentSampler
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, Spec
@@ -209,14 +209,11 @@ class Sdot(LatentSampler):
         }
 
     @torch.no_grad()
-    def picture(self, path: Path, seed: int) -> None:
-        """Draw cells, codes and extension, for 2-D codes; nothing in other dimensions."""
+    def plane(self, seed: int) -> Cells | None:
+        """Return cells, codes and extension, for 2-D codes; None in other dimensions."""
         if self.dim != 2:
-            return
-        from latent_ot.report.cells import draw_cells
-
+            return None
         g = generator(seed, "picture")
         w = draw(4000, 2, g, self.targets)
         drawn = self.extend(w, g).of(self.targets)
-        arrays = (x.double().cpu().numpy() for x in (self.targets, self.heights, w, drawn))
-        draw_cells(path, *arrays)
+        return Cells(*(x.double().cpu().numpy() for x in (self.targets, self.heights, w, drawn)))

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from latent_ot.bench.benchmark import Benchmark, Request
+from latent_ot.bench.benchmark import Benchmark
 from latent_ot.bench.currency import stored
+from latent_ot.bench.request import Request
 from latent_ot.bench.sampling import draw
-from latent_ot.report import page, records
+from latent_ot.report import page
+from latent_ot.results import load
 
 BROKEN = """
 import os
@@ -69,7 +71,7 @@ def test_a_broken_method_is_a_row_that_says_so(ended):
 
 
 def test_records_are_what_reports_read(ended, request_here):
-    loaded = records.load(request_here.store)
+    loaded = load(request_here.store)
     assert {r.method for r in loaded} == set(ended)
     (path,) = (request_here.store / "results").glob("digits--pca--smoke--s0--*.json")
     text = path.read_text()

@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 from latent_ot import cli
 from latent_ot.bench import finished
-from latent_ot.bench.benchmark import Benchmark, Request
-from latent_ot.report.records import load, remove
+from latent_ot.bench.benchmark import Benchmark
+from latent_ot.bench.request import Request
+from latent_ot.results import load, remove
 
 PLUGIN = "from latent_ot.methods.pca import Pca\n\n\nclass MyPca(Pca):\n    pass\n"
 
@@ -47,7 +48,7 @@ def test_it_needs_no_torch(here):
     told = f"""
 import sys
 from pathlib import Path
-from latent_ot.bench.benchmark import Request
+from latent_ot.bench.request import Request
 from latent_ot.bench.finished import recall
 assert recall(Request("digits", ["pca"], [0], "smoke", Path({str(here.data_dir)!r}), Path({str(here.store)!r})))
 print("torch" in sys.modules)
@@ -119,7 +120,9 @@ def test_what_did_not_end_is_not_remembered(here):
     benchmark = Benchmark(replace(here, seeds=[0, 1]))
     plans = benchmark.plan()
     known = {record.method: record.model_dump(by_alias=True) for record in load(here.store)}
-    finished.keep(benchmark, plans, [known["data"], known["pca"], known["pca"]])  # of seed 1 nothing was trained
+    finished.keep(
+        benchmark.request, benchmark.dataset.content_id, plans, [known["data"], known["pca"], known["pca"]]
+    )  # of seed 1 nothing was trained
     assert finished.recall(benchmark.request) is None
 
 

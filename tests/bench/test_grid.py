@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from latent_ot.bench.benchmark import Benchmark, Request
+from latent_ot.bench.benchmark import Benchmark
 from latent_ot.bench.currency import stored
+from latent_ot.bench.request import Request
 from latent_ot.errors import InputError
+from latent_ot.quantities import CODES
 from latent_ot.report import page
-from latent_ot.report.quantities import CODES
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,9 @@ from PIL import Image
 
 from latent_ot import cli
 from latent_ot.bench import quality as scoring
-from latent_ot.bench.benchmark import Benchmark, Request
+from latent_ot.bench.benchmark import Benchmark
 from latent_ot.bench.quality import quality
+from latent_ot.bench.request import Request
 from latent_ot.bench.train import as_tensor
 from latent_ot.errors import InputError
 from latent_ot.methods.dcgan import Dcgan, DcganConfig

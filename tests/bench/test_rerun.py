@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from latent_ot.bench.benchmark import Request
-from latent_ot.bench.budgets import settings
+from latent_ot.bench.request import Request
 from latent_ot.bench.rerun import Rows, rerun
+from latent_ot.budgets import settings
 from latent_ot.errors import InputError
-from latent_ot.report.published import PublishedTable, load_table
-from latent_ot.report.records import load
+from latent_ot.published import PublishedTable, load_table
 from latent_ot.report.tables import grids
 from latent_ot.report.text import render
+from latent_ot.results import load
 
 K = "kmeans_gauss"
 TABLE = {

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from latent_ot.bench import worker
-from latent_ot.bench.benchmark import Benchmark, Request
-from latent_ot.bench.budgets import settings
+from latent_ot.bench.benchmark import Benchmark
 from latent_ot.bench.plan import StagePlan, decoding
+from latent_ot.bench.request import Request
 from latent_ot.bench.worker import Order
+from latent_ot.budgets import settings
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["latent_ot.bench.worker", "lightning"])

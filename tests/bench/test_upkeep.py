@@ -9,17 +9,18 @@ import pytest
 
 from latent_ot import cli
 from latent_ot.bench import currency, identity, machine
-from latent_ot.bench.benchmark import Benchmark, Request
-from latent_ot.bench.budgets import settings
+from latent_ot.bench.benchmark import Benchmark
 from latent_ot.bench.force import forced
 from latent_ot.bench.prune import remove, unreferred
+from latent_ot.bench.request import Request
 from latent_ot.bench.store import Store
+from latent_ot.budgets import settings
 from latent_ot.errors import InputError, StoreError
 from latent_ot.methods.pca import Pca, PcaConfig
 from latent_ot.metrics.evaluators.small import Small
 from latent_ot.metrics.psnr import Psnr
-from latent_ot.report.records import load
-from latent_ot.report.records import remove as remove_records
+from latent_ot.results import load
+from latent_ot.results import remove as remove_records
 from latent_ot.samplers.gaussian import Gaussian
 
 

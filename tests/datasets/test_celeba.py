@@ -14,7 +14,7 @@ from latent_ot.datasets import celeba
 from latent_ot.datasets.base import available, load, sources
 from latent_ot.datasets.prepare import prepare
 from latent_ot.errors import InputError
-from latent_ot.report.published import stands_for
+from latent_ot.published import stands_for
 
 DATA = os.environ.get("LATENT_OT_DATA", "")
 FACES = sources()["celeba128"].missing("celeba128", Path(DATA)) is None

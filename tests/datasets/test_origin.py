@@ -11,8 +11,8 @@ from PIL import Image, ImageOps
 from latent_ot.datasets import celeba, celeba_hq, cifar10, digits, folder, images, lsun_bedroom, mnist5k, stream, toy
 from latent_ot.datasets.base import load, names, origin_of, origin_today, sources
 from latent_ot.datasets.content import content_id
-from latent_ot.datasets.prepared import Splits
 from latent_ot.datasets.source import Source
+from latent_ot.datasets.stream import Splits
 
 ANYONES = "folder:pictures"
 POINTS = [name for name in names() if sources()[name].kind == "points"]

@@ -141,7 +141,7 @@ def _sources() -> dict[str, Entry]:
 
 
 def _settings() -> dict[str, Entry]:
-    from latent_ot.report.published import table_names
+    from latent_ot.published import table_names
 
     found = {
         "settings/stages": Entry(

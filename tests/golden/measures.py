@@ -13,8 +13,8 @@ from latent_ot.bench import sampling
 from latent_ot.bench.train import as_tensor, build
 from latent_ot.errors import InputError
 from latent_ot.methods.base import Pair
-from latent_ot.metrics.evaluators.base import load_evaluator
-from latent_ot.metrics.evaluators.base import names as evaluator_names
+from latent_ot.metrics.evaluators.find import load_evaluator
+from latent_ot.metrics.evaluators.find import names as evaluator_names
 from latent_ot.metrics.features import FeatureSet
 from latent_ot.metrics.fid import fid
 from latent_ot.metrics.inception_score import inception_score

@@ -54,7 +54,7 @@ def shape_of(dataset):
 
 def table(name):
     """Return the settings of each row of a published table for each column, columns that agree together."""
-    from latent_ot.report.published import load_table
+    from latent_ot.published import load_table
 
     known, found = load_table(name), {}
     for row in known.rows:

@@ -14,8 +14,8 @@ from golden.arrays import codes, digits, images, squashed, statistics
 
 from latent_ot.bench.train import Batches, Rows, as_tensor, build
 from latent_ot.catalog import Catalog
-from latent_ot.codes import CodeTable
 from latent_ot.errors import Declined
+from latent_ot.methods._codes import CodeTable
 from latent_ot.methods.base import Method, Pair
 from latent_ot.seeding import generator
 from latent_ot.stage import Spec, as_float

@@ -13,7 +13,8 @@ import torch
 from latent_ot.datasets.base import available, load
 from latent_ot.errors import InputError
 from latent_ot.metrics.evaluators import train
-from latent_ot.metrics.evaluators.base import WEIGHTS, Evaluator, load_evaluator, names, sha256
+from latent_ot.metrics.evaluators.base import WEIGHTS, Evaluator, sha256
+from latent_ot.metrics.evaluators.find import load_evaluator, names
 from latent_ot.metrics.evaluators.small import SmallNet, conform
 from latent_ot.metrics.evaluators.train import Recipe, augment, train_evaluator, without
 from latent_ot.seeding import generator
@@ -37,7 +38,7 @@ def digits():
 
 
 def test_listing_needs_no_torch():
-    code = "import sys; from latent_ot.metrics.evaluators.base import names; names(); sys.exit('torch' in sys.modules)"
+    code = "import sys; from latent_ot.metrics.evaluators.find import names; names(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

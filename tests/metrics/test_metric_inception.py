@@ -5,7 +5,8 @@ import torch
 from torch_fidelity import feature_extractor_inceptionv3 as theirs
 
 from latent_ot.errors import InputError
-from latent_ot.metrics.evaluators.base import load_evaluator, sha256
+from latent_ot.metrics.evaluators.base import sha256
+from latent_ot.metrics.evaluators.find import load_evaluator
 from latent_ot.metrics.evaluators.inception import Inception
 
 

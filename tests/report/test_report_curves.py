@@ -6,10 +6,10 @@ from xml.etree import ElementTree
 import pytest
 
 from latent_ot.errors import InputError
+from latent_ot.published import load_table
 from latent_ot.report.beside import places
 from latent_ot.report.curves import SHARES, at_share, line, ordering, smoothed
 from latent_ot.report.page import generate
-from latent_ot.report.published import load_table
 from latent_ot.report.tables import table
 
 PAPER = {"gan_kl": (0.5, None), "vaegan": (0.6, 60.0), "sdkl_ns": (0.05, 50.0), "vae_adv_perc": (0.01, 30.0)}

@@ -3,7 +3,7 @@
 import pytest
 
 from latent_ot.report.front import front
-from latent_ot.report.records import by_protocol
+from latent_ot.report.groups import by_protocol
 from latent_ot.report.text import render
 
 SHORT = {"budget": "short", "images_budget": 128000, "width": 1.0}

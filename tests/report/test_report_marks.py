@@ -6,17 +6,19 @@ import json
 
 import pytest
 
+from latent_ot.metrics.quality import Report
+from latent_ot.metrics.quality import Row as Scored
 from latent_ot.report import page
 from latent_ot.report.claims import claims_json, render_claims
 from latent_ot.report.front import front
 from latent_ot.report.grid import grid_tables, heat_map
-from latent_ot.report.quality import Report
-from latent_ot.report.quality import Row as Scored
+from latent_ot.report.groups import by_protocol
+from latent_ot.report.quality import quality_grid
 from latent_ot.report.ranking import bench_table
-from latent_ot.report.records import add, by_protocol, load
 from latent_ot.report.tables import table
 from latent_ot.report.text import render, to_csv, to_rich
 from latent_ot.report.verdicts import Claim, judge
+from latent_ot.results import add, load
 
 WHY = "glo is version 2 now"
 NOTE = f"†: today's code would give another result: {WHY} (glo seeds 0, 1)"
@@ -145,7 +147,7 @@ def test_the_grid_and_its_heat_map_mark_a_cell(record):
 
 
 def test_a_table_that_rests_on_no_record_has_no_such_column():
-    grid = Report("vae", "digits", 0.05, 1.0, 10, (Scored("a.png", 0.5, 0.6, True),)).grid()
+    grid = quality_grid(Report("vae", "digits", 0.05, 1.0, 10, (Scored("a.png", 0.5, 0.6, True),)))
     assert "outdated" not in to_csv(grid)
 
 

@@ -1,5 +1,7 @@
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import unquote
 from xml.etree import ElementTree
@@ -8,10 +10,11 @@ import numpy as np
 import pytest
 
 from latent_ot.bench.currency import published
+from latent_ot.pictures.images import save_grid, save_points
 from latent_ot.report import page
-from latent_ot.report.images import save_grid, save_points
+from latent_ot.report.groups import by_protocol
 from latent_ot.report.publish import publish
-from latent_ot.report.records import by_protocol, load, remove
+from latent_ot.results import load, remove
 
 REPOSITORY = Path(__file__).parents[2]
 SLUG = "mnist-1a2b3c4d-n1000-rec128x200"
@@ -191,3 +194,13 @@ def test_a_front_page_edited_by_hand_is_stale(rich_board):
     front = rich_board / "README.md"
     front.write_text(front.read_text().replace("| 2 | glo |", "| 1 | glo |"))
     assert stale(rich_board) == ["README.md"]
+
+
+def test_nothing_that_reads_results_imports_torch_lightning_or_wandb():
+    modules = [path.stem for path in Path(page.__file__).parent.glob("[!_]*.py")]
+    code = "".join(f"import latent_ot.report.{name}\n" for name in modules)
+    code += "import sys, pathlib\nfrom latent_ot.results import load\nroot = pathlib.Path('leaderboards')\n"
+    code += "latent_ot.report.page.generate(root, load(root))\n"
+    code += "print([m for m in ('torch', 'lightning', 'wandb', 'sklearn') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

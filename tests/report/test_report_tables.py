@@ -7,8 +7,8 @@ import pytest
 
 from latent_ot.catalog import Catalog
 from latent_ot.errors import InputError
-from latent_ot.report.published import load_table, stand_ins, stands_for, suite_methods, table_names
-from latent_ot.report.quantities import QUANTITIES
+from latent_ot.published import load_table, stand_ins, stands_for, suite_methods, table_names
+from latent_ot.quantities import QUANTITIES
 from latent_ot.report.tables import print_bench, render_published, shown_for, table
 
 # Read off the papers by eye; every line is a row of a table, in the order of its columns, a dot where none is printed.

@@ -7,6 +7,7 @@ from scipy.optimize import linear_sum_assignment
 
 from latent_ot.catalog import Catalog
 from latent_ot.errors import InputError
+from latent_ot.pictures.plane import save_plane
 from latent_ot.samplers.ot_trans import OtTrans, OtTransConfig
 from latent_ot.seeding import derive, generator
 from latent_ot.stage import Spec
@@ -195,10 +196,9 @@ def test_an_interrupted_training_ends_in_the_same_bytes(resample_ot):
 def test_the_picture_is_the_same_bytes_twice_and_of_the_plane_only(tmp_path):
     sampler = trained(codes(60, 2), 3)
     for name in ("a.png", "b.png"):
-        sampler.picture(tmp_path / name, seed=0)
+        save_plane(tmp_path / name, sampler.plane(seed=0))
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    trained(codes(60, 3), 1).picture(tmp_path / "none.png", seed=0)
-    assert not (tmp_path / "none.png").exists()
+    assert trained(codes(60, 3), 1).plane(seed=0) is None
 
 
 def test_impossible_requests_are_one_clear_line():

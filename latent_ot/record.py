@@ -1,29 +1,24 @@
-"""Result records, from which all tables and pages are made: one JSON file per run and protocol in a ``results`` folder.
+"""The record of one run, from which all tables and pages are made, and its JSON.
 
-Curves of training lie beside the files, in one table a data set (``report/curve_table.py``).
+Curves of training lie beside the files, in one table a data set (``curve_table.py``); ``results.py`` has the folder.
 """
 
-import glob
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
-from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, ValidationError, model_validator
 
-from latent_ot.bench.store import write_atomic
+from latent_ot.curve_table import Curves, from_rows, to_rows
 from latent_ot.errors import InputError, nearest
-from latent_ot.report.curve_table import SUFFIX, Block, Curves, from_rows, pack, to_rows, unpack
 
 DATA = "data"
 """The yardstick's name in place of a method: held-out real examples scored as if they had been generated."""
 
 SCHEMA = 2
-LOCK = ".lock"
 UNWRITTEN = ("outdated", "stored")
 """Fields that say where a record was found and what has become of it since: no file has them."""
 
@@ -114,7 +109,7 @@ class Record(_Part):
     @property
     def at(self) -> str:
         """Under which conditions it ran: the budget, and the threads where it was not one."""
-        return _at(self.budget, self.threads)
+        return at(self.budget, self.threads)
 
     @property
     def stem(self) -> str:
@@ -123,6 +118,23 @@ class Record(_Part):
         parts += [f"t{self.threads}"] if self.threads != 1 else []
         parts += [slug(self.dataset, self.protocol.id)] if self.protocol else []
         return "--".join(parts)
+
+    def holding(self, rows: bytes) -> Self:
+        """Return the record with its rows of the curves' table, which are read when ``curves`` is asked for."""
+        self._rows = rows
+        return self
+
+    def vouches_for(self, text: str) -> bool:
+        """Whether its checksum is that of ``text``, the file that it was read from, and of its rows.
+
+        How the file is laid out does not matter.
+        """
+        own = f' "checksum": {json.dumps(self.checksum)},\n'
+        if self.checksum == _checksum(text.replace(own, "", 1), self._rows):
+            return True
+        values = json.loads(text)
+        values.pop("checksum", None)
+        return self.checksum == _checksum(_json(values) + "\n", self._rows)
 
     def is_run_of(self, method: str | None, settings: Mapping[str, Mapping[str, Any]]) -> bool:
         """Whether this is a run of ``method`` with exactly ``settings`` (part -> key -> value) beside its defaults.
@@ -199,195 +211,14 @@ def _refusal(error: ValidationError, where: str, prefix: str = "") -> InputError
     return InputError(f"{where}: key '{key}' = {str(first['input'])[:60]!r}: {first['msg']}")
 
 
-def load(root: Path, stored: bool = False) -> list[Record]:
-    """Return the records of ``root/results``, sorted by file name; an absent folder holds none.
-
-    ``stored`` is what they say of themselves: whether ``root`` is a store, not what is published. One whose files do
-    not agree with its checksum, or that has none, is outdated: it was edited.
-
-    Raises:
-        InputError: for a malformed file, or one whose name is not that of the run inside.
-    """
-    found = _load(root)
-    if any(record.outdated for record in found):  # or was another command just writing it?
-        found = _load(root)
-    return [record.model_copy(update={"stored": True}) for record in found] if stored else found
-
-
-def _load(root: Path) -> list[Record]:
-    rows = {s: (b.rows, path) for path in _tables(root) for s, b in unpack(path).items()}
-    records = []
-    for path in sorted((root / "results").glob("*.json")):
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} cannot be read: {error}") from None
-        record = parse(text, str(path))
-        if record.stem != path.stem:
-            raise InputError(f"{path} holds the run '{record.stem}'; allowed: a file of that name")
-        record._rows, table = rows.get(record.stem, (b"", path))
-        if not _vouched(record, text):
-            try:
-                _ = record.curves  # rows that nobody vouches for may be anything
-            except ValueError as error:
-                told = str(error).splitlines()[0]
-                raise InputError(f"{table} is no table of curves: rows of {record.stem}: {told}") from None
-            what = "differs" if record.checksum else "is missing"
-            record = record.model_copy(update={"outdated": (f"edited: its checksum {what}",)})
-        records.append(record)
-    return records
-
-
-def _tables(root: Path) -> list[Path]:
-    return sorted((root / "results").glob(f"*{SUFFIX}"))
-
-
-def _vouched(record: Record, text: str) -> bool:
-    """Whether a record's checksum is that of its file and rows; how the file is laid out does not matter."""
-    own = f' "checksum": {json.dumps(record.checksum)},\n'
-    if record.checksum == _checksum(text.replace(own, "", 1), record._rows):
-        return True
-    values = json.loads(text)
-    values.pop("checksum", None)
-    return record.checksum == _checksum(_json(values) + "\n", record._rows)
-
-
 def _checksum(canonical: str, rows: bytes) -> str:
     """Return the SHA-256, 16 hex digits, of a record's file without its checksum, as ``dump`` lays it out, and rows."""
     return hashlib.sha256(canonical.encode(errors="backslashreplace") + rows).hexdigest()[:16]
 
 
-def add(root: Path, records: Iterable[Record | Mapping[str, Any]]) -> list[Path]:
-    """Write records under ``root/results``, each in place of an older one of its run and protocol, and their curves.
-
-    Commands that write at the same time wait for one another.
-
-    Returns:
-        The JSON files.
-
-    Raises:
-        InputError: for a record that ``parse`` would refuse (see ``dump``), before anything is written.
-    """
-    results, new = root / "results", {}
-    for given in records:
-        data, rows, record = _written(given)
-        new[record.stem] = record.dataset, data, rows
-    results.mkdir(parents=True, exist_ok=True)
-    with FileLock(results / LOCK):
-        for dataset in sorted({dataset for dataset, *_ in new.values()}):
-            path = results / f"{dataset}{SUFFIX}"
-            kept = {s: b for s, b in (unpack(path) if path.exists() else {}).items() if s not in new}
-            blocks = {stem: block for stem, block in kept.items() if (results / f"{stem}.json").exists()}
-            blocks |= {stem: Block.of(rows) for stem, (of, _, rows) in new.items() if rows and of == dataset}
-            _write_table(path, blocks)
-        for stem, (_, data, _) in new.items():
-            write_atomic(results / f"{stem}.json", data)
-    return [results / f"{stem}.json" for stem in new]
-
-
-def remove(root: Path, stems: Iterable[str]) -> None:
-    """Remove records from ``root/results`` with their curves and pictures.
-
-    Raises:
-        InputError: for a stem of no record, before anything is removed.
-    """
-    results, unwanted = root / "results", set(stems)
-    known = {path.stem for path in results.glob("*.json")}
-    for stem in sorted(unwanted - known):
-        raise InputError(f"record '{stem}' is not in {results}{nearest(stem, known)}")
-    results.mkdir(parents=True, exist_ok=True)
-    with FileLock(results / LOCK):
-        for stem in unwanted:
-            for path in (*results.glob(f"{glob.escape(stem)}.png"), *results.glob(f"{glob.escape(stem)}.*.png")):
-                path.unlink()
-            (results / f"{stem}.json").unlink()
-        for path in _tables(root):
-            blocks = unpack(path)
-            if blocks.keys() & unwanted:
-                _write_table(path, {stem: block for stem, block in blocks.items() if stem not in unwanted})
-
-
-def _write_table(path: Path, blocks: Mapping[str, Block]) -> None:
-    """Write a table that has rows; one without does not exist."""
-    if blocks:
-        write_atomic(path, pack(blocks))
-    else:
-        path.unlink(missing_ok=True)
-
-
-def merge(published: Sequence[Record], stored: Sequence[Record]) -> list[Record]:
-    """Return one record for each run and protocol, by stem: one that is not outdated, else the store's.
-
-    A record of the store that equals the published one is that, and not marked as ``stored``.
-    """
-    found = {record.stem: record for record in published}
-    for record in stored:
-        other = found.get(record.stem)
-        if other is None:
-            better = True
-        elif bool(other.outdated) != bool(record.outdated):
-            better = bool(other.outdated)
-        else:
-            better = record.checksum is None or record.checksum != other.checksum
-        if better:
-            found[record.stem] = record.model_copy(update={"stored": True})
-    return [found[stem] for stem in sorted(found)]
-
-
-def select(
-    records: Iterable[Record],
-    dataset: str | None = None,
-    method: str | None = None,
-    budget: str | None = None,
-    seed: int | None = None,
-) -> list[Record]:
-    """Return the records that agree with every argument given."""
-    wanted = {"dataset": dataset, "method": method, "budget": budget, "seed": seed}
-    return [r for r in records if all(value is None or getattr(r, key) == value for key, value in wanted.items())]
-
-
-class Group(NamedTuple):
-    """What runs have in common that may share a column; with another number of threads a run is another run."""
-
-    dataset: str
-    protocol: str
-    budget: str
-    threads: int
-
-    @property
-    def at(self) -> str:
-        """See ``Record.at``."""
-        return _at(self.budget, self.threads)
-
-
-def _at(budget: str, threads: int) -> str:
+def at(budget: str, threads: int) -> str:
+    """Return a budget in words, with the threads where it was not one."""
     return budget if threads == 1 else f"{budget}, {threads} threads"
-
-
-def by_protocol(records: Sequence[Record]) -> dict[Group, list[Record]]:
-    """Group runs that may share a column; ``protocol`` is the protocol's id.
-
-    The yardstick depends on the protocol alone, so a group without its own takes that of another budget. A run that
-    never came to be scored has no protocol and joins every group of its data set, budget and threads.
-    """
-    groups: dict[Group, list[Record]] = {}
-    for r in records:
-        if r.protocol:
-            groups.setdefault(Group(r.dataset, r.protocol.id, r.budget, r.threads), []).append(r)
-    for r in records:
-        if r.protocol is None:
-            own = Group(r.dataset, "", r.budget, r.threads)
-            for key in [key for key in groups if key._replace(protocol="") == own] or [own]:
-                groups.setdefault(key, []).append(r)
-    for key, group in groups.items():
-        if not any(r.method == DATA for r in group):
-            others = [r for r in records if r.method == DATA and r.dataset == key.dataset and r.protocol]
-            group += {r.seed: r for r in others if r.protocol and r.protocol.id == key.protocol}.values()
-    budgets = {r.budget: r.images_budget for r in records}
-    return {
-        key: groups[key]
-        for key in sorted(groups, key=lambda k: (k.dataset, -budgets[k.budget], k.budget, k.protocol, k.threads))
-    }
 
 
 def checked(record: Record | Mapping[str, Any]) -> Record:
@@ -396,7 +227,7 @@ def checked(record: Record | Mapping[str, Any]) -> Record:
     Raises:
         InputError: see ``dump``.
     """
-    return _written(record)[2]
+    return written(record)[2]
 
 
 def dump(record: Record | Mapping[str, Any]) -> bytes:
@@ -407,10 +238,10 @@ def dump(record: Record | Mapping[str, Any]) -> bytes:
     Raises:
         InputError: for a record that ``parse`` would refuse, or a number that is not finite outside ``curves``.
     """
-    return _written(record)[0]
+    return written(record)[0]
 
 
-def _written(record: Record | Mapping[str, Any]) -> tuple[bytes, bytes, Record]:
+def written(record: Record | Mapping[str, Any]) -> tuple[bytes, bytes, Record]:
     """Return a record's JSON file, its rows of the curves' table, and the record that these are read as."""
     if isinstance(record, Record):
         values = record.model_dump(mode="json", by_alias=True) | {"curves": record.curves.model_dump(mode="json")}
@@ -423,13 +254,11 @@ def _written(record: Record | Mapping[str, Any]) -> tuple[bytes, bytes, Record]:
         rows = to_rows(found.stem, Curves.model_validate_json(json.dumps(curves)))
     except ValidationError as error:
         raise _refusal(error, where, "curves.") from None
-    written = plain(found.model_dump(mode="json", by_alias=True))
-    del written["checksum"]
-    written["checksum"] = _checksum(_json(written) + "\n", rows)
-    data = (_json(written) + "\n").encode()
-    found = parse(data.decode(), where)
-    found._rows = rows
-    return data, rows, found
+    fields = plain(found.model_dump(mode="json", by_alias=True))
+    del fields["checksum"]
+    fields["checksum"] = _checksum(_json(fields) + "\n", rows)
+    data = (_json(fields) + "\n").encode()
+    return data, rows, parse(data.decode(), where).holding(rows)
 
 
 def significant(value: float) -> float:

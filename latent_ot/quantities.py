@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from latent_ot.report.statistics import Interval
-
 NONE = "–"
 Direction = Literal["up", "down", "none"]
 CODES = ("code_w2", "code_precision", "code_recall", "code_repeats")
@@ -34,12 +32,6 @@ class Quantity:
         """Return one value as tables print it."""
         return f"{value * self.scale:,.{self.digits}{self.style}}"
 
-    def spread(self, interval: Interval, always: bool = True) -> str:
-        """Return ``mean ± half-width``; one run has no interval: ``mean ± –``, or just ``mean`` unless ``always``."""
-        if interval.half is None:
-            return self.text(interval.mean) + (f" ± {NONE}" if always else "")
-        return f"{self.text(interval.mean)} ± {self.text(interval.half)}"
-
 
 QUANTITIES = {
     quantity.key: quantity
@@ -65,7 +57,6 @@ QUANTITIES = {
         Quantity("ot_divergence_std", "scatter of one draw", "none", 4),
         Quantity("modes", "modes", "up", 1),
         Quantity("high_quality", "high quality", "up", 3),
-        Quantity("interp_fid", "FID between codes", "down", 3),
         Quantity("discriminator", "discriminator loss (nats)", "none", 3, style="g"),
         Quantity("kl", "KL stored (nats)", "none", 2),
         Quantity("gap", "duality gap", "down", 3, style="g"),

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, JsonValue
 
-from latent_ot.bench.budgets import benchmarks
+from latent_ot.budgets import benchmarks
 from latent_ot.catalog import Catalog
 from latent_ot.config import Config
 from latent_ot.errors import choose
-from latent_ot.report.quantities import QUANTITIES
+from latent_ot.quantities import QUANTITIES
 
 Settings = dict[str, dict[str, JsonValue]]
 """Part of a method -> its settings, as ``--set`` gives them and as records carry them."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from latent_ot.errors import InputError
-from latent_ot.report.images import save_figure
+from latent_ot.pictures.images import save_figure
 
 SHOWN = 500  # codes of each kind; t-SNE takes seconds for a thousand points and minutes for many
 

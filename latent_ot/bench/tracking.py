@@ -7,17 +7,17 @@ import importlib.util
 import netrc
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from latent_ot.errors import InputError
-from latent_ot.report.quantities import QUANTITIES
-from latent_ot.report.records import checked
-from latent_ot.report.text import Grid
+from latent_ot.quantities import QUANTITIES
+from latent_ot.record import checked
 
 PROJECT = "latent_ot"
 HOST = "api.wandb.ai"
+Table = Sequence[Mapping[str, Any]]
 NOT_SETTINGS = ("metrics", "curves", "reasons", "command", "machine", "stages", "facts", "updates")
 
 
@@ -84,28 +84,27 @@ class Tracker:
         """Add one point to each named curve."""
         self.run.log({**values, "images_seen": images_seen})
 
-    def finish(self, metrics: Mapping[str, float | str], grid: Path | None = None, table: Grid | None = None) -> None:
+    def finish(self, metrics: Mapping[str, float | str], grid: Path | None = None, table: Table = ()) -> None:
         """Store final metrics, a sample grid and a table, and close the run."""
         import wandb
 
         self.run.summary.update(dict(metrics))
         if grid is not None:
             self.run.log({"samples": wandb.Image(str(grid))})
-        if table is not None:
-            rows = table.flat()
-            names: list[str | int] = list(rows[0]) if rows else []
-            self.run.log({"table": wandb.Table(columns=names, data=[list(row.values()) for row in rows])})
+        if table:
+            names: list[str | int] = list(table[0])
+            self.run.log({"table": wandb.Table(columns=names, data=[list(row.values()) for row in table])})
         self.run.finish()
 
 
-def track(record: Mapping[str, Any], picture: Path | None, folder: Path, table: Grid | None = None) -> None:
+def track(record: Mapping[str, Any], picture: Path | None, folder: Path, table: Table = ()) -> None:
     """Log one finished run: settings, curves over images seen, final figures, sample grid and table.
 
     Args:
-        record: as ``report.records`` reads it.
+        record: as ``record.parse`` reads it.
         picture: the sample grid, if there is one.
         folder: where wandb keeps its files.
-        table: shown beside the run.
+        table: rows shown beside the run, all with the same keys.
     """
     run = checked(record)
     key = run.stages[-1].key if run.stages else run.stem

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from latent_ot.errors import InputError
-from latent_ot.report.images import GAP, save_grid, save_points, save_strip
+from latent_ot.pictures.images import GAP, save_grid, save_points, save_strip
 
 
 def pixels(path):

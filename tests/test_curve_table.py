@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from latent_ot.curve_table import Curves, from_rows, to_rows
 from latent_ot.errors import InputError
-from latent_ot.report.curve_table import Curves, from_rows, to_rows
-from latent_ot.report.records import add, dump, load, significant
+from latent_ot.record import dump, significant
+from latent_ot.results import add, load
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e12, max_value=1e12).map(significant)
 SERIES = st.lists(st.tuples(FINITE, st.none() | FINITE), min_size=1, max_size=5)
@@ -117,7 +118,7 @@ def test_rows_without_their_record_are_not_read_and_go_with_the_next_writing(tmp
 def test_two_commands_at_once_lose_nothing(tmp_path, raw):
     runs = {m: [raw(m, s, curves=followed(s)) for s in range(6)] for m in ("glo", "vae")}
     code = (
-        "import json, sys\nfrom pathlib import Path\nfrom latent_ot.report.records import add\n"
+        "import json, sys\nfrom pathlib import Path\nfrom latent_ot.results import add\n"
         "for run in json.loads(sys.argv[2]):\n    add(Path(sys.argv[1]), [run])"
     )
     commands = [[sys.executable, "-c", code, str(tmp_path / "two"), json.dumps(mine)] for mine in runs.values()]

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from latent_ot.errors import InputError
-from latent_ot.report.lines import BETWEEN, ENDS, STARTS, Lines, draw_lines
+from latent_ot.pictures.lines import BETWEEN, ENDS, STARTS, Lines, draw_lines
 
 POINTS = np.random.default_rng(0).uniform(-1, 1, (40, 2))
 

@@ -8,18 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latent_ot.errors import InputError
-from latent_ot.report.records import (
-    add,
-    by_protocol,
-    checked,
-    dump,
-    load,
-    merge,
-    remove,
-    select,
-    significant,
-)
+from latent_ot.record import checked, dump, significant
+from latent_ot.report.groups import by_protocol, select
 from latent_ot.report.tables import table
+from latent_ot.results import add, load, merge, remove
 
 CURVES = {"fid": [[64, 3.5]], "prd": {"precision": [1.0], "recall": [0.5]}, "loss": {"l": [[64, 0.1], [128, None]]}}
 STEM = "mnist5k--gldo--ci--s0--mnist-1a2b3c4d-n1000-rec128x200"

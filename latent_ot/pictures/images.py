@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from latent_ot.bench.store import write_atomic
 from latent_ot.errors import InputError
+from latent_ot.files import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import distributed, multiprocessing
 
-from latent_ot.codes import CodeTable
+from latent_ot.methods._codes import CodeTable
 
 
 def table(n=12, d=5, seed=0):

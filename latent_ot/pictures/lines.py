@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from latent_ot.errors import InputError
-from latent_ot.report.images import save_figure
+from latent_ot.pictures.images import save_figure
 
 STARTS, ENDS, BETWEEN = "#1f5fbf", "#2f9e44", "#d9480f"  # blue, green and red, as in OTgen's Section 4.2
 

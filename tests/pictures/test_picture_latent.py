@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from latent_ot.errors import InputError
-from latent_ot.report.latent import save_latent
+from latent_ot.pictures.latent import save_latent
 
 
 def picture(path, real, drawn, seed=0):
