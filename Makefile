@@ -17,7 +17,7 @@ help:  ## what there is to make
 	@echo 'make claims       every claim, checked against the records'
 	@echo 'make leaderboard  generate leaderboards/ from its results/'
 	@echo 'make test         the test suite                      [SLOW=1 for the long tests too]'
-	@echo 'make lint         ruff and mypy'
+	@echo 'make lint         ruff, mypy and the import contracts'
 	@echo 'make clean        remove the virtual environment and caches; trained stages under runs/ stay'
 
 # Pinned packages, installed once; a change of the pins or of pyproject.toml installs again.
@@ -42,11 +42,12 @@ leaderboard: $(VENV)/ready  ## pages and figures from results/
 test: $(VENV)/ready  ## the test suite; one thread a process, since two of them share the cores
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 $(if $(SLOW),,-m 'not slow')
 
-lint: $(VENV)/ready  ## style and types
+lint: $(VENV)/ready  ## style, types, and which file may import which
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
 
 clean:  ## not runs/: trained work is never thrown away by a habit
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -120,9 +120,8 @@ def test_what_did_not_end_is_not_remembered(here):
     benchmark = Benchmark(replace(here, seeds=[0, 1]))
     plans = benchmark.plan()
     known = {record.method: record.model_dump(by_alias=True) for record in load(here.store)}
-    finished.keep(
-        benchmark.request, benchmark.dataset.content_id, plans, [known["data"], known["pca"], known["pca"]]
-    )  # of seed 1 nothing was trained
+    made = [known["data"], known["pca"], known["pca"]]  # of seed 1 nothing was trained
+    finished.keep(benchmark.request, benchmark.dataset.content_id, plans, made)
     assert finished.recall(benchmark.request) is None
 
 
