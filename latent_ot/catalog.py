@@ -2,9 +2,7 @@
 
 import ast
 import importlib
-import importlib.util
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from latent_ot.discovery import PACKAGE, defined, files, plug_in, the_class
 from latent_ot.errors import InputError, choose
+from latent_ot.quantities import learn
 
 if TYPE_CHECKING:
     from latent_ot.stage import Stage
 
-PACKAGE = Path(__file__).parent
 KIND = {"train": "methods", "sampler": "samplers", "refine": "methods"}
 """Roles of trained stages, in the order in which a method has them -> the kind of file that defines the stage."""
 SCORING = ("reconstruct", "evaluate")
@@ -37,26 +36,18 @@ class Recipe:
 
 
 class Catalog:
-    """Names of methods and samplers; a user's own files join through ``plugins``.
+    """Names of methods and samplers; a user's own files, of whatever kind, join through ``plugins``.
 
     Raises:
-        InputError: if a plugin is not a Python file, or holds no method and no sampler.
+        InputError: if a plugin is not a Python file, cannot be imported, or defines nothing of the suite's.
     """
 
     def __init__(self, plugins: Iterable[Path] = ()) -> None:
-        self.files: dict[str, dict[str, Path]] = {
-            kind: {p.stem: p for p in sorted((PACKAGE / kind).glob("[!_]*.py")) if p.stem != "base"}
-            for kind in dict.fromkeys(KIND.values())
-        }
+        self.files = {kind: files(kind) for kind in dict.fromkeys(KIND.values())}
         self.pairs = {row["name"]: row for row in yaml.safe_load((PACKAGE / "methods" / "pairs.yaml").read_text())}
-        self.plugins = tuple(Path(p).resolve() for p in plugins)
-        for path in self.plugins:
-            if path.suffix != ".py" or not path.is_file():
-                raise InputError(
-                    f"plugin '{path.name}' is not a Python file; allowed: a .py file with one method or sampler"
-                )
-            kind = "samplers" if "LatentSampler" in path.read_text() else "methods"
-            self.files[kind][path.stem] = path
+        for path in plugins:
+            for kind in _kinds(plug_in(path), path):
+                self.files.setdefault(kind, {})[path.stem] = path.resolve()
 
     def method_names(self) -> list[str]:
         """Every name that a bench accepts as it stands (any ``representation+sampler`` is accepted too)."""
@@ -97,34 +88,14 @@ class Catalog:
         link, title = re.search(r"https?://[\w./-]*[\w/]", text), re.search(r'"([^"]+)"', text)
         return link.group() if link else " ".join(title.group(1).split()) if title else None
 
-    def module(self, kind: str, name: str) -> ModuleType:
-        """Import the file that defines a method or a sampler."""
-        path = self.files[kind][choose(kind[:-1], name, self.files[kind])]
-        if path not in self.plugins:
-            return importlib.import_module(f"latent_ot.{kind}.{name}")
-        qualified = f"latent_ot_plugin_{name}"
-        if qualified not in sys.modules:
-            spec = importlib.util.spec_from_file_location(qualified, path)
-            assert spec is not None
-            assert spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[qualified] = module
-            spec.loader.exec_module(module)
-        return sys.modules[qualified]
-
     def stage(self, kind: str, name: str) -> "type[Stage]":
-        """Return the one stage class that the file defines."""
+        """Return the class of a method or a sampler."""
         from latent_ot.stage import Stage
 
-        module = self.module(kind, name)
-        found = [
-            value
-            for value in vars(module).values()
-            if isinstance(value, type) and issubclass(value, Stage) and value.__module__ == module.__name__
-        ]
-        if len(found) != 1:
-            raise InputError(f"{kind[:-1]} file '{name}.py' defines {len(found)} stages; allowed: exactly one")
-        return found[0]
+        path = self.files[kind][choose(kind[:-1], name, self.files[kind])]
+        own = path.parent != PACKAGE / kind
+        module = plug_in(path) if own else importlib.import_module(f"latent_ot.{kind}.{name}")
+        return the_class(kind, name, module, Stage)
 
     def recipe(self, name: str, kind: str = "image") -> Recipe:
         """Resolve a method name for a data set of the given kind ("image" or "points").
@@ -148,3 +119,31 @@ class Catalog:
             base = self.recipe(refined, kind)
             return Recipe(name, (*base.parts, name), settings=base.settings)
         return Recipe(name, (name,))
+
+
+def _kinds(module: ModuleType, path: Path) -> list[str]:
+    """Return which kinds of thing a user's own file defines, by the folders that the suite's lie in.
+
+    Raises:
+        InputError: if it defines none, or several of a kind.
+    """
+    from latent_ot.datasets.source import Source
+    from latent_ot.methods.base import Method
+    from latent_ot.metrics.base import Metric
+    from latent_ot.metrics.evaluators.base import Evaluator
+    from latent_ot.networks.base import Family
+    from latent_ot.samplers.base import LatentSampler
+
+    bases: dict[str, type] = {
+        "methods": Method, "samplers": LatentSampler, "datasets": Source, "metrics": Metric, "evaluators": Evaluator,
+        "networks": Family,
+    }  # fmt: skip
+    found = [kind for kind, base in bases.items() if defined(module, base)]
+    for kind in found:
+        one: type[Any] = the_class(kind, path.stem, module, bases[kind])
+        if issubclass(one, Metric):
+            learn(one.quantities, path.name)
+    if not found:
+        allowed = ", ".join(base.__name__ for base in bases.values())
+        raise InputError(f"plugin '{path.name}' defines no part of a suite; allowed: a subclass of one of {allowed}")
+    return found

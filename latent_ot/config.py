@@ -31,4 +31,5 @@ class Config(BaseModel):
                 raise InputError(
                     f"{where}: setting '{key}' is unknown; allowed: {listed}{nearest(key, allowed)}"
                 ) from None
-            raise InputError(f"{where}: setting '{key}' = {first['input']!r}: {first['msg']}") from None
+            why = first["msg"].removeprefix("Value error, ")
+            raise InputError(f"{where}: setting '{key}' = {first['input']!r}: {why}") from None

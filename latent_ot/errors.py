@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 
-class InputError(Exception):
+class InputError(ValueError):
     """What was given, its value, what is allowed and the nearest valid choice, in one line."""
 
 

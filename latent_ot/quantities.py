@@ -1,19 +1,27 @@
-"""The one home of what tables show: each figure's name, which direction is better, and how it is printed."""
+"""What tables show: each figure's name, which direction is better, how it is printed and where it stands.
 
-from dataclasses import dataclass
-from typing import Literal
+Metrics bring their own quantities, as literals in their files; what a run itself has, such as its cost, is stated here.
+A record carries the quantities of metrics that are a user's own, so that it can be shown without their file.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from latent_ot.discovery import literals
+from latent_ot.errors import InputError
 
 NONE = "–"
 Direction = Literal["up", "down", "none"]
-CODES = ("code_w2", "code_precision", "code_recall", "code_repeats")
-"""The figures of a latent sampler apart from the decoder."""
+Group = Literal["main", "more", "cost", "curve"]
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """``digits``: decimals printed. ``scale``: factor on the recorded value before printing, stated in the label.
+    """``direction``: which is better. ``digits``: decimals printed, or where ``style`` is "g" significant digits.
 
-    ``style``: "g" prints so many significant digits instead, for values that span orders of magnitude.
+    ``scale``: factor on the recorded value before printing, stated in the label. ``group``: "main" is a column of
+    ranked tables, "more" one of the further figures, "cost" what a run took, "curve" followed over training alone.
     """
 
     key: str
@@ -22,6 +30,7 @@ class Quantity:
     digits: int
     scale: float = 1.0
     style: Literal["f", "g"] = "f"
+    group: Group = "more"
 
     @property
     def head(self) -> str:
@@ -32,37 +41,46 @@ class Quantity:
         """Return one value as tables print it."""
         return f"{value * self.scale:,.{self.digits}{self.style}}"
 
+    def card(self) -> dict[str, Any]:
+        """Return what a record says of it."""
+        return {name: value for name, value in asdict(self).items() if name != "key"}
 
-QUANTITIES = {
-    quantity.key: quantity
-    for quantity in (
-        Quantity("fid", "FID", "down", 3),
-        Quantity("is", "IS", "up", 2),
-        Quantity("kid", "KID ×1000", "down", 2, 1000.0),
-        Quantity("prd_f8", "F8", "up", 3),
-        Quantity("prd_f1_8", "F1/8", "up", 3),
-        Quantity("precision", "precision", "up", 3),
-        Quantity("recall", "recall", "up", 3),
-        Quantity("density", "density", "up", 3),
-        Quantity("coverage", "coverage", "up", 3),
-        Quantity("psnr", "PSNR", "up", 2),
-        Quantity("ssim", "SSIM", "up", 3),
-        Quantity("interp_fid", "FID between codes", "down", 3),
-        Quantity("interp_smoothness", "walk max/mean step", "down", 2),
-        Quantity("code_w2", "code W2", "down", 3),
-        Quantity("code_precision", "code precision", "up", 3),
-        Quantity("code_recall", "code recall", "up", 3),
-        Quantity("code_repeats", "repeated codes", "down", 3),
-        Quantity("ot_divergence", "OT divergence", "down", 4),
-        Quantity("ot_divergence_std", "scatter of one draw", "none", 4),
-        Quantity("modes", "modes", "up", 1),
-        Quantity("high_quality", "high quality", "up", 3),
-        Quantity("discriminator", "discriminator loss (nats)", "none", 3, style="g"),
-        Quantity("kl", "KL stored (nats)", "none", 2),
-        Quantity("gap", "duality gap", "down", 3, style="g"),
-        Quantity("seconds", "seconds", "none", 1),
-        Quantity("images_seen", "images seen", "none", 0),
-        Quantity("parameters", "parameters", "none", 0),
-        Quantity("peak_memory_mb", "peak MiB", "none", 0),
-    )
-}
+
+def _of_metrics() -> Iterable[Quantity]:
+    """Return the quantities of the suite's metrics, file by file."""
+    for _, stated in literals("metrics", "quantities"):
+        yield from (Quantity(key, **card) for key, card in stated.items())
+
+
+OF_RUNS = (
+    Quantity("discriminator", "discriminator loss (nats)", "none", 3, style="g", group="curve"),
+    Quantity("kl", "KL stored (nats)", "none", 2, group="curve"),
+    Quantity("gap", "duality gap", "down", 3, style="g", group="curve"),
+    Quantity("seconds", "seconds", "none", 1, group="cost"),
+    Quantity("images_seen", "images seen", "none", 0, group="cost"),
+    Quantity("parameters", "parameters", "none", 0),
+    Quantity("peak_memory_mb", "peak MiB", "none", 0),
+)
+QUANTITIES = {quantity.key: quantity for quantity in (*_of_metrics(), *OF_RUNS)}
+"""Every quantity that this process knows, the suite's and those that ``learn`` added."""
+_OWN = frozenset(QUANTITIES)
+
+
+def learn(stated: Mapping[str, Mapping[str, Any]], where: str) -> None:
+    """Add quantities of a user's own metrics.
+
+    Raises:
+        InputError: naming ``where``, if one is not complete or has the key of one of the suite's.
+    """
+    for key, card in stated.items():
+        if key in _OWN:
+            raise InputError(f"{where}: quantity '{key}' is one of the suite's; allowed: a name of its own")
+        try:
+            QUANTITIES[key] = Quantity(key, **card)
+        except TypeError as error:
+            raise InputError(f"{where}: quantity '{key}': {str(error).partition(') ')[2] or error}") from None
+
+
+def foreign(keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the cards of those of ``keys`` that are of a user's own metrics, for a record."""
+    return {key: QUANTITIES[key].card() for key in keys if key in QUANTITIES and key not in _OWN}

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, Valid
 
 from latent_ot.curve_table import Curves, from_rows, to_rows
 from latent_ot.errors import InputError, nearest
+from latent_ot.quantities import learn
 
 DATA = "data"
 """The yardstick's name in place of a method: held-out real examples scored as if they had been generated."""
@@ -53,7 +54,8 @@ class Protocol(_Part):
 class Record(_Part):
     """One run: method, data set, seed and budget, and all that was measured. What ``metrics`` lacks has a reason.
 
-    ``data``: what is known of the data set without having it. ``checksum``: of all that the files hold of the run.
+    ``data``: what is known of the data set without having it. ``quantities``: how tables show those of the ``metrics``
+    that a user's own file made (``quantities.Quantity``). ``checksum``: of all that the files hold of the run.
     ``outdated``: why today's code would give another result, if it would. ``stored``: the record comes from the store,
     not from what is published.
     """
@@ -76,6 +78,7 @@ class Record(_Part):
     overrides: dict[str, JsonValue] = {}
     config: dict[str, JsonValue] = {}
     metrics: dict[str, float] = {}
+    quantities: dict[str, dict[str, JsonValue]] = {}
     facts: dict[str, JsonValue] = {}
     reasons: dict[str, str] = {}
     protocol: Protocol | None = None
@@ -180,6 +183,7 @@ def parse(text: str, where: str) -> Record:
         raise _version(text, where) or _refusal(error, where) from None
     for key in record.model_fields_set.intersection(UNWRITTEN):
         raise InputError(f"{where}: key '{key}' is unknown")
+    learn(record.quantities, where)
     return record
 
 

@@ -17,6 +17,7 @@ from latent_ot.budgets import Budget, budget, settings
 from latent_ot.catalog import SCORING, Catalog
 from latent_ot.datasets.base import Dataset, load
 from latent_ot.errors import InputError, choose
+from latent_ot.quantities import foreign
 from latent_ot.results import add
 
 
@@ -215,6 +216,7 @@ class Benchmark:
             "overrides": {name: dict(values) for name, values in plan.overrides.items()},
             "config": {s.job["name"]: s.job["config"] for s, _ in trained},
             "metrics": last.get("metrics", {}),
+            "quantities": foreign(last.get("metrics", {})),
             "reasons": last.get("reasons", {}),
             "facts": facts,
             "curves": {**last.get("curves", {}), "loss": loss},

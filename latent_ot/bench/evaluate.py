@@ -22,18 +22,17 @@ from latent_ot.datasets.base import Dataset
 from latent_ot.errors import Declined
 from latent_ot.identity import lineage
 from latent_ot.methods.base import Method, Pair
+from latent_ot.metrics.base import keys_of
 from latent_ot.metrics.evaluators.find import load_evaluator
 from latent_ot.metrics.features import FeatureSet, cached, extract
-from latent_ot.metrics.fid import fid
-from latent_ot.metrics.latent import LEAST, score_codes
-from latent_ot.metrics.modes import mode_coverage
-from latent_ot.metrics.score import score_images, score_points
-from latent_ot.metrics.smoothness import smoothness
+from latent_ot.metrics.fid import Moments, fid
+from latent_ot.metrics.latent import LEAST
+from latent_ot.metrics.modes import POINTS, Modes, mode_coverage
+from latent_ot.metrics.score import score, score_images, score_points
 from latent_ot.pictures.images import save_grid, save_points
 from latent_ot.pictures.latent import save_latent
 from latent_ot.pictures.pairs import save_pairs
 from latent_ot.pictures.plane import save_plane
-from latent_ot.quantities import CODES as FIGURES
 from latent_ot.samplers.base import LatentSampler
 from latent_ot.seeding import derive
 from latent_ot.stage import Spec, as_float
@@ -41,8 +40,8 @@ from latent_ot.stage import Spec, as_float
 GRID = 64
 WALKS = (8, 10)  # rows and columns of the picture of interpolations
 PATHS = (64, 16)  # walks and their images, behind the smoothness of interpolation
+BETWEEN = "interp_fid"  # FID of images between codes
 CODE_DRAWS = 1000  # behind the figures of a latent sampler's codes
-MODE_POINTS = 10_000  # behind mode coverage (iWGAN's 2-D studies)
 
 
 class Scorer:
@@ -77,11 +76,16 @@ class Scorer:
         name = hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16]
         return cached(self.cache / f"features-{content}-{name}.npz", lambda: self.features(self.real))
 
+    @property
+    def real_moments(self) -> Moments:
+        """Their mean and covariance, computed once."""
+        return self.real_features.once(Moments.of)
+
     def score(self, samples: Tensor, seed: int) -> tuple[dict[str, float], dict[str, Any]]:
         """Return metrics and curves of samples, uint8 (n, C, H, W) or points (repeats n, 2)."""
         if self.dataset.kind == "points":
             real, fake = self.points("real", self.dataset.train), samples.numpy().reshape(self.repeats, self.n, -1)
-            return score_points(real, fake, self.dataset.modes, self.dataset.mode_std, MODE_POINTS), {}
+            return score_points(real, fake, self.dataset.modes, self.dataset.mode_std), {}
         return score_images(self.real_features, self.features(samples), seed)
 
 
@@ -103,14 +107,14 @@ def evaluate(
     if scorer.dataset.kind == "points":
         save_points(folder / "points.png", scorer.real.numpy(), samples.numpy())
         if scorer.dataset.modes is None:
-            reasons |= dict.fromkeys(("modes", "high_quality"), f"{scorer.dataset.id} is no mixture of modes")
+            reasons |= dict.fromkeys(Modes.quantities, f"{scorer.dataset.id} is no mixture of modes")
     else:
         save_grid(folder / "samples.png", _hwc(samples[:GRID]))
         spread, real_spread = _spread(samples), _spread(scorer.real)
         facts["sample_std"] = round(spread, 4)
         facts["collapsed"] = spread < 0.1 * real_spread
     if model is None:
-        none = ("psnr", "ssim", "interp_smoothness", "interp_fid", *FIGURES)
+        none = [*keys_of("reconstructions", "walks", "codes"), BETWEEN]
         reasons |= dict.fromkeys(none, "the data row is no model")
         return {"metrics": metrics, "curves": curves, "reasons": reasons, "facts": facts}
     if scorer.dataset.kind == "image":
@@ -119,11 +123,11 @@ def evaluate(
         reasons |= rebuilt["reasons"]
         try:
             save_grid(folder / "interpolations.png", _hwc(walk(model, *WALKS, job["seed"]).flatten(0, 1)), WALKS[1])
-            metrics["interp_smoothness"] = smoothness(walk(model, *PATHS, job["seed"]).numpy())
+            metrics |= score("walks", walk(model, *PATHS, job["seed"]))[0]
             between = scorer.features(draw_between(model, scorer.n, job["seed"], _training_codes(folders, device)))
-            metrics["interp_fid"] = fid(scorer.real_features.moments, between.moments)
+            metrics[BETWEEN] = fid(scorer.real_moments, Moments.of(between.features))
         except Declined as reason:
-            reasons |= dict.fromkeys(("interp_smoothness", "interp_fid"), str(reason))
+            reasons |= dict.fromkeys([*keys_of("walks"), BETWEEN], str(reason))
         curve = _fid_curve(model, folders, scorer, catalog, job["seed"], device, reasons)
         if curve:
             curves["fid"] = [*curve, [_images(decoding(folders)), metrics["fid"]]]
@@ -134,7 +138,7 @@ def evaluate(
     else:
         with contextlib.suppress(Declined):  # not every method has codes and an encoder
             _pairs(model, scorer, folder, job["seed"])
-        reasons |= dict.fromkeys(FIGURES, "trained end to end: no latent sampler was fitted to its codes")
+        reasons |= dict.fromkeys(keys_of("codes"), "trained end to end: no latent sampler was fitted to its codes")
     return {"metrics": metrics, "curves": curves, "reasons": reasons, "facts": facts}
 
 
@@ -152,7 +156,7 @@ def _samples(model: Method | Pair | None, scorer: Scorer, seed: int, report: Any
 def _pairs(model: Method, scorer: Scorer, folder: Path, seed: int) -> None:
     """Draw the codes of held-out examples beside draws of the prior that they are held to."""
     held_out = as_float(as_tensor(np.array(scorer.dataset.test[:CODE_DRAWS])))
-    codes = torch.cat([model.encode(x.to(next(model.parameters()).device)).cpu() for x in held_out.split(500)])
+    codes = torch.cat([model.encode(x.to(model.device)).cpu() for x in held_out.split(500)])
     both = [codes.numpy(), draw_codes(model, CODE_DRAWS, seed).numpy()]
     if np.isfinite(both).all():
         save_pairs(folder / "codes.png", both, ("codes of held-out data", "draws of the prior"))
@@ -178,9 +182,9 @@ def _codes(
     if scorer.dataset.kind == "image":
         save_latent(folder / "latent.png", training.numpy(), drawn.numpy(), seed)
     if len(held_out) < LEAST:
-        reasons |= dict.fromkeys(FIGURES, f"{len(held_out)} held-out codes; {LEAST} or more are needed")
+        reasons |= dict.fromkeys(keys_of("codes"), f"{len(held_out)} held-out codes; {LEAST} or more are needed")
         return {}
-    return score_codes(drawn, held_out, training)
+    return score("codes", drawn, held_out, training)[0]
 
 
 def _fid_curve(
@@ -213,7 +217,7 @@ def _fid_curve(
             sampler.to(device).fit(codes.to(device))
             then = Pair(snapshot, sampler)
         features = scorer.features(draw(then, scorer.n, seed))
-        points.append([images_seen, fid(scorer.real_features.moments, features.moments)])
+        points.append([images_seen, fid(scorer.real_moments, Moments.of(features.features))])
     return points
 
 
@@ -229,7 +233,7 @@ def _mode_curves(
     assert dataset.mode_std is not None
     curves: dict[str, list[list[float]]] = {"modes": [], "high_quality": []}
     for points_seen, snapshot in _snapshots(decoding(folders), catalog, device):
-        covered = mode_coverage(draw(snapshot, MODE_POINTS, seed).numpy(), dataset.modes, dataset.mode_std)
+        covered = mode_coverage(draw(snapshot, POINTS, seed).numpy(), dataset.modes, dataset.mode_std)
         for name, curve in curves.items():
             curve.append([points_seen, covered[name]])
     return {name: [*curve, [_images(decoding(folders)), end[name]]] for name, curve in curves.items()}

@@ -7,11 +7,10 @@ so by its version, which the golden values in the tests keep honest.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latent_ot.catalog import KIND, Catalog
+from latent_ot.discovery import plugin_files
 from latent_ot.errors import Declined, InputError
 from latent_ot.identity import lineage
 
@@ -39,29 +38,24 @@ def key_of(job: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settled, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def made_of(catalog: Catalog, role: str, name: str, stage: "Stage") -> MadeOf:
+def made_of(stage: "Stage") -> MadeOf:
     """Return what a trained stage is made of."""
     from latent_ot.networks.families import families_of
 
+    families = families_of(stage)
     parts: MadeOf = {
         "stage": lineage(type(stage)),
-        "networks": families_of(stage),
+        "networks": {family.__name__: family.version for family in families},
         "frozen": stage.frozen_parts(stage.config),
-        **plugin_parts(catalog, role, name),
+        **plugin_parts(type(stage), *families),
     }
     return {kind: found for kind, found in parts.items() if found}
 
 
-def plugin_parts(catalog: Catalog, role: str, name: str) -> MadeOf:
-    """Return the hash of the user's own file that holds a stage; nothing for a stage of the suite's."""
-    file = catalog.files[KIND[role]][name]
-    return {"plugin": {file.name: file_hash(file)}} if file in catalog.plugins else {}
-
-
-@cache
-def file_hash(path: Path) -> str:
-    """Return 16 hex digits of a file's hash; of one that is changed while a command runs, that of its first reading."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+def plugin_parts(*classes: type) -> MadeOf:
+    """Return the hashes of the user's own files that hold classes; nothing for those of the suite."""
+    found = plugin_files(*classes)
+    return {"plugin": found} if found else {}
 
 
 def small(
@@ -100,13 +94,17 @@ def scoring(role: str, kind: str, evaluator: str | None) -> MadeOf:
         evaluator: the feature network's name; None for points.
     """
     from latent_ot.bench.sampling import Draws
-    from latent_ot.metrics.base import metrics_for
+    from latent_ot.metrics.base import Measures, metrics, metrics_for
     from latent_ot.metrics.evaluators.find import evaluator_class
     from latent_ot.samplers.gaussian import Gaussian
 
-    draws = {"draws": lineage(Draws)}
+    measured: tuple[Measures, ...] = ("samples", "pairs", "walks", "codes") if kind == "image" else ("points", "codes")
+    measured = ("reconstructions",) if role == "reconstruct" else measured
+    used: list[type] = [*metrics(*measured)]
+    parts: dict[str, Mapping[str, int | str]] = {"metrics": metrics_for(*measured), "draws": lineage(Draws)}
     if role == "reconstruct":
-        return {"metrics": metrics_for("reconstructions"), "start": lineage(Gaussian), **draws}
-    measured = metrics_for("samples") | metrics_for("walks") if kind == "image" else metrics_for("points")
-    scorer = {"evaluator": lineage(evaluator_class(evaluator))} if evaluator else {}
-    return {"metrics": measured | metrics_for("codes"), **scorer, **draws}
+        parts["start"] = lineage(Gaussian)
+    elif evaluator:
+        used.append(evaluator_class(evaluator))
+        parts["evaluator"] = lineage(used[-1])
+    return {**parts, **plugin_parts(*used)}

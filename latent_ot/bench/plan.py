@@ -215,13 +215,14 @@ class Planner:
         if known not in self._built:
             try:
                 stage = small(self.catalog, role, name, config, shape, before if role == "refine" else ())
-                self._built[known] = stage, made_of(self.catalog, role, name, stage)
+                self._built[known] = stage, made_of(stage)
             except Declined:
                 raise
             except Exception:
-                if self.catalog.files[KIND[role]][name] not in self.catalog.plugins:
+                own = plugin_parts(self.catalog.stage(KIND[role], name))
+                if not own:
                     raise
-                self._built[known] = None, plugin_parts(self.catalog, role, name)  # its row will say what is wrong
+                self._built[known] = None, own  # its row will say what is wrong
         return self._built[known]
 
     @cached_property

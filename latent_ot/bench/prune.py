@@ -128,7 +128,7 @@ def _made_of(catalog: Catalog, card: Mapping[str, Any]) -> MadeOf:
         evaluator = job.get("protocol", {}).get("evaluator")
         points = job["role"] == "evaluate" and evaluator is None
         return scoring(job["role"], "points" if points else "image", evaluator)
-    return made_of(catalog, job["role"], job["name"], make(catalog, {**card, "spec": {**card["spec"], **SMALL}}))
+    return made_of(make(catalog, {**card, "spec": {**card["spec"], **SMALL}}))
 
 
 def _other_terms(name: str, card: Mapping[str, Any]) -> str | None:

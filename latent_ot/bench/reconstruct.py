@@ -15,8 +15,8 @@ from latent_ot.catalog import Catalog
 from latent_ot.datasets.base import Dataset
 from latent_ot.errors import Declined
 from latent_ot.methods.base import Method, Pair
-from latent_ot.metrics.psnr import psnr
-from latent_ot.metrics.ssim import ssim
+from latent_ot.metrics.base import keys_of
+from latent_ot.metrics.score import score
 from latent_ot.pictures.images import save_strip
 from latent_ot.samplers.gaussian import Gaussian, GaussianConfig
 from latent_ot.stage import Spec, as_float
@@ -43,12 +43,12 @@ def reconstruct(
         model = searchable(catalog, decoding(folders), device)
         codes, rebuilt = rebuild(model, as_float(originals).to(device), job["seed"], rules["steps"])
     except Declined as reason:
-        return {"metrics": {}, "reasons": {"psnr": str(reason), "ssim": str(reason)}}
+        return {"metrics": {}, "reasons": dict.fromkeys(keys_of("reconstructions"), str(reason))}
     save_strip(folder / "reconstructions.png", *(x[:STRIP].permute(0, 2, 3, 1).numpy() for x in (originals, rebuilt)))
     if isinstance(model, Pair) and "encode" not in model.representation.declines:
         codes = _encode(model, as_tensor(dataset.test[:HELD_OUT]), device)
     save_file({"codes": codes.float().contiguous()}, folder / CODES)
-    return {"metrics": {"psnr": psnr(originals, rebuilt), "ssim": ssim(originals, rebuilt)}, "reasons": {}}
+    return {"metrics": score("reconstructions", originals, rebuilt)[0], "reasons": {}}
 
 
 def searchable(catalog: Catalog, folder: Path, device: torch.device) -> Method | Pair:

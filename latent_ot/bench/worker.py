@@ -201,7 +201,7 @@ def _train(
     config = {"job": job, "spec": asdict(spec), "kind": dataset.kind}
     write_json(folder / "config.json", config)
     stage = make(catalog, config, [load_stage(catalog, folders[part["role"]]) for part in job.get("parts", ())])
-    _check_parts(job, made_of(catalog, job["role"], job["name"], stage))
+    _check_parts(job, made_of(stage))
     result = train(stage, rows, folder, Watch(line.report, line.should_stop, seconds), device)
     if isinstance(stage, Method) and stage.role == "representation":
         with torch.no_grad():

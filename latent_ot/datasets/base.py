@@ -5,7 +5,6 @@ memory-mapped from the prepared form ``<data-dir>/<name>/<split>/images.npy`` th
 that form under any other name is a data set of that name, too.
 """
 
-import importlib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,6 +20,7 @@ from latent_ot.datasets.kept import Making, log, serve
 from latent_ot.datasets.order import numpy_generator, stratified_rows
 from latent_ot.datasets.source import Dataset, Source
 from latent_ot.datasets.stream import Splits, part_name
+from latent_ot.discovery import discover
 from latent_ot.errors import InputError, nearest
 
 
@@ -46,16 +46,14 @@ class Arrays(Source):
         return splits
 
 
-@cache
 def sources() -> dict[str, Source]:
-    """Return every named data set: name -> source, one object a file."""
-    found: dict[str, Source] = {}
-    for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
-        module = importlib.import_module(f"latent_ot.datasets.{path.stem}")
-        here = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
-        for source in (v() for v in here if issubclass(v, Source) and v.names):
-            found |= dict.fromkeys(source.names, source)
-    return found
+    """Return every named data set: name -> source."""
+    return {name: _source(kind) for kind in discover("datasets", Source).values() for name in kind.names}
+
+
+@cache
+def _source(kind: type[Source]) -> Source:
+    return kind()
 
 
 def names() -> list[str]:

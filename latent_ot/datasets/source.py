@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from latent_ot.datasets.stream import Splits, Stream
+from latent_ot.discovery import plugin_files
 from latent_ot.errors import InputError
 from latent_ot.identity import lineage
 
@@ -84,7 +85,9 @@ class Source(ABC):
     def origin(self, name: str, subset: int | None = None) -> dict[str, Any]:
         """Return versions and view that make the set as it is today, as JSON; ``subset``: training images of a part."""
         part = {} if subset is None else {"subset": subset}
-        return json.loads(json.dumps({"source": lineage(type(self)), "view": self.view(name), **part}))
+        own = plugin_files(type(self))  # a user's own file may change without a version
+        made_by = {"source": lineage(type(self)), **({"plugin": own} if own else {})}
+        return json.loads(json.dumps({**made_by, "view": self.view(name), **part}))
 
     def download(self, name: str, data_dir: Path) -> None:
         """Fetch the original files into ``data_dir``.

@@ -10,7 +10,7 @@ lost in the text that the suite works from; the defaults are the suite's own and
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -20,14 +20,16 @@ from latent_ot.config import Config
 from latent_ot.losses.gaussian import bound_terms
 from latent_ot.losses.orthogonal import orthogonality
 from latent_ot.methods.base import Method, Spec, require_images
-from latent_ot.networks.families import FAMILIES, networks
+from latent_ot.networks.families import among, families, networks
 from latent_ot.networks.sdkl import Tapped
+
+NETWORKS = among("sdkl", "vaegan")
 
 
 class AdversarialConfig(Config):
     """Settings of all five models; their roles are those of SDKL, Section 4.2, and their values the suite's."""
 
-    network: Literal["sdkl", "vaegan"] = Field("sdkl", description="SDKL, Table 1; or the VAE/GAN release's")
+    network: Annotated[str, NETWORKS] = Field("sdkl", description="SDKL, Table 1; or the VAE/GAN release's")
     batch_size: int = Field(64, ge=2, description="images a step; SDKL, Algorithm 1 (size not known: the suite's)")
     n_critic: int = Field(
         3, ge=1, description="discriminator steps to a generator step; SDKL, Section 4.2 (more than 1: the suite's)"
@@ -108,7 +110,7 @@ class AdversarialVae(Adversarial):
 
     def __init__(self, config: AdversarialVaeConfig, spec: Spec) -> None:
         super().__init__(config, spec)
-        self.E = FAMILIES[config.network].encoder(spec.shape, 2 * config.latent_dim, spec.width)
+        self.E = families()[config.network].encoder(spec.shape, 2 * config.latent_dim, spec.width)
         self.register_buffer("log_sigma", torch.tensor(math.log(config.sigma)))
         self.register_buffer("mean_kl", torch.zeros(()))
 

@@ -12,7 +12,7 @@ from Section 5.1 and the authors' public code, whose 15,000 steps end where it w
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -22,18 +22,20 @@ from torch.nn.functional import mse_loss
 from latent_ot.config import Config
 from latent_ot.methods.base import Method, Spec, require_images
 from latent_ot.networks import fc
-from latent_ot.networks.families import networks
+from latent_ot.networks.families import among, networks
 from latent_ot.networks.infogan import init_normal
 from latent_ot.stage import Batch
 
 LATENT_DIM = {1: 64, 3: 128}
 """Channels -> code length: 64 for MNIST (AE-OT-GAN, Section 4.1), 128 as its CIFAR-10 and CelebA generators take."""
 
+NETWORKS = among("infogan", "dcgan", "sngan", "sngan_resnet", "wgan_div_resnet", "wgan_qc", "fc")
+
 
 class AeConfig(Config):
     """Settings of the autoencoder."""
 
-    network: Literal["infogan", "dcgan", "sngan", "sngan_resnet", "wgan_div_resnet", "wgan_qc", "fc"] = Field(
+    network: Annotated[str, NETWORKS] = Field(
         "infogan",
         description="AE-OT-GAN, Section 4.1, for MNIST (Section 4.2: SNGAN's for CIFAR-10, WGAN-div's for CelebA); "
         "fc: fully connected (OTgen, Section 5.1)",

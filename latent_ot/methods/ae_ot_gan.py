@@ -14,7 +14,7 @@ real images after another, each with fresh w.
 
 import copy
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -24,17 +24,19 @@ from torch.nn.functional import mse_loss
 from latent_ot.config import Config
 from latent_ot.losses.adversarial import gan_discriminator, gan_generator
 from latent_ot.methods.base import Method, Pair, Spec, require_images
-from latent_ot.networks.families import networks
+from latent_ot.networks.families import among, networks
 from latent_ot.stage import Batch
 
 SCHEDULE = {"mnist": (15, 3), "cifar10": (25, 10), "celeba": (15, 5)}
 """(R, T) of Sections 4.1 and 4.2: generator's rate over discriminator's, generator steps to a discriminator step."""
 
+NETWORKS = among("infogan", "dcgan", "sngan", "sngan_resnet", "wgan_div_resnet", "wgan_qc")
+
 
 class AeOtGanConfig(Config):
     """Settings of AE-OT-GAN's last stage; those of the others are ``ae``'s and ``sdot``'s."""
 
-    network: Literal["infogan", "dcgan", "sngan", "sngan_resnet", "wgan_div_resnet", "wgan_qc"] = Field(
+    network: Annotated[str, NETWORKS] = Field(
         "infogan", description="the discriminator; Section 4.1, for MNIST (CIFAR-10: SNGAN's, CelebA: WGAN-div's)"
     )
     batch_size: int = Field(64, ge=8, description="real images, and as many fakes, a discriminator step; silent")

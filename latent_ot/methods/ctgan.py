@@ -11,7 +11,7 @@ images.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -22,16 +22,19 @@ from latent_ot.losses.consistency import Pass, consistency
 from latent_ot.losses.gradient_penalty import gradient_penalty, interpolates
 from latent_ot.methods.base import Spec, require_images
 from latent_ot.methods.wgan_gp import WganGp, WganGpConfig
+from latent_ot.networks.families import among
 from latent_ot.networks.wgan_div_resnet import Residual
 from latent_ot.stage import Batch
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
+NETWORKS = among("infogan", "dcgan", "sngan_resnet")
+
 
 class CtganConfig(WganGpConfig):
     """Settings of CT-GAN: WGAN-GP's, and those of the consistency term."""
 
-    network: Literal["infogan", "dcgan", "sngan_resnet"] = Field("infogan", description="as WGAN-GP")
+    network: Annotated[str, NETWORKS] = Field("infogan", description="as WGAN-GP")
     dropout: tuple[Rate, Rate, Rate] = Field((0.5, 0.5, 0.5), description="authors' release (ResNet: 0.2, 0.5, 0.5)")
     consistency: float = Field(2.0, ge=0, description="weight lambda_2 of the consistency term; authors' release")
     feature_weight: float = Field(0.1, ge=0, description="of the features' distance in it; authors' release")

@@ -9,7 +9,7 @@ normalisation stands everywhere but on the generator's output and the discrimina
 are normalised apart.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -17,15 +17,17 @@ from pydantic import Field
 from latent_ot.config import Config
 from latent_ot.losses.adversarial import gan_discriminator, gan_generator
 from latent_ot.methods.base import Gan, Spec, require_images
-from latent_ot.networks.families import networks
+from latent_ot.networks.families import among, networks
 from latent_ot.networks.infogan import init_normal
 from latent_ot.stage import Batch
+
+NETWORKS = among("infogan", "dcgan")
 
 
 class DcganConfig(Config):
     """Settings of DCGAN."""
 
-    network: Literal["infogan", "dcgan"] = Field("infogan", description="GLDO, Section 4.1; or DCGAN's own")
+    network: Annotated[str, NETWORKS] = Field("infogan", description="GLDO, Section 4.1; or DCGAN's own")
     batch_size: int = Field(64, ge=2, description="images a step; GLDO, Section 4.1 (DCGAN, Section 4: 128)")
     latent_dim: int = Field(100, ge=1, description="code length d; GLDO, Section 4.1, and DCGAN's release")
     lr: float = Field(1e-3, gt=0, description="Adam; GLDO, Section 4.1, of the generator (DCGAN, Section 4: 2e-4)")

@@ -7,7 +7,7 @@ are compared with it (their Section 5.1) without its networks or optimizer: here
 DCGAN's Adam in place of the momentum, dropout and maxout units of 2014.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -15,15 +15,17 @@ from pydantic import Field
 from latent_ot.config import Config
 from latent_ot.losses.adversarial import gan_discriminator, gan_generator
 from latent_ot.methods.base import Gan, Spec, require_images
-from latent_ot.networks.families import networks
+from latent_ot.networks.families import among, networks
 from latent_ot.networks.infogan import init_normal
 from latent_ot.stage import Batch
+
+NETWORKS = among("mlp", "infogan", "dcgan")
 
 
 class GanConfig(Config):
     """Settings of the GAN."""
 
-    network: Literal["mlp", "infogan", "dcgan"] = Field(
+    network: Annotated[str, NETWORKS] = Field(
         "mlp", description="three layers of 512; AE-OTgen, Section 5.1, leaves it open"
     )
     batch_size: int = Field(128, ge=2, description="images a step; AE-OTgen, Section 5.1, and DCGAN, Section 4")

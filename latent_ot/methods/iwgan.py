@@ -15,7 +15,7 @@ n_critic the paper is silent, too; they are those of WGAN-GP and of WAE, from wh
 import copy
 from collections.abc import Mapping
 from itertools import cycle, islice
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -26,7 +26,7 @@ from latent_ot.losses.adversarial import wasserstein_critic
 from latent_ot.losses.gradient_penalty import gradient_penalty, interpolates
 from latent_ot.methods.base import Method, Spec
 from latent_ot.metrics.quality import reconstruction_errors
-from latent_ot.networks.families import FAMILIES, networks
+from latent_ot.networks.families import among, families, networks
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch
 from latent_ot.transport.mmd import mmd_squared
@@ -43,11 +43,13 @@ POINTS = {
 COLOUR = {"network": "iwgan_celeba", "latent_dim": 64}
 """Defaults for 2-D points (paper, Section 5.1; batch and penalty as WGAN-GP's toy experiments) and colour images."""
 
+NETWORKS = among("iwgan_mnist", "iwgan_celeba", "toy", "infogan")
+
 
 class IwganConfig(Config):
     """Settings of iWGAN."""
 
-    network: Literal["iwgan_mnist", "iwgan_celeba", "toy", "infogan"] = Field(
+    network: Annotated[str, NETWORKS] = Field(
         "iwgan_mnist", description="Appendix D2; of colour images D3, of points D1"
     )
     batch_size: int = Field(64, ge=2, description="examples an inner step; silent, WGAN-GP's; of points 256")
@@ -103,7 +105,7 @@ class Iwgan(Method):
         self.latent_dim = config.latent_dim
         norm = "none" if config.network == "infogan" else None  # a penalised critic must treat images one by one
         self.G, self.f, self.data_range = networks(config.network, config.latent_dim, spec.shape, spec.width, norm)
-        self.Q = FAMILIES[config.network].encoder(spec.shape, config.latent_dim, spec.width)
+        self.Q = families()[config.network].encoder(spec.shape, config.latent_dim, spec.width)
         self.register_buffer("gap", torch.zeros(()))  # the last estimate
         self.register_buffer("objective", torch.zeros(()))
 

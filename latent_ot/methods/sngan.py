@@ -12,7 +12,7 @@ What differs: the release moves the generator at the start of a cycle; here it m
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -21,17 +21,19 @@ from torch import nn
 from latent_ot.config import Config
 from latent_ot.losses.adversarial import hinge_discriminator, wasserstein_generator
 from latent_ot.methods.base import Gan, Spec, require_images
-from latent_ot.networks.families import networks
+from latent_ot.networks.families import among, networks
 from latent_ot.stage import Batch
 
 RESIDUAL = {"n_dis": 5, "generator_batch": 128, "beta1": 0.0, "beta2": 0.9, "decay": True}
 """Defaults of the residual networks: the release for CIFAR-10."""
 
+NETWORKS = among("sngan", "sngan_resnet")
+
 
 class SnganConfig(Config):
     """Settings of SNGAN."""
 
-    network: Literal["sngan", "sngan_resnet"] = Field("sngan", description="SNGAN, Table 3 (residual: Table 4)")
+    network: Annotated[str, NETWORKS] = Field("sngan", description="SNGAN, Table 3 (residual: Table 4)")
     batch_size: int = Field(64, ge=2, description="images a discriminator step; SNGAN, Section 4")
     generator_batch: int = Field(64, ge=2, description="codes a generator step; SNGAN, Section 4 (residual: 128)")
     n_dis: int = Field(1, ge=1, description="discriminator to generator steps; SNGAN, Table 1, C (residual: 5)")

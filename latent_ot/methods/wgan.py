@@ -14,7 +14,7 @@ that share, since what a critic needs to come near its optimum does not shrink w
 """
 
 from itertools import cycle, islice
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -22,15 +22,17 @@ from pydantic import Field
 from latent_ot.config import Config
 from latent_ot.losses.adversarial import wasserstein_critic, wasserstein_generator
 from latent_ot.methods.base import Gan, Spec, require_images
-from latent_ot.networks.families import networks
+from latent_ot.networks.families import among, networks
 from latent_ot.networks.infogan import init_normal
 from latent_ot.stage import Batch
+
+NETWORKS = among("mlp", "infogan", "dcgan")
 
 
 class WganConfig(Config):
     """Settings of WGAN."""
 
-    network: Literal["mlp", "infogan", "dcgan"] = Field(
+    network: Annotated[str, NETWORKS] = Field(
         "mlp", description="three layers of 512; AE-OTgen, Section 5.1, leaves it open"
     )
     batch_size: int = Field(64, ge=2, description="images a critic step; WGAN, Algorithm 1")

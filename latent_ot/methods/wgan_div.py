@@ -10,7 +10,7 @@ InfoGAN's, which the same paper uses on MNIST.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -18,15 +18,17 @@ from pydantic import Field
 from latent_ot.config import Config
 from latent_ot.losses.gradient_penalty import divergence_penalty, interpolates
 from latent_ot.methods.base import Gan, Spec, require_images
-from latent_ot.networks.families import networks
+from latent_ot.networks.families import among, networks
 from latent_ot.networks.infogan import init_normal
 from latent_ot.stage import Batch
+
+NETWORKS = among("infogan", "dcgan", "wgan_div_resnet")
 
 
 class WganDivConfig(Config):
     """Settings of WGAN-div."""
 
-    network: Literal["infogan", "dcgan", "wgan_div_resnet"] = Field(
+    network: Annotated[str, NETWORKS] = Field(
         "wgan_div_resnet",
         description="AE-OT-GAN, Table 1: ResNet (Standard: dcgan); of one channel infogan, its Section 4 on MNIST",
     )

@@ -8,7 +8,7 @@ which the critic takes, too; the rest is the authors'. 2-D points have the setti
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -17,18 +17,20 @@ from latent_ot.config import Config
 from latent_ot.losses.adversarial import wasserstein_critic, wasserstein_generator
 from latent_ot.losses.gradient_penalty import gradient_penalty, interpolates
 from latent_ot.methods.base import Gan, Spec
-from latent_ot.networks.families import networks
+from latent_ot.networks.families import among, networks
 from latent_ot.networks.infogan import init_normal
 from latent_ot.stage import Batch
 
 TOY = {"network": "toy", "batch_size": 256, "penalty": 0.1, "latent_dim": 2, "lr": 1e-4}
 """Defaults for 2-D points: the release's toy experiments."""
 
+NETWORKS = among("infogan", "dcgan", "sngan", "sngan_resnet", "wgan_div_resnet", "iwgan_celeba", "toy")
+
 
 class WganGpConfig(Config):
     """Settings of WGAN-GP."""
 
-    network: Literal["infogan", "dcgan", "sngan", "sngan_resnet", "wgan_div_resnet", "iwgan_celeba", "toy"] = Field(
+    network: Annotated[str, NETWORKS] = Field(
         "infogan", description="GLDO, Section 4.1; of points the release's three layers of 512"
     )
     batch_size: int = Field(

@@ -13,7 +13,7 @@ memory is the same share of a run of any length; before the average begins they 
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from pydantic import Field
@@ -25,7 +25,7 @@ from latent_ot.losses.adversarial import wasserstein_generator
 from latent_ot.losses.gradient_penalty import slopes
 from latent_ot.methods.base import Gan, Spec, require_images
 from latent_ot.networks.ema import Ema
-from latent_ot.networks.families import networks
+from latent_ot.networks.families import among, networks
 from latent_ot.networks.infogan import init_normal
 from latent_ot.stage import Batch
 from latent_ot.transport.assignment import assign
@@ -35,11 +35,13 @@ PUBLISHED_STEPS = 60_000  # on CelebA; authors' release
 HQ = {"batch_size": 16, "gamma": 0.05}
 """Defaults from 256 pixels on: the release's for CelebA-HQ."""
 
+NETWORKS = among("infogan", "wgan_qc")
+
 
 class WganQcConfig(Config):
     """Settings of WGAN-QC."""
 
-    network: Literal["infogan", "wgan_qc"] = Field("wgan_qc", description="authors' release, resnet2 and resnet1")
+    network: Annotated[str, NETWORKS] = Field("wgan_qc", description="authors' release, resnet2 and resnet1")
     batch_size: int = Field(64, ge=2, description="images a step; authors' release (CelebA-HQ: 16)")
     gamma: float = Field(0.1, ge=0, description="weight of the regularizer; authors' release (CelebA-HQ: 0.05)")
     K: float | None = Field(None, gt=0, description="of the cost K/2 |x - y|^2; none: 1 / (C H W), authors' release")

@@ -1,40 +1,49 @@
-"""What a file of metrics states of them: what they measure, which figures of a record they make, and their version."""
+"""What a metric states of itself: what it measures, the quantities that it makes of it, and its version."""
 
-import importlib
-from collections.abc import Callable
-from functools import cache
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
-Measures = Literal["samples", "points", "reconstructions", "walks", "codes", "images"]
+from latent_ot.discovery import discover
+
+Measures = Literal["samples", "pairs", "points", "reconstructions", "walks", "codes", "images"]
 
 
 class Metric:
     """One subclass in each file, at its end.
 
-    ``version``: raised when its numbers change. ``quantities``: the keys of a record's metrics that it makes.
-    ``measures``: what is given to ``compute``, the function that makes them.
+    ``version``: raised when its numbers change. ``quantities``: key of a record's metrics -> how tables show it, as a
+    literal (see ``quantities.Quantity``), since commands that only read results import no metric. ``measures``: what
+    ``compute`` is given, which returns a mapping with those keys; what else is in it is kept as a curve.
+
+    - "samples": ``compute(real, fake, seed)``, two ``FeatureSet`` of one evaluator. Where tables can also be asked for
+      other images than samples, as for FID between codes, the evaluation says so.
+    - "pairs": ``compute(features)`` returns a visitor of all pairs of features (``pairwise.sweep``), which metrics
+      share; its ``result()`` is the mapping.
+    - "points": ``compute(real, fake, modes, std)``, draws of points (repeats, n, 2), and the mixture that the real
+      ones come from, if they come from one.
+    - "reconstructions": ``compute(originals, rebuilt)``, images (n, C, H, W) uint8.
+    - "walks": ``compute(walks)``, images (rows, steps, C, H, W) uint8.
+    - "codes": ``compute(drawn, held_out, training)``, codes (n, d), (m, d), (N, d).
+    - "images": single ones; no record holds them.
     """
 
     version: ClassVar[int]
-    quantities: ClassVar[tuple[str, ...]]
+    quantities: ClassVar[Mapping[str, Mapping[str, Any]]]
     measures: ClassVar[Measures]
     compute: ClassVar[Callable[..., Any]]
 
 
-@cache
-def metrics() -> tuple[type[Metric], ...]:
-    """Return every metric of the files in this folder."""
-    paths = sorted(Path(__file__).parent.glob("[!_]*.py"))
-    modules = [importlib.import_module(f"{__package__}.{path.stem}") for path in paths if path != Path(__file__)]
-    return tuple(
-        value
-        for module in modules
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Metric) and value.__module__ == module.__name__
-    )
+def metrics(*measures: Measures) -> tuple[type[Metric], ...]:
+    """Return every metric of the files in this folder and of the user's own, or those of some measures."""
+    every = discover("metrics", Metric).values()
+    return tuple(metric for metric in every if not measures or metric.measures in measures)
 
 
-def metrics_for(measures: Measures) -> dict[str, int]:
-    """Return class name -> version of every metric of ``measures``, e.g. of "samples"."""
-    return {metric.__name__: metric.version for metric in metrics() if metric.measures == measures}
+def metrics_for(*measures: Measures) -> dict[str, int]:
+    """Return class name -> version of every metric of some measures, e.g. of "samples"."""
+    return {metric.__name__: metric.version for metric in metrics(*measures)}
+
+
+def keys_of(*measures: Measures) -> list[str]:
+    """Return the keys of all quantities of some measures."""
+    return [key for metric in metrics(*measures) for key in metric.quantities]

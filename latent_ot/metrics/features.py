@@ -2,10 +2,9 @@
 
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -14,7 +13,8 @@ from torch import Tensor
 
 from latent_ot.errors import InputError
 from latent_ot.metrics.evaluators.base import Evaluator
-from latent_ot.metrics.fid import Moments
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,16 @@ class FeatureSet:
 
     features: Tensor
     logits: Tensor
+    _made: dict[Callable[[Tensor], Any], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.features)
 
-    @cached_property
-    def moments(self) -> Moments:
-        """Mean and covariance of the features, computed once; give them to ``fid``."""
-        return Moments.of(self.features)
+    def once(self, make: Callable[[Tensor], T]) -> T:
+        """Return ``make(features)``, such as their moments for FID, computed once however often it is asked for."""
+        if make not in self._made:
+            self._made[make] = make(self.features)
+        return self._made[make]
 
     def save(self, path: Path) -> None:
         """Write to ``path`` (.npz), which appears whole or not at all."""

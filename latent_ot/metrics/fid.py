@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from latent_ot.metrics.base import Metric
+from latent_ot.metrics.features import FeatureSet
 from latent_ot.metrics.inputs import CHUNK, mean, rows, same_width
 
 EPS = torch.finfo(torch.float64).eps
@@ -94,6 +95,13 @@ class Fid(Metric):
     """Fréchet distance, of samples, and of images between codes."""
 
     version = 1
-    quantities = ("fid", "interp_fid")
+    quantities = {
+        "fid": {"label": "FID", "direction": "down", "digits": 3, "group": "main"},
+        "interp_fid": {"label": "FID between codes", "direction": "down", "digits": 3},
+    }
     measures = "samples"
-    compute = staticmethod(fid)
+
+    @staticmethod
+    def compute(real: FeatureSet, fake: FeatureSet, seed: int) -> dict[str, float]:
+        """Return FID; the evaluation gives images between codes in the place of samples for the other one."""
+        return {"fid": fid(real.once(Moments.of), fake.once(Moments.of))}

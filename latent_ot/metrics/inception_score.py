@@ -11,6 +11,7 @@ from torch import Tensor
 
 from latent_ot.errors import InputError
 from latent_ot.metrics.base import Metric
+from latent_ot.metrics.features import FeatureSet
 from latent_ot.metrics.inputs import rows
 
 
@@ -44,6 +45,13 @@ class InceptionScore(Metric):
     """Inception score."""
 
     version = 1
-    quantities = ("is", "is_std")
+    quantities = {
+        "is": {"label": "IS", "direction": "up", "digits": 2, "group": "main"},
+        "is_std": {"label": "IS, spread of splits", "direction": "none", "digits": 2},
+    }
     measures = "samples"
-    compute = staticmethod(inception_score)
+
+    @staticmethod
+    def compute(real: FeatureSet, fake: FeatureSet, seed: int) -> dict[str, float]:
+        """Return mean and spread over ten splits of the samples' score."""
+        return dict(zip(("is", "is_std"), inception_score(fake.logits), strict=True))

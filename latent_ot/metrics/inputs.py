@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +26,16 @@ def rows(values: Any, what: str, least: int = 2) -> Tensor:
     if broken:
         raise InputError(f"{what}: {broken} of {len(matrix)} samples are not finite; allowed: finite values only")
     return matrix
+
+
+def draws(points: Any, name: str) -> list[Tensor]:
+    """Return draws of points (repeats, n, d), or one draw (n, d), as a list of tensors (n, d).
+
+    Raises:
+        InputError: see ``rows``.
+    """
+    every = np.asarray(points)
+    return [rows(draw, f"{name} points") for draw in (every if every.ndim == 3 else every[None])]
 
 
 def same_width(real: Tensor, fake: Tensor) -> None:

@@ -51,10 +51,10 @@ class Kernels:
         else:
             self.within += sums if tile.on_diagonal else 2 * sums
 
-    def result(self) -> tuple[float, float]:
+    def result(self) -> dict[str, float]:
         """Return mean and standard deviation over the subsets, after the whole pass."""
         values = self.within / (self.size * (self.size - 1)) - 2 * self.between / self.size**2
-        return float(values.mean()), float(values.std(correction=0))
+        return {"kid": float(values.mean()), "kid_std": float(values.std(correction=0))}
 
 
 def kid(real: Tensor, fake: Tensor, seed: int = 2020) -> tuple[float, float]:
@@ -68,13 +68,17 @@ def kid(real: Tensor, fake: Tensor, seed: int = 2020) -> tuple[float, float]:
     features = Features(real, fake)
     kernels = Kernels(features, seed)
     sweep(features, kernels)
-    return kernels.result()
+    found = kernels.result()
+    return found["kid"], found["kid_std"]
 
 
 class Kid(Metric):
     """Kernel Inception distance."""
 
     version = 1
-    quantities = ("kid", "kid_std")
-    measures = "samples"
-    compute = staticmethod(kid)
+    quantities = {
+        "kid": {"label": "KID ×1000", "direction": "down", "digits": 2, "scale": 1000.0, "group": "main"},
+        "kid_std": {"label": "KID ×1000, spread of subsets", "direction": "none", "digits": 2, "scale": 1000.0},
+    }
+    measures = "pairs"
+    compute = Kernels

@@ -88,6 +88,11 @@ class LatentCodes(Metric):
     """How good a latent sampler is."""
 
     version = 1
-    quantities = ("code_w2", "code_precision", "code_recall", "code_repeats")
+    quantities = {
+        "code_w2": {"label": "code W2", "direction": "down", "digits": 3},
+        "code_precision": {"label": "code precision", "direction": "up", "digits": 3},
+        "code_recall": {"label": "code recall", "direction": "up", "digits": 3},
+        "code_repeats": {"label": "repeated codes", "direction": "down", "digits": 3},
+    }
     measures = "codes"
     compute = staticmethod(score_codes)

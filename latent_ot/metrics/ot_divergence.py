@@ -4,11 +4,13 @@ One draw of 1,000 points scatters by 0.01 to 0.02, more than the margins of AE-O
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from latent_ot.metrics.base import Metric
+from latent_ot.metrics.inputs import draws
 from latent_ot.transport.divergence import ot_divergence
 
 
@@ -27,6 +29,13 @@ class OtDivergence(Metric):
     """OT divergence."""
 
     version = 1
-    quantities = ("ot_divergence", "ot_divergence_std")
+    quantities = {
+        "ot_divergence": {"label": "OT divergence", "direction": "down", "digits": 4, "group": "main"},
+        "ot_divergence_std": {"label": "scatter of one draw", "direction": "none", "digits": 4, "group": "main"},
+    }
     measures = "points"
-    compute = staticmethod(ot_divergences)
+
+    @staticmethod
+    def compute(real: Any, fake: Any, modes: Any, std: float | None) -> dict[str, float]:
+        """Return the mean over draws, and their scatter."""
+        return ot_divergences(*(draws(points, name) for points, name in ((real, "real"), (fake, "generated"))))

@@ -5,13 +5,14 @@ clustered together; with P and Q the histograms of real and generated samples ov
 precision(l) = sum min(l P, Q) and recall(l) = precision(l) / l.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
 
 from latent_ot.errors import InputError
 from latent_ot.metrics.base import Metric
+from latent_ot.metrics.features import FeatureSet
 from latent_ot.metrics.inputs import rows, same_width
 from latent_ot.seeding import derive
 
@@ -19,6 +20,7 @@ CLUSTERS = 20
 RUNS = 10  # curves of as many clusterings are averaged
 STARTS = 10  # k-means starts from the best of as many draws
 ANGLES = 1001
+THINNING = 10  # of the 1001 points of a curve, 101 are kept
 EDGE = 1e-10  # distance of the outermost angles from 0 and pi / 2
 
 
@@ -75,10 +77,23 @@ def _clusters(points: np.ndarray, seed: int) -> np.ndarray:
         return MiniBatchKMeans(CLUSTERS, n_init=STARTS, random_state=seed).fit(points).labels_
 
 
+def _thin(values: np.ndarray) -> list[float]:
+    return [round(float(value), 6) for value in values[::THINNING]]
+
+
 class PrecisionRecallCurve(Metric):
     """Precision and recall for distributions."""
 
     version = 1
-    quantities = ("prd_f8", "prd_f1_8")
+    quantities = {
+        "prd_f8": {"label": "F8", "direction": "up", "digits": 3, "group": "main"},
+        "prd_f1_8": {"label": "F1/8", "direction": "up", "digits": 3, "group": "main"},
+    }
     measures = "samples"
-    compute = staticmethod(prd)
+
+    @staticmethod
+    def compute(real: FeatureSet, fake: FeatureSet, seed: int) -> dict[str, Any]:
+        """Return both numbers, and the curve thinned to 101 points."""
+        found = prd(real.features, fake.features, seed)
+        curve = {"precision": _thin(found.precision), "recall": _thin(found.recall)}
+        return {"prd_f8": found.f8, "prd_f1_8": found.f1_8, "prd": curve}

@@ -83,6 +83,11 @@ class Prdc(Metric):
     """Precision, recall, density and coverage."""
 
     version = 1
-    quantities = ("precision", "recall", "density", "coverage")
-    measures = "samples"
-    compute = staticmethod(prdc)
+    quantities = {
+        "precision": {"label": "precision", "direction": "up", "digits": 3},
+        "recall": {"label": "recall", "direction": "up", "digits": 3},
+        "density": {"label": "density", "direction": "up", "digits": 3},
+        "coverage": {"label": "coverage", "direction": "up", "digits": 3},
+    }
+    measures = "pairs"
+    compute = Neighbourhoods

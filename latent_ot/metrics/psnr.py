@@ -28,6 +28,12 @@ class Psnr(Metric):
     """Peak signal-to-noise ratio."""
 
     version = 1
-    quantities = ("psnr",)
+    quantities = {
+        "psnr": {"label": "PSNR", "direction": "up", "digits": 2, "group": "main"},
+    }
     measures = "reconstructions"
-    compute = staticmethod(psnr)
+
+    @staticmethod
+    def compute(originals: Tensor, rebuilt: Tensor) -> dict[str, float]:
+        """Return the mean PSNR in dB."""
+        return {"psnr": psnr(originals, rebuilt)}

@@ -87,6 +87,6 @@ class Quality(Metric):
     """Error, score and region of highest density of single images; no record holds them."""
 
     version = 1
-    quantities = ()
+    quantities = {}
     measures = "images"
     compute = staticmethod(quality_scores)

@@ -1,65 +1,49 @@
-"""All distribution metrics of one run, under the names that its record and the tables use."""
+"""All metrics of one run, under the names that its record and the tables use."""
 
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
+from latent_ot.metrics.base import Measures, metrics
 from latent_ot.metrics.features import FeatureSet
-from latent_ot.metrics.fid import fid
-from latent_ot.metrics.inception_score import inception_score
-from latent_ot.metrics.inputs import rows
-from latent_ot.metrics.kid import Kernels
-from latent_ot.metrics.modes import mode_coverage
-from latent_ot.metrics.ot_divergence import ot_divergences
 from latent_ot.metrics.pairwise import Features, sweep
-from latent_ot.metrics.prd import prd
-from latent_ot.metrics.prdc import Neighbourhoods
 
-THINNING = 10  # of the 1001 points of a PRD curve, 101 are kept
+Scores = tuple[dict[str, float], dict[str, Any]]
+"""Metrics, and curves."""
 
 
-def score_images(real: FeatureSet, fake: FeatureSet, seed: int) -> tuple[dict[str, float], dict[str, Any]]:
+def score(measures: Measures, *given: Any) -> Scores:
+    """Return what every metric of some measures makes of what it is given; see ``Metric``."""
+    found: dict[str, Any] = {}
+    for metric in metrics(measures):
+        found |= metric.compute(*given)
+    return _split(found)
+
+
+def score_images(real: FeatureSet, fake: FeatureSet, seed: int) -> Scores:
     """Return metrics and curves of generated images against real ones; ``seed`` is that of the PRD clusterings.
 
-    KID and precision, recall, density, coverage share one pass over the pairs of samples.
+    Metrics of pairs share one pass over them.
 
     Raises:
         InputError: sets of different size, too few samples (IS needs 10), or values that are not finite.
     """
     features = Features(real.features, fake.features)
-    kernels, neighbourhoods = Kernels(features), Neighbourhoods(features)
-    metrics = {"fid": fid(real.moments, fake.moments)}
-    metrics["is"], metrics["is_std"] = inception_score(fake.logits)
-    sweep(features, kernels, neighbourhoods)
-    metrics["kid"], metrics["kid_std"] = kernels.result()
-    curve = prd(real.features, fake.features, seed)
-    metrics |= {"prd_f8": curve.f8, "prd_f1_8": curve.f1_8, **neighbourhoods.result()}
-    return metrics, {"prd": {"precision": _thin(curve.precision), "recall": _thin(curve.recall)}}
+    visitors = [metric.compute(features) for metric in metrics("pairs")]
+    sweep(features, *visitors)
+    values, curves = score("samples", real, fake, seed)
+    return values | {key: value for visitor in visitors for key, value in visitor.result().items()}, curves
 
 
-def score_points(
-    real: Any, fake: Any, modes: Any = None, std: float | None = None, mode_points: int | None = None
-) -> dict[str, float]:
-    """Return the metrics of draws of generated 2-D points (repeats, n, 2) against as many of real ones.
+def score_points(real: Any, fake: Any, modes: Any = None, std: float | None = None) -> dict[str, float]:
+    """Return the metrics of draws of generated points (repeats, n, 2) against as many of real ones.
 
-    ``modes``: (K, 2) and ``std`` of the mixture that the real points come from,
-    if they come from one; its coverage is that of the first ``mode_points`` generated points (none: of all).
+    ``modes``: (K, 2) and ``std`` of the mixture that the real points come from, if they come from one.
 
     Raises:
         InputError: shapes that do not match or values that are not finite.
     """
-    metrics = ot_divergences(_draws(real, "real"), _draws(fake, "generated"))
-    if modes is not None and std is not None:
-        metrics |= mode_coverage(torch.cat(_draws(fake, "generated"))[:mode_points], modes, std)
-    return metrics
+    return score("points", real, fake, modes, std)[0]
 
 
-def _draws(points: Any, name: str) -> list[Tensor]:
-    draws = np.asarray(points)
-    return [rows(draw, f"{name} points") for draw in (draws if draws.ndim == 3 else draws[None])]
-
-
-def _thin(values: np.ndarray) -> list[float]:
-    return [round(float(value), 6) for value in values[::THINNING]]
+def _split(found: dict[str, Any]) -> Scores:
+    known = {key for metric in metrics() for key in metric.quantities}
+    return {k: v for k, v in found.items() if k in known}, {k: v for k, v in found.items() if k not in known}

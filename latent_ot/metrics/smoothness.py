@@ -36,6 +36,12 @@ class Smoothness(Metric):
     """Smoothness of interpolation."""
 
     version = 1
-    quantities = ("interp_smoothness",)
+    quantities = {
+        "interp_smoothness": {"label": "walk max/mean step", "direction": "down", "digits": 2},
+    }
     measures = "walks"
-    compute = staticmethod(smoothness)
+
+    @staticmethod
+    def compute(walks: ArrayLike) -> dict[str, float]:
+        """Return the mean over walks."""
+        return {"interp_smoothness": smoothness(walks)}

@@ -39,6 +39,12 @@ class Ssim(Metric):
     """Structural similarity."""
 
     version = 1
-    quantities = ("ssim",)
+    quantities = {
+        "ssim": {"label": "SSIM", "direction": "up", "digits": 3},
+    }
     measures = "reconstructions"
-    compute = staticmethod(ssim)
+
+    @staticmethod
+    def compute(originals: Tensor, rebuilt: Tensor) -> dict[str, float]:
+        """Return the mean SSIM."""
+        return {"ssim": ssim(originals, rebuilt)}

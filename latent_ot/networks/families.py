@@ -1,28 +1,45 @@
 """Networks by name, so that a method meets those of any paper through one door; each file's families are found."""
 
-import importlib
-from pathlib import Path
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 from torch import nn
 
+from latent_ot.discovery import discover, plugin_of
 from latent_ot.errors import choose
 from latent_ot.networks.base import Family, Range
 
 
-def _find() -> dict[str, list[type[Family]]]:
-    """Return the families that each file of this folder defines, by the name of its module."""
-    found: dict[str, list[type[Family]]] = {}
-    for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
-        name = f"{__package__}.{path.stem}"
-        values = [] if name == __name__ else vars(importlib.import_module(name)).values()
-        kinds = [v for v in values if isinstance(v, type) and issubclass(v, Family) and v is not Family]
-        found[name] = [kind for kind in kinds if kind.__module__ == name]
-    return found
+def families() -> dict[str, type[Family]]:
+    """Return the families that methods choose by name."""
+    return {kind.name: kind for kind in discover("networks", Family).values() if kind.name is not None}
 
 
-BY_MODULE = _find()
-FAMILIES = {family.name: family for kinds in BY_MODULE.values() for family in kinds if family.name is not None}
+@dataclass(frozen=True)
+class Among:
+    """The type of a setting that names a family: one of those that a method was made for, or a user's own."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, name: str) -> str:
+        """Return the name.
+
+        Raises:
+            InputError: for one that is neither.
+        """
+        own = [name for name, kind in families().items() if plugin_of(kind)]
+        return choose("networks", name, [*self.names, *own])
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Tell pydantic to check a name by a call."""
+        return core_schema.no_info_after_validator_function(self, handler(source))
+
+
+def among(*names: str) -> Among:
+    """Return what stands beside ``str`` in ``Annotated`` for a setting that names a family."""
+    return Among(names)
 
 
 class Nets(NamedTuple):
@@ -44,7 +61,7 @@ def networks(
     """Build the networks of a family for examples of ``shape``.
 
     Args:
-        family: a key of ``FAMILIES``.
+        family: a key of ``families``.
         latent_dim: code length.
         shape: (C, H, W) of images, (d,) of points.
         width: factor on hidden widths.
@@ -54,13 +71,13 @@ def networks(
     Raises:
         InputError: for an unknown family, or a shape or norm that the family does not take.
     """
-    nets = FAMILIES[choose("networks", family, FAMILIES)]
+    known = families()
+    nets = known[choose("networks", family, known)]
     chosen = {} if norm is None else {"norm": norm}
     return Nets(nets.generator(latent_dim, shape, width), nets.critic(shape, out_dim, width, **chosen), nets.data_range)
 
 
-def families_of(module: nn.Module) -> dict[str, int]:
-    """Return class name -> version of the families whose files define a class of a submodule, or a base of one."""
-    classes = {base for part in module.modules() for base in type(part).__mro__}
-    kinds = [kind for name in sorted({c.__module__ for c in classes}) for kind in BY_MODULE.get(name, ())]
-    return {kind.__name__: kind.version for kind in kinds}
+def families_of(module: nn.Module) -> list[type[Family]]:
+    """Return the families whose files define a class of a submodule, or a base of one."""
+    modules = {base.__module__ for part in module.modules() for base in type(part).__mro__}
+    return [family for family in discover("networks", Family).values() if family.__module__ in modules]

@@ -3,18 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from latent_ot.quantities import CODES, NONE, QUANTITIES
+from latent_ot.quantities import NONE, QUANTITIES
 from latent_ot.record import COSTS, DATA, Record, significant
 from latent_ot.report.groups import by_protocol
 from latent_ot.report.marks import not_published
 from latent_ot.report.statistics import best, ranks, spread, t_interval
 from latent_ot.report.text import Cell, Column, Grid
 
-IMAGES = ("fid", "is", "kid", "prd_f8", "prd_f1_8", "psnr")
-POINTS = ("ot_divergence", "ot_divergence_std", "modes", "high_quality")
-SIZE = ("parameters", "peak_memory_mb")
-MORE = ("precision", "recall", "density", "coverage", "ssim", "interp_smoothness", *CODES, *SIZE)
 COST = ("seconds", "images_seen")
+SIZE = ("parameters", "peak_memory_mb")
 YARDSTICK = "data (held-out)"
 TIES = "best, or tied with it (paired 95 % interval of the difference contains zero; with one seed, equal as printed)"
 
@@ -85,13 +82,15 @@ def summed_up(
 def ranked(group: Sequence[Record], records: Sequence[Record] = ()) -> Grid:
     """Return the table of one group of ``by_protocol``; of ``records`` of both places it says which are which."""
     first = primary(group)
-    grid = _grid(group, (*(IMAGES if first == "fid" else POINTS), *COST), heading(group))
+    main = [key for key, quantity in QUANTITIES.items() if quantity.group == "main" and key != first]
+    grid = _grid(group, (first, *main, *COST), heading(group))
     return replace(grid, notes=(*not_published(group, records), *grid.notes))
 
 
 def further(group: Sequence[Record]) -> Grid:
     """Return the remaining metrics and costs of one group."""
-    return _grid(group, MORE if primary(group) == "fid" else (*CODES, *SIZE), ("Further figures", ()))
+    more = [key for key, quantity in QUANTITIES.items() if quantity.group == "more"]
+    return _grid(group, more, ("Further figures", ()))
 
 
 def _grid(group: Sequence[Record], wanted: Sequence[str], head: tuple[str, tuple[str, ...]]) -> Grid:

@@ -1,9 +1,7 @@
-"""Take golden values: ``python tests/golden/capture.py [NAMES...] [--to FOLDER]``.
+"""Take golden values: ``python tests/golden/capture.py [NAMES...]``.
 
 NAMES: ``glo`` (all that is called so), ``methods`` (a group) or ``methods/glo``; none: everything. Values go to
-``tests/golden/values``, one file a group, whose other entries stay as they are. With ``--to`` they go elsewhere, and
-what a checkout does not have is noted as absent: with another checkout's package on PYTHONPATH, two files tell whether
-both make the same numbers.
+``tests/golden/values``, one file a group, whose other entries stay as they are.
 """
 
 import importlib
@@ -20,6 +18,15 @@ if __name__ == "__main__":
 
 from golden import measures, resolved, sources, stages
 from golden.compare import leaves
+
+from latent_ot.bench.sampling import Draws
+from latent_ot.discovery import discover
+from latent_ot.identity import lineage
+from latent_ot.metrics.base import metrics
+from latent_ot.metrics.evaluators.small import Small
+from latent_ot.networks.base import Family
+from latent_ot.networks.families import families, families_of
+from latent_ot.published import table_names
 
 VALUES = Path(__file__).parent / "values"
 COMMAND = ".venv/bin/python tests/golden/capture.py"
@@ -45,24 +52,11 @@ class Entry:
         return f"if that was meant, {raised}renew the golden values with `{COMMAND} {self.name}`"
 
 
-def lineage(kind: type) -> dict[str, int]:
-    """Return the versions of a class and its bases; none in a checkout from before there were any."""
-    try:
-        from latent_ot.identity import lineage
-    except ImportError:
-        return {}
-    return lineage(kind)
-
-
 def of_stage(kind: str, part: str) -> dict[str, int]:
     """Return the versions that a trained stage is kept under: its own, and its networks' in every case."""
     versions = dict(lineage(stages.CATALOG.stage(kind, part)))
-    try:
-        from latent_ot.networks.families import families_of
-    except ImportError:
-        return versions
     for case in stages.cases(part):
-        versions |= families_of(stages.built(case))
+        versions |= {family.__name__: family.version for family in families_of(stages.built(case))}
     return dict(sorted(versions.items()))
 
 
@@ -79,26 +73,18 @@ def _stages() -> dict[str, Entry]:
 
 
 def _networks() -> dict[str, Entry]:
-    try:
-        from latent_ot.networks import families
-    except ImportError:
-        pairs, files = {}, {}
-    else:
-        pairs, files = families.FAMILIES, getattr(families, "BY_MODULE", {})
-    made = {name: (lambda name=name: measures.family(name), [kind]) for name, kind in pairs.items()}
-    for name, make in measures.NETWORKS.items():
-        made[name] = (make, files.get(f"latent_ot.networks.{name.removesuffix('.py')}", []))
+    by_file = discover("networks", Family)
+    made = {name: (lambda name=name: measures.family(name), kind) for name, kind in families().items()}
+    made |= {name: (make, by_file[name.removesuffix(".py")]) for name, make in measures.NETWORKS.items()}
     found = {}
-    for name, (make, kinds) in made.items():
-        versions = {kind.__name__: kind.version for kind in kinds if hasattr(kind, "version")}
-        entry = Entry(f"networks/{name}", {"output": make}, lambda versions=versions: versions, tuple(versions))
+    for name, (make, kind) in made.items():
+        stated = {kind.__name__: kind.version}
+        entry = Entry(f"networks/{name}", {"output": make}, lambda stated=stated: stated, tuple(stated))
         found[entry.name] = entry
     return found
 
 
 def _evaluators() -> dict[str, Entry]:
-    from latent_ot.metrics.evaluators.small import Small
-
     return {
         f"evaluators/{name}": Entry(
             f"evaluators/{name}",
@@ -111,16 +97,9 @@ def _evaluators() -> dict[str, Entry]:
 
 
 def _metrics() -> dict[str, Entry]:
-    try:
-        from latent_ot.metrics.base import metrics
-    except ImportError:
-        kinds = {}
-    else:
-        kinds = {kind.__name__: kind for kind in metrics()}
+    kinds = {kind.__name__: kind for kind in metrics()}
     return {
-        f"metrics/{name}": Entry(
-            f"metrics/{name}", cases, lambda name=name: lineage(kinds[name]) if name in kinds else {}, (name,)
-        )
+        f"metrics/{name}": Entry(f"metrics/{name}", cases, lambda name=name: lineage(kinds[name]), (name,))
         for name, cases in measures.METRICS.items()
     }
 
@@ -128,12 +107,8 @@ def _metrics() -> dict[str, Entry]:
 def _sources() -> dict[str, Entry]:
     found = {}
     for name, make in sources.SOURCES.items():
-        try:
-            module = importlib.import_module(f"latent_ot.datasets.{name}")
-        except ImportError:
-            kinds = []
-        else:
-            kinds = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
+        module = importlib.import_module(f"latent_ot.datasets.{name}")
+        kinds = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
         stated = {key: value for kind in kinds for key, value in lineage(kind).items()}
         names = tuple(kind.__name__ for kind in kinds if "version" in vars(kind))
         found[f"datasets/{name}"] = Entry(f"datasets/{name}", {"pixels": make}, lambda stated=stated: stated, names)
@@ -141,8 +116,6 @@ def _sources() -> dict[str, Entry]:
 
 
 def _settings() -> dict[str, Entry]:
-    from latent_ot.published import table_names
-
     found = {
         "settings/stages": Entry(
             "settings/stages",
@@ -165,10 +138,7 @@ def _settings() -> dict[str, Entry]:
 
 
 def _scoring() -> dict[str, Entry]:
-    from latent_ot.bench import sampling
-
-    kind = getattr(sampling, "Draws", None)
-    stated = lineage(kind) if kind else {}
+    stated = lineage(Draws)
     return {
         f"scoring/{name}": Entry(f"scoring/{name}", {"drawn": make}, lambda: stated, ("Draws",))
         for name, make in measures.SCORING.items()
@@ -191,17 +161,10 @@ def rounded(values: Any) -> Any:
     return float(f"{values:.8g}") if isinstance(values, float) else values
 
 
-def take(entry: Entry, tolerant: bool = False) -> dict[str, Any]:
-    """Return an entry's versions and numbers; ``tolerant``: with the reason where a checkout has none."""
-    found: dict[str, Any] = {"versions": entry.versions(), "cases": {}}
-    for name, make in entry.cases.items():
-        try:
-            found["cases"][name] = rounded(make())
-        except Exception as error:
-            if not tolerant:
-                raise
-            found["cases"][name] = f"absent: {type(error).__name__}: {error}"
-    return found
+def take(entry: Entry) -> dict[str, Any]:
+    """Return an entry's versions and numbers."""
+    cases = {name: rounded(make()) for name, make in entry.cases.items()}
+    return {"versions": entry.versions(), "cases": cases}
 
 
 @cache
@@ -233,17 +196,12 @@ def dump(values: Mapping[str, Any]) -> str:
 
 def main(arguments: list[str]) -> None:
     """Take the named values and write them."""
-    names, folder = arguments, VALUES
-    if "--to" in names:
-        at = names.index("--to")
-        names, folder = names[:at] + names[at + 2 :], Path(names[at + 1])
-    folder.mkdir(parents=True, exist_ok=True)
     groups: dict[str, dict[str, Any]] = {}
-    for entry in chosen(names):
+    for entry in chosen(arguments):
         group, _, name = entry.name.partition("/")
-        groups.setdefault(group, {})[name] = take(entry, tolerant=folder != VALUES)
+        groups.setdefault(group, {})[name] = take(entry)
     for group, taken in groups.items():
-        path = folder / f"{group}.json"
+        path = VALUES / f"{group}.json"
         before = json.loads(path.read_text()) if path.exists() else {}
         known = {name.partition("/")[2] for name in entries() if name.startswith(f"{group}/")}
         path.write_text(dump({name: value for name, value in {**before, **taken}.items() if name in known}))

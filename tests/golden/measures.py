@@ -19,12 +19,16 @@ from latent_ot.metrics.features import FeatureSet
 from latent_ot.metrics.fid import fid
 from latent_ot.metrics.inception_score import inception_score
 from latent_ot.metrics.kid import kid
+from latent_ot.metrics.latent import score_codes
 from latent_ot.metrics.modes import mode_coverage
 from latent_ot.metrics.prd import prd
 from latent_ot.metrics.prdc import prdc
 from latent_ot.metrics.psnr import psnr
+from latent_ot.metrics.quality import hdr_threshold, quality_scores, reconstruction_errors
 from latent_ot.metrics.score import score_images, score_points
+from latent_ot.metrics.smoothness import smoothness
 from latent_ot.metrics.ssim import ssim
+from latent_ot.networks.families import families
 from latent_ot.stage import Spec, as_float
 
 
@@ -55,25 +59,14 @@ def points():
     return real, fake, modes, 0.1
 
 
-def later(name):
-    """Import a file of metrics that older checkouts lack."""
-    return importlib.import_module(f"latent_ot.metrics.{name}")
-
-
 def quality():
     """Return errors, scores and thresholds of single images."""
-    metric = later("quality")
-    errors = metric.reconstruction_errors(*pictures(40, 4))
+    errors = reconstruction_errors(*pictures(40, 4))
     return {
         "errors": statistics(errors),
-        "scores": statistics(metric.quality_scores(errors / 4)),
-        "thresholds": [metric.hdr_threshold(errors, level) for level in (0.05, 0.5)],
+        "scores": statistics(quality_scores(errors / 4)),
+        "thresholds": [hdr_threshold(errors, level) for level in (0.05, 0.5)],
     }
-
-
-def of_codes(drawn, held_out, training):
-    """Return the figures of a latent sampler."""
-    return later("latent").score_codes(drawn, held_out, training)
 
 
 def curve(n, d):
@@ -107,12 +100,12 @@ METRICS = {
     "Psnr": {"noise": lambda: psnr(*pictures()), "equal": lambda: psnr(pictures()[0], pictures()[0])},
     "Ssim": {"noise": lambda: ssim(*pictures()), "bytes": lambda: ssim(*(x.mul(255).byte() for x in pictures(3, 24)))},
     "Smoothness": {
-        "walks": lambda: later("smoothness").smoothness(normal(5, 7, 3, 8).cumsum(dim=1).numpy()),
-        "constant": lambda: later("smoothness").smoothness(np.ones((2, 4, 3))),
+        "walks": lambda: smoothness(normal(5, 7, 3, 8).cumsum(dim=1).numpy()),
+        "constant": lambda: smoothness(np.ones((2, 4, 3))),
     },
     "LatentCodes": {
-        "apart": lambda: of_codes(normal(70, 5, seed=1, scale=1.1, shift=0.3), normal(60, 5, seed=2), normal(90, 5)),
-        "repeated": lambda: of_codes(normal(90, 3)[:40], normal(40, 3, seed=2), normal(90, 3)),
+        "apart": lambda: score_codes(normal(70, 5, seed=1, scale=1.1, shift=0.3), normal(60, 5, seed=2), normal(90, 5)),
+        "repeated": lambda: score_codes(normal(90, 3)[:40], normal(40, 3, seed=2), normal(90, 3)),
     },
     "Modes": {
         "some": lambda: mode_coverage(points()[1].reshape(-1, 2), *points()[2:]),
@@ -163,9 +156,7 @@ def examples(shape):
 
 def family(name):
     """Return the outputs of a family's networks."""
-    from latent_ot.networks.families import FAMILIES
-
-    kind, found = FAMILIES[name], {}
+    kind, found = families()[name], {}
     for shape in SHAPES.get(name, USUAL):
         size, x, width = "x".join(map(str, shape)), examples(shape), 0.05 if shape[-1] > 32 else WIDTH
         z = normal(4, LATENT, seed=5)
@@ -219,7 +210,7 @@ def fc():
 
 def mlp():
     """Return the outputs of fully connected networks with each activation and normalised."""
-    make = getattr(module("mlp"), "Mlp", None) or module("mlp").mlp
+    make = module("mlp").Mlp
     found = {
         activation: output(lambda a=activation: make([3, 8, 8, 2], a), normal(4, 3, seed=5))
         for activation in module("mlp").ACTIVATIONS
@@ -229,7 +220,7 @@ def mlp():
 
 def ema():
     """Return the output of an average of three networks."""
-    make = getattr(module("ema"), "Ema", None) or module("ema").ema
+    make = module("ema").Ema
 
     def averaged():
         net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
@@ -287,8 +278,7 @@ def samples(name):
         ("draw_between", lambda: sampling.draw_between(model, 20, 1)),
         ("draw_between codes", lambda: sampling.draw_between(model, 20, 1, known)),
     ):
-        if hasattr(sampling, key.split()[0]):
-            found[key] = call()
+        found[key] = call()
     return {key: statistics(value) for key, value in found.items()}
 
 

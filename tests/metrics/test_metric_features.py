@@ -7,7 +7,7 @@ import torch
 from latent_ot.errors import InputError
 from latent_ot.metrics.evaluators.base import Evaluator
 from latent_ot.metrics.features import FeatureSet, cached, extract
-from latent_ot.metrics.fid import fid
+from latent_ot.metrics.fid import Moments, fid
 
 
 def some(n=30, d=5, k=3, seed=0):
@@ -39,8 +39,8 @@ def test_a_file_keeps_every_bit_and_leaves_nothing_else(tmp_path):
 
 def test_moments_are_computed_once_and_serve_fid():
     x, y = some(seed=0), some(seed=1)
-    assert x.moments is x.moments
-    assert fid(x.moments, y.moments) == fid(x.features, y.features)
+    assert x.once(Moments.of) is x.once(Moments.of)
+    assert fid(x.once(Moments.of), y.once(Moments.of)) == fid(x.features, y.features)
 
 
 def test_features_are_made_once_even_by_two_at_a_time(tmp_path):

@@ -49,7 +49,7 @@ def test_without_weights_and_network_one_line_says_what_to_fetch(monkeypatch, tm
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
     with pytest.raises(InputError) as error:
-        Inception()
+        Inception("inception")
     message = str(error.value)
     assert "\n" not in message
     for part in (theirs.URL_INCEPTION_V3, "--inception-weights FILE", "no route to host"):
@@ -68,13 +68,13 @@ def test_a_downloaded_file_is_used_again(weights, monkeypatch, tmp_path):
             file.write(weights.read_bytes())
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
-    assert Inception().checksum == Inception().checksum == sha256(weights)
+    assert Inception("inception").checksum == Inception("inception").checksum == sha256(weights)
     assert len(fetched) == 1
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.pth' is not a file; fetch https"):
-        Inception(tmp_path / "none.pth")
+        Inception("inception", tmp_path / "none.pth")
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>"])
@@ -82,20 +82,20 @@ def test_a_file_that_holds_something_else_is_refused(tmp_path, content):
     path = tmp_path / "inception.pth"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"does not hold .*Inception"):
-        Inception(path)
+        Inception("inception", path)
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
     torch.save({"fc.weight": torch.zeros(2, 2)}, tmp_path / "other.pth")
     with pytest.raises(InputError, match="does not hold"):
-        Inception(tmp_path / "other.pth")
+        Inception("inception", tmp_path / "other.pth")
 
 
 def test_a_file_whose_name_states_another_checksum_is_refused(tmp_path):
     path = tmp_path / "weights-inception-2015-12-05-6726825d.pth"
     path.write_bytes(b"half a download")
     with pytest.raises(InputError, match="allowed: 6726825d; fetch it again"):
-        Inception(path)
+        Inception("inception", path)
 
 
 def test_a_pickle_is_never_executed(tmp_path):
@@ -105,4 +105,4 @@ def test_a_pickle_is_never_executed(tmp_path):
 
     torch.save(Bomb(), tmp_path / "bomb.pth")
     with pytest.raises(InputError, match="does not hold"):
-        Inception(tmp_path / "bomb.pth")
+        Inception("inception", tmp_path / "bomb.pth")

@@ -6,7 +6,8 @@ from torch import nn
 
 from latent_ot.errors import InputError
 from latent_ot.networks.families import networks
-from latent_ot.networks.iwgan import CelebaCritic, CelebaEncoder, CelebaGenerator, MeanMap, MnistEncoder
+from latent_ot.networks.iwgan_celeba import CelebaCritic, CelebaEncoder, CelebaGenerator, MeanMap
+from latent_ot.networks.iwgan_mnist import MnistEncoder
 
 FAMILIES = ["iwgan_mnist", "iwgan_celeba"]
 ENCODERS = {"iwgan_mnist": MnistEncoder, "iwgan_celeba": CelebaEncoder}

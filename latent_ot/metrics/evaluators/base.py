@@ -17,12 +17,14 @@ WEIGHTS = Path(__file__).parent / "weights"
 class Evaluator(ABC):
     """A frozen network from uint8 images to features and class logits; the same numbers for any batch size.
 
-    ``name``: as on the command line. ``checksum``: sha256 of the weights file, in hex; it is part of the protocol, so
+    One subclass in each file, built as ``Evaluator(name, weights, device)`` with one of its ``names`` and, where the
+    user has one, a file of weights. ``checksum``: sha256 of the weights file, in hex; it is part of the protocol, so
     that scores from different weights never share a column. ``device``: where the network runs.
     """
 
     version: ClassVar[int]
     """Raised when the same weights give other numbers."""
+    names: ClassVar[tuple[str, ...]]
     chunk = 250  # images pushed through the network at once
 
     def __init__(self, name: str, checksum: str, device: "torch.device | str" = "cpu") -> None:

@@ -28,13 +28,14 @@ class Inception(Evaluator):
     """
 
     version = 1
+    names = ("inception",)
     chunk = 50
 
-    def __init__(self, weights: Path | None = None, device: torch.device | str = "cpu") -> None:
+    def __init__(self, name: str, weights: Path | None = None, device: torch.device | str = "cpu") -> None:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
         path = _find(weights)
-        super().__init__("inception", sha256(path), device)
+        super().__init__(name, sha256(path), device)
         stated = _stated(path.name)
         if not self.checksum.startswith(stated):
             found = self.checksum[: len(stated)]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latent_ot.errors import InputError
-from latent_ot.metrics.evaluators.base import Evaluator, sha256
+from latent_ot.metrics.evaluators.base import WEIGHTS, Evaluator, sha256
 
 SIZE = 32
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow turns RGB into grey
@@ -74,8 +74,8 @@ class Small(Evaluator):
     """A ``SmallNet`` with its weights; ``<weights>.json`` beside the file states architecture and checksum.
 
     Args:
-        name: as on the command line.
-        weights: safetensors file.
+        name: one of ``names``; with ``weights``, any other name for a classifier of one's own.
+        weights: safetensors file, in place of the packaged one.
         device: where the network runs.
 
     Raises:
@@ -83,8 +83,10 @@ class Small(Evaluator):
     """
 
     version = 1
+    names = tuple(sorted(path.stem for path in WEIGHTS.glob("*.safetensors")))
 
-    def __init__(self, name: str, weights: Path, device: torch.device | str = "cpu") -> None:
+    def __init__(self, name: str, weights: Path | None = None, device: torch.device | str = "cpu") -> None:
+        weights = weights or WEIGHTS / f"{name}.safetensors"
         card = read_card(weights)
         super().__init__(name, card["sha256"], device)
         self.net = SmallNet(**card["architecture"])
