@@ -95,7 +95,7 @@ def further(group: Sequence[Record]) -> Grid:
 
 def _grid(group: Sequence[Record], wanted: Sequence[str], head: tuple[str, tuple[str, ...]]) -> Grid:
     done = by_method(group, "done")
-    keys = [k for k in wanted if k in ("fid", "ot_divergence", *COST) or any(seeds(done[m], k) for m in done)]
+    keys = [k for k in wanted if k in (primary(group), *COST) or any(seeds(done[m], k) for m in done)]
     yardstick = done.pop(DATA, [])
     always = max((len(runs) for runs in done.values()), default=0) > 1
     ranking = ranked_by(done, primary(group))

@@ -17,6 +17,7 @@ from latent_ot.catalog import Catalog
 from latent_ot.errors import Declined
 from latent_ot.methods._codes import CodeTable
 from latent_ot.methods.base import Method, Pair
+from latent_ot.networks.families import Among
 from latent_ot.seeding import generator
 from latent_ot.stage import Spec, as_float
 from latent_ot.transport import semidiscrete
@@ -74,6 +75,12 @@ def options(annotation):
     return []
 
 
+def choices(info):
+    """Return the values that a setting chooses from, if they are few."""
+    families = [name for kind in info.metadata if isinstance(kind, Among) for name in kind.names]
+    return families or options(info.annotation)
+
+
 MORE: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "ae": [("grey", {"halve_every": 1}), ("grey", {"refine": 0.5, "code_l1": 0.1})],
     "began": [("grey", {"halvings": 0, "k_rate": 0.1})],
@@ -123,7 +130,7 @@ def cases(part):
     data = ["codes", "plane"] if kind == "samplers" else [d for d in data if d != "colour" or part in COLOUR]
     found = [(d, {}) for d in data]
     for name, info in stage.Config.model_fields.items():
-        found += [(data[0], {name: value}) for value in options(info.annotation) if value != info.default]
+        found += [(data[0], {name: value}) for value in choices(info) if value != info.default]
     for row in CATALOG.pairs.values():
         if part in row.get("settings", {}):
             found.append((data[0], row["settings"][part]))
