@@ -51,7 +51,7 @@ def versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             if name == "latent_ot":
-                from latent_ot import __version__
+                from latent_ot._version import __version__
 
                 found[name] = __version__
     return found

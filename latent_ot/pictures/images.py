@@ -17,23 +17,27 @@ GAP = 2
 PAPER = 255
 
 
-def save_grid(path: Path, images: np.ndarray, columns: int | None = None) -> None:
-    """Write images, uint8 (n, H, W, C) with C of 1 or 3, row after row on white; by default as square as n allows.
+def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
+    """Return images, uint8 (n, H, W, C) with C of 1 or 3, row after row on white; by default as square as n allows.
 
     Raises:
         InputError: for an array of another kind, or fewer than one column.
     """
+    import torch
+    from torchvision.utils import make_grid
+
     _check(images)
     columns = math.ceil(math.sqrt(len(images))) if columns is None else columns
     if columns < 1:
         raise InputError(f"columns {columns}; allowed: 1 or more")
-    n, height, width, channels = images.shape
-    rows = math.ceil(n / columns)
-    sheet = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, channels), PAPER, np.uint8)
-    for i, image in enumerate(images):
-        top, left = GAP + (i // columns) * (height + GAP), GAP + (i % columns) * (width + GAP)
-        sheet[top : top + height, left : left + width] = image
-    _save(path, sheet)
+    tiles = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    sheet = make_grid(tiles, nrow=columns, padding=GAP, pad_value=PAPER).permute(1, 2, 0).numpy()
+    return sheet[..., 0] if images.shape[3] == 1 else sheet
+
+
+def save_grid(path: Path, images: np.ndarray, columns: int | None = None) -> None:
+    """Write the ``grid`` of images as PNG."""
+    _save(path, grid(images, columns))
 
 
 def save_strip(path: Path, originals: np.ndarray, reconstructions: np.ndarray) -> None:
@@ -94,5 +98,5 @@ def _save(path: Path, sheet: np.ndarray) -> None:
     from PIL import Image
 
     out = io.BytesIO()
-    Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet).save(out, format="PNG", optimize=True)
+    Image.fromarray(sheet).save(out, format="PNG", optimize=True)
     write_atomic(path, out.getvalue())

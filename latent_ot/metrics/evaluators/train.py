@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional as F
 
-from latent_ot import __version__
+from latent_ot._version import __version__
 from latent_ot.config import Config
 from latent_ot.datasets.base import Dataset, load
 from latent_ot.datasets.order import batch_rows
