@@ -78,6 +78,16 @@ class Catalog:
             if getattr(stage, "role", None) == "representation" and kind in getattr(stage, "accepts", ("image",))
         )
 
+    def methods_for(self, kind: str = "image") -> list[str]:
+        """Return every name that a bench accepts and that data sets of a kind, "image" or "points", can be given to."""
+        return [name for name in self.method_names() if kind in self.accepts(name)]
+
+    def accepts(self, name: str) -> tuple[str, ...]:
+        """Return the kinds of data sets that a method takes; 2-D points are a named pair's codes."""
+        if name in self.pairs:
+            return ("image", "points")
+        return getattr(self.stage("methods", self.recipe(name).parts[0]), "accepts", ("image",))
+
     def summary(self, kind: str, name: str) -> str:
         """Return the first line of the file's docstring."""
         return self.docstring(kind, name).partition("\n")[0]

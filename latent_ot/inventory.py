@@ -1,11 +1,18 @@
 """What there is to run, and what this machine has for it: behind ``latent-ot list`` and ``latent-ot doctor``."""
 
-from collections.abc import Iterator
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from latent_ot.catalog import Catalog
 from latent_ot.errors import InputError
+from latent_ot.record import plain
+
+if TYPE_CHECKING:
+    from latent_ot.bench.request import Request
 
 
 def inventory(catalog: Catalog) -> dict[str, Any]:
@@ -34,14 +41,98 @@ def inventory(catalog: Catalog) -> dict[str, Any]:
 def _method(catalog: Catalog, name: str) -> dict[str, Any]:
     recipe = catalog.recipe(name)
     pair = catalog.pairs.get(name)
-    accepts = getattr(catalog.stage("methods", recipe.parts[0]), "accepts", ("image",))
     return {
         "name": name,
         "stages": list(recipe.parts),
         "paper": recipe.paper or (None if pair else catalog.source("methods", name)),
-        "trains_on": ["images", "points"] if pair else [{"image": "images"}.get(kind, kind) for kind in accepts],
+        "trains_on": [{"image": "images"}.get(kind, kind) for kind in catalog.accepts(name)],
         "about": pair["differs"] if pair else catalog.summary("methods", name),
     }
+
+
+def card(request: "Request") -> dict[str, Any]:
+    """Return what the one method of a request is, as a program reads it, for its data set at its budget.
+
+    Keys: ``name``, ``about``, ``paper``, ``dataset``, ``budget`` and ``stages``, each with ``name``, ``role``, what it
+    is ``about``, its ``networks`` (name -> trained parameters) and ``settings``: ``name``, ``value``, the ``default``,
+    what is ``allowed`` and the ``source``.
+
+    Raises:
+        InputError: for an unknown method, data set or budget, or a method that does not take the data set.
+    """
+    from latent_ot.bench.benchmark import Benchmark
+    from latent_ot.bench.plan import Planner
+    from latent_ot.catalog import KIND
+
+    benchmark = Benchmark(request)
+    catalog, (name,) = benchmark.catalog, benchmark.methods
+    planner = Planner(catalog, benchmark.facts, benchmark.budget, lambda: benchmark.rules, request.overrides)
+    plan = planner.training(name, 0)
+    if plan.declined:
+        raise InputError(plan.declined)
+    known = _method(catalog, name)
+    stages = []
+    for job, stage in planner.built(plan):
+        kind, fields = KIND[job["role"]], type(stage.config).model_fields
+        settings = [
+            {
+                "name": f"{job['name']}.{key}",
+                "value": job["config"][key],
+                "default": plain(info.default),
+                "allowed": allowed(info),
+                "source": info.description,
+            }
+            for key, info in fields.items()
+        ]
+        networks = {key: sum(p.numel() for p in child.parameters()) for key, child in stage.named_children()}
+        own = sum(p.numel() for p in stage.parameters(recurse=False))
+        networks = {key: count for key, count in {**networks, "": own}.items() if count}
+        about = catalog.summary(kind, job["name"])
+        stages.append({"name": job["name"], "role": job["role"], "about": about, "networks": networks})
+        stages[-1]["settings"] = settings
+    head = {"name": name, "about": known["about"], "paper": known["paper"]}
+    return {**head, "dataset": benchmark.dataset.id, "budget": benchmark.budget.name, "stages": stages}
+
+
+def allowed(info: Any) -> str:
+    """Return what a setting may be, in words: its choices, or its type and bounds."""
+    from latent_ot.networks.families import Among
+
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    families = [name for kind in info.metadata if isinstance(kind, Among) for name in kind.names]
+    if families:
+        return f"{', '.join(families)}, or a family of your own"
+    bounds = [f"{sign} {getattr(m, key)}" for m in info.metadata for key, sign in signs.items() if hasattr(m, key)]
+    return " ".join([_type(info.annotation), *bounds])
+
+
+def _type(annotation: Any) -> str:
+    """Return a type as a person writes values of it."""
+    inner = [_type(part) for part in get_args(annotation) if get_origin(annotation) is not Literal]
+    if get_origin(annotation) is Literal:
+        return ", ".join(str(choice) for choice in get_args(annotation))
+    if get_origin(annotation) in (Union, UnionType):
+        return " or ".join(inner)
+    if inner:
+        return f"{get_origin(annotation).__name__} of {', '.join(inner)}"
+    return "none" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
+
+
+def told(found: Mapping[str, Any]) -> str:
+    """Return a method's card as text."""
+    lines = [f"{found['name']}: {found['about']}", f"paper: {found['paper'] or 'none'}"]
+    for stage in found["stages"]:
+        total = sum(stage["networks"].values())
+        made = ", ".join(f"{key} {count:,}" for key, count in stage["networks"].items() if key)
+        lines += ["", f"{stage['role']} {stage['name']}: {stage['about']}"]
+        where = f"on {found['dataset']} at budget {found['budget']}"
+        lines.append(f"  {total:,} parameters {where}" + (f": {made}" if made else ""))
+        for setting in stage["settings"]:
+            value = json.dumps(setting["value"])
+            other = "" if setting["value"] == setting["default"] else f", default {json.dumps(setting['default'])}"
+            lines.append(f"  {setting['name']} = {value}  ({setting['allowed']}{other})")
+            lines += textwrap.wrap(setting["source"] or "", 110, initial_indent="      ", subsequent_indent="      ")
+    return "\n".join(lines)
 
 
 def diagnosis(data_dir: Path) -> Iterator[tuple[str, str]]:

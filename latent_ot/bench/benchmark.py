@@ -4,6 +4,7 @@ import itertools
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,14 @@ from latent_ot.errors import InputError, choose
 from latent_ot.quantities import foreign
 from latent_ot.results import add
 
+ALL = "all"
+"""In place of methods: every one that takes the data set."""
+
 
 class Benchmark:
     """Everything between a request and its records."""
 
     def __init__(self, request: Request) -> None:
-        self.request = request
         self.catalog = Catalog(request.plugins)
         if request.threads < 1:
             raise InputError(f"threads = {request.threads}; allowed: 1 or more; nearest: 1")
@@ -33,12 +36,24 @@ class Benchmark:
         self.facts = Facts.of(self.dataset)
         self.budget: Budget = budget(request.budget, self.dataset.id, len(self.dataset.train), self.dataset.kind)
         self.methods = list(request.methods) or settings()["defaults"]["methods"][self.dataset.kind]
+        if ALL in self.methods:
+            self.methods = self.catalog.methods_for(self.dataset.kind)
         if request.grid is not None:
             self.methods = self._pairs(*request.grid)
+        self.request = request = request if request.stop is None else self._stopping(request, request.stop)
         self.gpus = self._gpus()
         self.store = Store(request.store)
         self.planner = self._planner(request.overrides)
         self.planner.check_overrides(self.methods)
+
+    def _stopping(self, request: Request, rule: str) -> Request:
+        """Return a request with a stopping rule as a setting of every method that has one."""
+        first = {self.catalog.recipe(method, self.dataset.kind).parts[0] for method in self.methods}
+        able = [name for name in sorted(first) if "stop" in self.catalog.stage("methods", name).Config.model_fields]
+        if not able:
+            raise InputError(f"stop '{rule}': none of {', '.join(self.methods)} has a stopping rule; iwgan has one")
+        rules = {name: {**request.overrides.get(name, {}), "stop": rule} for name in able}
+        return replace(request, stop=None, overrides={**request.overrides, **rules})
 
     def _planner(self, overrides: Mapping[str, Mapping[str, Any]]) -> Planner:
         return Planner(self.catalog, self.facts, self.budget, lambda: self.rules, overrides, self.request.threads)

@@ -1,6 +1,6 @@
 """What to run: methods x seeds on one data set at one budget, expanded into stages that runs share where they agree."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -205,6 +205,22 @@ class Planner:
             return {"images": 0, "width": 1.0}
         images = self.budget.images if kind == "methods" else self.budget.codes
         return {"images": images, "width": self.budget.width_of(name)}
+
+    def built(self, plan: RunPlan) -> Iterator[tuple[Mapping[str, Any], "Stage"]]:
+        """Yield (job, stage) of each stage that trains, untrained but of its full size, to look at.
+
+        Weights are of no seed that a run has.
+        """
+        from latent_ot.bench.load import make
+
+        shape: tuple[int, ...] = self.dataset.shape
+        for one in (stage for stage in plan.stages if stage.job["role"] not in SCORING):
+            spec = {"shape": shape, "count": self.dataset.train, "images": one.job["images"], "width": one.job["width"]}
+            if one.job["role"] == "refine":
+                spec["shape"] = self.dataset.shape
+            stage = make(self.catalog, {"job": one.job, "spec": spec})
+            shape = (int(getattr(stage, "latent_dim", 0)),)
+            yield one.job, stage
 
     def _built_small(
         self, role: str, name: str, config: Any, before: Sequence["Stage"]

@@ -13,7 +13,8 @@ class Request:
 
     ``threads``: CPU threads of each stage, a part of its key since sums depend on them. ``grid``: representations and
     samplers to run all pairs of, in place of methods. ``force``: names of what is to be made again though it is done.
-    ``verify``: whether data are hashed again though their files look as they were.
+    ``verify``: whether data are hashed again though their files look as they were. ``methods``: "all" stands for every
+    one that takes the data set. ``stop``: a stopping rule, the setting of that name of every method that has it.
     """
 
     dataset: str
@@ -34,6 +35,7 @@ class Request:
     verify: bool = False
     track: str | None = None
     grid: tuple[Sequence[str], Sequence[str]] | None = None
+    stop: str | None = None
 
     def command(self, method: str, seed: int) -> str:
         """Return the command that makes one method's record again; a local path stands there by its role."""
