@@ -7,14 +7,16 @@ or records are gone is an ordinary one.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from latent_ot.bench.currency import digest, remember, remembered
+from latent_ot.bench.store import Store
 from latent_ot.datasets.base import load
-from latent_ot.report import records
+from latent_ot.report.records import Record
+from latent_ot.report.records import load as results
 
 if TYPE_CHECKING:
     from latent_ot.bench.benchmark import Benchmark, Request
@@ -24,8 +26,8 @@ OF_THE_COMMAND = ("store", "data_dir", "workers", "gpus", "verify", "plugins", "
 """What a request says that its records do not depend on, or that ``_able`` and ``_key`` look at by themselves."""
 
 
-def recall(request: "Request") -> list[records.Record] | None:
-    """Return the records of a request of which nothing is left to do, by file name; None of another.
+def recall(request: "Request") -> list[Record] | None:
+    """Return the records of a request of which nothing is left to do, in the order of its plans; None of another.
 
     Raises:
         InputError: if the data cannot be read (see ``datasets.base.load``).
@@ -35,25 +37,26 @@ def recall(request: "Request") -> list[records.Record] | None:
         return None
     content = load(request.dataset, request.data_dir, request.subset, request.verify).content_id
     known = remembered(path).get(_key(request, content))
-    if known is None or not all((request.store / "stages" / name / "result.json").exists() for name in known["stages"]):
+    if known is None or not _ended(Store(request.store), known["stages"]):
         return None
-    found = {record.stem: record for record in records.load(request.store)}
-    ours = [found.get(stem) for stem in known["records"]]
-    if any(r is None or r.outdated or r.checksum != known["records"][r.stem] for r in ours):
-        return None
-    return [record for record in ours if record is not None]
+    found = {record.stem: record for record in results(request.store)}
+    ours = [found[stem] for stem in known["records"] if stem in found]
+    keys = {name.rpartition("-")[2] for name in known["stages"]}
+    same = all(not record.outdated and {stage.key for stage in record.stages} <= keys for record in ours)
+    return ours if same and len(ours) == len(known["records"]) else None
 
 
-def keep(benchmark: "Benchmark", plans: Sequence["RunPlan"], made: Sequence[Mapping[str, Any]]) -> None:
-    """Remember a benchmark that has all its stages and a record of each run; any other is not."""
+def keep(benchmark: "Benchmark", plans: Sequence["RunPlan"], stems: Sequence[str]) -> None:
+    """Remember a benchmark that has all its stages and a record of each run, by its file's stem; any other is not."""
     request, stages = benchmark.request, [stage.name for plan in plans for stage in plan.stages]
-    if not _able(request) or len(made) != len(plans) or not all(map(benchmark.store.result, stages)):
+    if not _able(request) or len(stems) != len(plans) or not _ended(benchmark.store, stages):
         return
-    stems = [records.checked(record).stem for record in made]
-    sums = {record.stem: record.checksum for record in records.load(request.store)}
-    what = {"stages": stages, "records": {stem: sums.get(stem) for stem in stems}}
-    path = _path(request)
+    path, what = _path(request), {"stages": stages, "records": [*stems]}
     remember(path, {**remembered(path), _key(request, benchmark.dataset.content_id): what})
+
+
+def _ended(store: Store, stages: Sequence[str]) -> bool:
+    return all(store.result(name) is not None for name in stages)
 
 
 def _able(request: "Request") -> bool:
