@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from latent_ot.discovery import defined
 from latent_ot.errors import InputError, choose
 
 if TYPE_CHECKING:
@@ -114,12 +115,7 @@ class Catalog:
         """Return the one stage class that the file defines."""
         from latent_ot.stage import Stage
 
-        module = self.module(kind, name)
-        found = [
-            value
-            for value in vars(module).values()
-            if isinstance(value, type) and issubclass(value, Stage) and value.__module__ == module.__name__
-        ]
+        found = defined(self.module(kind, name), Stage)
         if len(found) != 1:
             raise InputError(f"{kind[:-1]} file '{name}.py' defines {len(found)} stages; allowed: exactly one")
         return found[0]

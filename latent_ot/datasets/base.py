@@ -5,7 +5,6 @@ memory-mapped from the prepared form ``<data-dir>/<name>/<split>/images.npy`` th
 that form under any other name is a data set of that name, too.
 """
 
-import importlib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,7 +20,8 @@ from latent_ot.datasets.kept import Making, log, serve
 from latent_ot.datasets.order import numpy_generator, stratified_rows
 from latent_ot.datasets.prepared import Splits
 from latent_ot.datasets.source import Dataset, Source
-from latent_ot.datasets.stream import part_name
+from latent_ot.datasets.stream import part_name, parted
+from latent_ot.discovery import defined, modules
 from latent_ot.errors import InputError, nearest
 
 
@@ -50,13 +50,9 @@ class Arrays(Source):
 @cache
 def sources() -> dict[str, Source]:
     """Return every named data set: name -> source, one object a file."""
-    found: dict[str, Source] = {}
-    for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
-        module = importlib.import_module(f"latent_ot.datasets.{path.stem}")
-        here = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
-        for source in (v() for v in here if issubclass(v, Source) and v.names):
-            found |= dict.fromkeys(source.names, source)
-    return found
+    here = modules("latent_ot.datasets")
+    kinds = [kind for module in here for kind in defined(module, Source)]  # type: ignore[type-abstract]
+    return {name: source for source in (kind() for kind in kinds if kind.names) for name in source.names}
 
 
 def names() -> list[str]:
@@ -124,8 +120,8 @@ def origin_today(dataset_id: str, recorded: Mapping[str, Any]) -> dict[str, Any]
 def _whole(dataset_id: str) -> tuple[str, int | None]:
     """Return the named set that an id is a numbered part of, and the part's training images; or the id and None."""
     name, subset = dataset_id, None
-    while name not in sources() and (part := re.fullmatch(r"(.+)_(\d+)(k?)", name)):
-        name, subset = part[1], subset or int(part[2]) * (1000 if part[3] else 1)
+    while name not in sources() and (part := parted(name)):
+        name, subset = part[0], subset or part[1]
     return (name, subset) if name in sources() else (dataset_id, None)
 
 
@@ -143,10 +139,9 @@ def load(name: str, data_dir: Path, subset: int | None = None, verify: bool = Fa
         InputError: if the name is unknown, files are missing or damaged, the subset exceeds the set, or images that an
             older version of the suite prepared cannot be made anew.
     """
-    part = re.fullmatch(r"(.+)_(\d+)(k?)", name)
-    known = {*sources(), *prepared.found(data_dir)}
-    if subset is None and part and part[1] in known and name not in known:
-        return load(part[1], data_dir, int(part[2]) * (1000 if part[3] else 1), verify)
+    part, known = parted(name), {*sources(), *prepared.found(data_dir)}
+    if subset is None and part and part[0] in known and name not in known:
+        return load(part[0], data_dir, part[1], verify)
     making = _making(name, data_dir, verify)
     whole = _load_points(making) if making.source.kind == "points" else _load_images(making, verify)
     return whole if subset is None else _subset(whole, subset)

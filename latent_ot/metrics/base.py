@@ -1,10 +1,10 @@
 """What a file of metrics states of them: what they measure, which figures of a record they make, and their version."""
 
-import importlib
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any, ClassVar, Literal
+
+from latent_ot.discovery import defined, modules
 
 Measures = Literal["samples", "points", "reconstructions", "walks", "codes", "images"]
 
@@ -25,14 +25,7 @@ class Metric:
 @cache
 def metrics() -> tuple[type[Metric], ...]:
     """Return every metric of the files in this folder."""
-    paths = sorted(Path(__file__).parent.glob("[!_]*.py"))
-    modules = [importlib.import_module(f"{__package__}.{path.stem}") for path in paths if path != Path(__file__)]
-    return tuple(
-        value
-        for module in modules
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Metric) and value.__module__ == module.__name__
-    )
+    return tuple(metric for module in modules("latent_ot.metrics") for metric in defined(module, Metric))
 
 
 def metrics_for(measures: Measures) -> dict[str, int]:

@@ -1,27 +1,14 @@
 """Networks by name, so that a method meets those of any paper through one door; each file's families are found."""
 
-import importlib
-from pathlib import Path
 from typing import NamedTuple
 
 from torch import nn
 
+from latent_ot.discovery import defined, modules
 from latent_ot.errors import choose
 from latent_ot.networks.base import Family, Range
 
-
-def _find() -> dict[str, list[type[Family]]]:
-    """Return the families that each file of this folder defines, by the name of its module."""
-    found: dict[str, list[type[Family]]] = {}
-    for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
-        name = f"{__package__}.{path.stem}"
-        values = [] if name == __name__ else vars(importlib.import_module(name)).values()
-        kinds = [v for v in values if isinstance(v, type) and issubclass(v, Family) and v is not Family]
-        found[name] = [kind for kind in kinds if kind.__module__ == name]
-    return found
-
-
-BY_MODULE = _find()
+BY_MODULE = {module.__name__: defined(module, Family) for module in modules("latent_ot.networks")}
 FAMILIES = {family.name: family for kinds in BY_MODULE.values() for family in kinds if family.name is not None}
 
 
