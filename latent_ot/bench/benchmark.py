@@ -164,11 +164,11 @@ class Benchmark:
         records, stopped = self.score(plans)
         by_run = {(plan.label, plan.seed): plan for plan in plans}
         made = [by_run[record["method"], record["seed"]] for record in records]
-        self.keep(made, records)
+        kept = self.keep(made, records)
         if self.request.track:
             for plan, record in zip(made, records, strict=True):
                 self._track(plan, record)
-        finished.keep(self.request, self.dataset.content_id, plans, records)
+        finished.keep(self.request, self.dataset.content_id, plans, [path.stem for path in kept])
         return records, stopped
 
     def train_only(self, method: str, seed: int) -> list[Path]:
@@ -250,9 +250,15 @@ class Benchmark:
             "command": self.request.command(plan.method, plan.seed),
         }  # fmt: skip
 
-    def keep(self, plans: Sequence[RunPlan], records: Sequence[Mapping[str, Any]]) -> None:
-        """Write records, and beside them the pictures that may be shown, into the store's ``results``."""
-        for plan, path in zip(plans, add(self.store.root, records), strict=True):
+    def keep(self, plans: Sequence[RunPlan], records: Sequence[Mapping[str, Any]]) -> list[Path]:
+        """Write records, and beside them the pictures that may be shown, into the store's ``results``.
+
+        Returns:
+            The records' files.
+        """
+        paths = add(self.store.root, records)
+        for plan, path in zip(plans, paths, strict=True):
             for stage in plan.stages if self.dataset.shareable else ():
                 for picture in self.store.folder(stage.name).glob("*.png"):
                     shutil.copyfile(picture, path.with_name(f"{path.stem}.{picture.name}"))
+        return paths

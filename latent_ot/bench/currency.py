@@ -177,10 +177,10 @@ def digest() -> str:
         *PACKAGE.rglob("weights/*.json"),
         benchmarks() / "budgets.yaml",
     ]
-    digest = hashlib.sha256()
+    whole = hashlib.sha256()
     for path in sorted(files):
-        digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:16]
+        whole.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return whole.hexdigest()[:16]
 
 
 def remembered(path: Path) -> dict[str, Any]:

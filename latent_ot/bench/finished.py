@@ -7,16 +7,17 @@ or records are gone is an ordinary one.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from latent_ot import results
 from latent_ot.bench.currency import digest, remember, remembered
 from latent_ot.bench.request import Request
+from latent_ot.bench.store import Store
 from latent_ot.datasets.base import load
-from latent_ot.record import Record, checked
+from latent_ot.record import Record
 
 if TYPE_CHECKING:
     from latent_ot.bench.plan import RunPlan
@@ -26,7 +27,7 @@ OF_THE_COMMAND = ("store", "data_dir", "workers", "gpus", "verify", "plugins", "
 
 
 def recall(request: Request) -> list[Record] | None:
-    """Return the records of a request of which nothing is left to do, by file name; None of another.
+    """Return the records of a request of which nothing is left to do, in the order of its plans; None of another.
 
     Raises:
         InputError: if the data cannot be read (see ``datasets.base.load``).
@@ -36,34 +37,39 @@ def recall(request: Request) -> list[Record] | None:
         return None
     content = load(request.dataset, request.data_dir, request.subset, request.verify).content_id
     known = remembered(path).get(_key(request, content))
-    if known is None or not all(_ended(request, name) for name in known["stages"]):
+    if known is None or not _ended(request, known["stages"]):
         return None
     found = {record.stem: record for record in results.load(request.store)}
-    ours = [found.get(stem) for stem in known["records"]]
-    if any(r is None or r.outdated or r.checksum != known["records"][r.stem] for r in ours):
-        return None
-    return [record for record in ours if record is not None]
+    ours = [found[stem] for stem in known["records"] if stem in found]
+    keys = {name.rpartition("-")[2] for name in known["stages"]}
+    same = all(not record.outdated and {stage.key for stage in record.stages} <= keys for record in ours)
+    return ours if same and len(ours) == len(known["records"]) else None
 
 
-def keep(request: Request, content: str, plans: Sequence["RunPlan"], made: Sequence[Mapping[str, Any]]) -> None:
-    """Remember a request, with the id of its data's ``content``, if it has all its stages and a record of each run."""
+def keep(request: Request, content: str, plans: Sequence["RunPlan"], stems: Sequence[str]) -> None:
+    """Remember a request that has all its stages and a record of each run; any other is not.
+
+    Args:
+        request: What was asked for.
+        content: Id of its data's content.
+        plans: Its runs.
+        stems: File names of their records, without the ending.
+    """
     stages = [stage.name for plan in plans for stage in plan.stages]
-    if not _able(request) or len(made) != len(plans) or not all(_ended(request, name) for name in stages):
+    if not _able(request) or len(stems) != len(plans) or not _ended(request, stages):
         return
-    stems = [checked(record).stem for record in made]
-    sums = {record.stem: record.checksum for record in results.load(request.store)}
-    what = {"stages": stages, "records": {stem: sums.get(stem) for stem in stems}}
-    path = _path(request)
+    path, what = _path(request), {"stages": stages, "records": [*stems]}
     remember(path, {**remembered(path), _key(request, content): what})
+
+
+def _ended(request: Request, stages: Sequence[str]) -> bool:
+    store = Store(request.store)
+    return all(store.result(name) is not None for name in stages)
 
 
 def _able(request: Request) -> bool:
     """Whether a request can be one of which nothing is left to do; what it names may have to be looked at first."""
     return not (request.force or request.track or request.gpus or request.weights)
-
-
-def _ended(request: Request, stage: str) -> bool:
-    return (request.store / "stages" / stage / "result.json").exists()
 
 
 def _path(request: Request) -> Path:

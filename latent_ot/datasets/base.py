@@ -19,7 +19,7 @@ from latent_ot.datasets.content import content_id, read_card
 from latent_ot.datasets.kept import Making, log, serve
 from latent_ot.datasets.order import numpy_generator, stratified_rows
 from latent_ot.datasets.source import Dataset, Source
-from latent_ot.datasets.stream import Splits, part_name
+from latent_ot.datasets.stream import Splits, part_name, parted
 from latent_ot.discovery import discover
 from latent_ot.errors import InputError, nearest
 
@@ -121,8 +121,8 @@ def origin_today(dataset_id: str, recorded: Mapping[str, Any]) -> dict[str, Any]
 def _whole(dataset_id: str) -> tuple[str, int | None]:
     """Return the named set that an id is a numbered part of, and the part's training images; or the id and None."""
     name, subset = dataset_id, None
-    while name not in sources() and (part := re.fullmatch(r"(.+)_(\d+)(k?)", name)):
-        name, subset = part[1], subset or int(part[2]) * (1000 if part[3] else 1)
+    while name not in sources() and (part := parted(name)):
+        name, subset = part[0], subset or part[1]
     return (name, subset) if name in sources() else (dataset_id, None)
 
 
@@ -140,10 +140,9 @@ def load(name: str, data_dir: Path, subset: int | None = None, verify: bool = Fa
         InputError: if the name is unknown, files are missing or damaged, the subset exceeds the set, or images that an
             older version of the suite prepared cannot be made anew.
     """
-    part = re.fullmatch(r"(.+)_(\d+)(k?)", name)
-    known = {*sources(), *prepared.found(data_dir)}
-    if subset is None and part and part[1] in known and name not in known:
-        return load(part[1], data_dir, int(part[2]) * (1000 if part[3] else 1), verify)
+    part, known = parted(name), {*sources(), *prepared.found(data_dir)}
+    if subset is None and part and part[0] in known and name not in known:
+        return load(part[0], data_dir, part[1], verify)
     making = _making(name, data_dir, verify)
     whole = _load_points(making) if making.source.kind == "points" else _load_images(making, verify)
     return whole if subset is None else _subset(whole, subset)

@@ -98,10 +98,11 @@ def slices(images: np.ndarray | Pictures) -> Iterator[np.ndarray]:
 
 def state(paths: list[Path]) -> list[Any]:
     """Return name, size and time of every file, for a folder name, number and one hash over those of all its files."""
-    return [[path.name, *(_folder_state(str(path)) if path.is_dir() else _file_state(str(path)))] for path in paths]
+    return [[path.name, *(_folder_state(str(path)) if path.is_dir() else file_state(str(path)))] for path in paths]
 
 
-def _file_state(path: str) -> list[int]:
+def file_state(path: str | Path) -> list[int]:
+    """Return size and time of a file; two zeros where there is none."""
     try:
         stat = os.stat(path)
     except OSError:  # a link to nowhere, or a file that has just gone
@@ -111,7 +112,7 @@ def _file_state(path: str) -> list[int]:
 
 def _folder_state(root: str) -> list[Any]:
     paths = (f"{at}/{name}" for at, _, names in os.walk(root) for name in names)
-    files = sorted(f"{path.removeprefix(root)}/{_file_state(path)}" for path in paths)
+    files = sorted(f"{path.removeprefix(root)}/{file_state(path)}" for path in paths)
     return [len(files), hashlib.sha256("\n".join(files).encode(errors="surrogateescape")).hexdigest()[:12]]
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from latent_ot.datasets.content import Card, read_card
+from latent_ot.datasets.content import Card, file_state, read_card
 from latent_ot.datasets.stream import Splits
 from latent_ot.errors import InputError
 
@@ -60,16 +60,8 @@ def kept(folder: Path) -> Kept | None:
 
 def stats(folder: Path) -> list[list[int]] | None:
     """Return size and time of both splits' images; None if there are no training images."""
-    found: list[list[int]] = []
-    for split in SPLITS[::-1]:
-        try:
-            stat = (folder / split / "images.npy").stat()
-        except OSError:
-            if split == "train":
-                return None
-            return [*found, [0, 0]]
-        found.append([stat.st_size, stat.st_mtime_ns])
-    return found
+    train, test = (file_state(folder / split / "images.npy") for split in ("train", "test"))
+    return [train, test] if any(train) else None
 
 
 def _read(folder: Path, card: Card | None) -> Splits:

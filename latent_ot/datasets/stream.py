@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -106,6 +107,12 @@ def stream(name: str, train: Pictures, test: Pictures, whole: bool, of: str) -> 
 def part_name(name: str, count: int) -> str:
     """Return the id of a part of a data set with ``count`` training images: ``mnist_10k``, ``mnist_250``."""
     return f"{name}_{count // 1000}k" if count % 1000 == 0 else f"{name}_{count}"
+
+
+def parted(name: str) -> tuple[str, int] | None:
+    """Return the set that an id as of ``part_name`` is a part of, and the part's training images; None of another."""
+    part = re.fullmatch(r"(.+)_(\d+)(k?)", name)
+    return (part[1], int(part[2]) * (1000 if part[3] else 1)) if part else None
 
 
 def held_back(count: int, most: int, purpose: str) -> tuple[np.ndarray, np.ndarray]:

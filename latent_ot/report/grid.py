@@ -2,12 +2,11 @@
 
 import io
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from latent_ot.catalog import SCORING, Catalog
 from latent_ot.quantities import QUANTITIES
-from latent_ot.record import Record, checked
+from latent_ot.record import Record
 from latent_ot.report.groups import by_protocol
 from latent_ot.report.ranking import by_method, heading, measured, seeds
 from latent_ot.report.statistics import t_interval
@@ -63,10 +62,9 @@ def grid_tables(group: Sequence[Record]) -> list[Grid]:
     return tables
 
 
-def print_grid(records: Sequence[Mapping[str, Any]]) -> None:
+def print_grid(records: Sequence[Record]) -> None:
     """Print the tables of ``records``: drawn on a terminal, plain text anywhere else."""
-    groups = by_protocol([checked(record) for record in records])
-    show([table for group in groups.values() for table in grid_tables(group)])
+    show([table for group in by_protocol(records).values() for table in grid_tables(group)])
 
 
 def metrics(found: Pairs) -> tuple[str, ...]:

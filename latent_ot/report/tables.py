@@ -7,7 +7,6 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from latent_ot.budgets import settings
 from latent_ot.errors import choose
@@ -21,7 +20,7 @@ from latent_ot.published import (
     table_names,
 )
 from latent_ot.quantities import NONE, QUANTITIES
-from latent_ot.record import DATA, Record, checked
+from latent_ot.record import DATA, Record
 from latent_ot.report.beside import Beside, places
 from latent_ot.report.curves import NAMES, SHARES, ordering
 from latent_ot.report.marks import not_published
@@ -77,9 +76,9 @@ def render_published(
     return render([g for t in chosen for g in grids(load_table(t), dataset, budget, records, ran)], form).rstrip("\n")
 
 
-def print_bench(records: Sequence[Record | Mapping[str, Any]]) -> None:
+def print_bench(records: Sequence[Record]) -> None:
     """Print the ranked table of ``records``: drawn on a terminal, plain text anywhere else."""
-    show(bench_table([r if isinstance(r, Record) else checked(r) for r in records]))
+    show(bench_table(records))
 
 
 def shown_for(dataset: str) -> list[str]:

@@ -1,6 +1,5 @@
 """A benchmark of which nothing is left to do is shown from the store; whatever it rests on may be gone or another."""
 
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +11,7 @@ from latent_ot import cli
 from latent_ot.bench import finished
 from latent_ot.bench.benchmark import Benchmark
 from latent_ot.bench.request import Request
-from latent_ot.results import load, remove
+from latent_ot.results import add, load, remove
 
 PLUGIN = "from latent_ot.methods.pca import Pca\n\n\nclass MyPca(Pca):\n    pass\n"
 
@@ -26,10 +25,8 @@ def made(tmp_path_factory) -> Request:
 
 
 @pytest.fixture
-def here(made, tmp_path) -> Request:
-    """A copy of the store, so that each test may change it."""
-    shutil.copytree(made.store, tmp_path / "runs")
-    return replace(made, store=tmp_path / "runs")
+def here(made, with_a_store_of_its_own) -> Request:
+    return with_a_store_of_its_own(made)
 
 
 def test_the_records_come_from_the_store_and_nothing_runs(here, monkeypatch):
@@ -97,6 +94,13 @@ def test_a_record_that_is_gone_or_another_is_made_again(here):
     assert finished.recall(here) is None
 
 
+def test_a_record_of_other_stages_is_not_the_one_that_was_made(here):
+    (record,) = (r for r in load(here.store) if r.method == "pca")
+    others = [stage.model_copy(update={"key": "0" * 16}) for stage in record.stages]
+    add(here.store, [record.model_copy(update={"stages": others})])
+    assert finished.recall(here) is None
+
+
 def test_other_code_or_data_are_looked_at_anew(here, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(finished, "digest", lambda: "other")
@@ -119,7 +123,7 @@ def test_a_plugin_is_told_by_its_text(made, tmp_path):
 def test_what_did_not_end_is_not_remembered(here):
     benchmark = Benchmark(replace(here, seeds=[0, 1]))
     plans = benchmark.plan()
-    known = {record.method: record.model_dump(by_alias=True) for record in load(here.store)}
+    known = {record.method: record.stem for record in load(here.store)}
     made = [known["data"], known["pca"], known["pca"]]  # of seed 1 nothing was trained
     finished.keep(benchmark.request, benchmark.dataset.content_id, plans, made)
     assert finished.recall(benchmark.request) is None

@@ -1,7 +1,6 @@
 """Upkeep of a store: what is outdated is marked, what is forced is made again, what nothing refers to can go."""
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,10 +32,8 @@ def made(tmp_path_factory) -> Request:
 
 
 @pytest.fixture
-def request_here(made, tmp_path) -> Request:
-    """A copy of the store, so that each test may change it."""
-    shutil.copytree(made.store, tmp_path / "runs")
-    return replace(made, store=tmp_path / "runs")
+def request_here(made, with_a_store_of_its_own) -> Request:
+    return with_a_store_of_its_own(made)
 
 
 def reasons(request: Request) -> dict[str, tuple[str, ...]]:

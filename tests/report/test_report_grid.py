@@ -58,7 +58,7 @@ def test_the_heat_map_shows_every_number_and_is_the_same_every_time(square):
 
 
 def test_the_grid_is_printed_from_records(square, capsys):
-    print_grid([r.model_dump(mode="json", by_alias=True) for r in square])
+    print_grid(square)
     out = capsys.readouterr().out
     assert "FID ↓ of representations with latent samplers" in out
     assert "2.000*" in out

@@ -362,7 +362,7 @@ def test_bad_input_is_one_line_with_the_nearest_choice(arguments, message):
         table(*arguments, [])
 
 
-def test_the_command_lines_entry_points(record, raw, capsys):
+def test_the_command_lines_entry_points(record, capsys):
     assert render_published("gldo-table1", "mnist5k", "ci", [record()], "text").startswith("gldo-table1: ")
-    print_bench([raw(), raw("data")])
+    print_bench([record(), record("data")])
     assert capsys.readouterr().out.startswith("mnist5k, budget ci\n")
