@@ -1,9 +1,10 @@
 """Typed, frozen settings: one ``Config`` subclass stands beside each method, sampler and solver."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from latent_ot.errors import InputError, nearest
 
@@ -33,3 +34,10 @@ class Config(BaseModel):
                 ) from None
             why = first["msg"].removeprefix("Value error, ")
             raise InputError(f"{where}: setting '{key}' = {first['input']!r}: {why}") from None
+
+
+def keywords(function: Callable[..., Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Check ``values`` for the keyword-only parameters of a function by their types. Raises: see ``Config.build``."""
+    known = (p for p in signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY)
+    fields: Any = {p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in known}
+    return dict(create_model(function.__name__, __base__=Config, **fields).build(values, where))

@@ -121,8 +121,7 @@ class PublishedTable(Config):
 
     def settings(self, row: PublishedRow, column: PublishedColumn) -> Settings:
         """Return the settings with which a row is run for a column: its own, then the column's."""
-        asked = column.settings.get(row.method or "", {})
-        return {part: {**row.settings.get(part, {}), **asked.get(part, {})} for part in {**row.settings, **asked}}
+        return merged(row.settings, column.settings.get(row.method or "", {}))
 
 
 def table_names() -> list[str]:
@@ -164,7 +163,12 @@ def suite_methods() -> frozenset[str]:
     return frozenset(Catalog().method_names())
 
 
-def in_words(settings: Settings) -> str:
+def merged(settings: Mapping[str, Mapping[str, Any]], others: Mapping[str, Mapping[str, Any]]) -> Settings:
+    """Return settings with ``others`` added, which win."""
+    return {part: {**settings.get(part, {}), **others.get(part, {})} for part in {**settings, **others}}
+
+
+def in_words(settings: Mapping[str, Mapping[str, JsonValue]], between: str = ", ") -> str:
     """Return settings as ``--set`` takes them, e.g. ``ae.network=fc, ae.latent_dim=8``."""
     flat = ((f"{part}.{key}", value) for part, given in settings.items() for key, value in given.items())
-    return ", ".join(f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in flat)
+    return between.join(f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in flat)
