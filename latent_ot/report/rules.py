@@ -1,449 +1,291 @@
-"""The kinds of statement that a claim can make, each a rule over records; none of them looks at which side came out.
+"""What a claim comes down to, as data: rows of results, what is read of their records, and where an effect should lie.
 
-A rule turns a claim into contrasts. A contrast takes one figure from a record of each of its rows at the same seed,
-combines them into one number, and says in which region that number lies if the claim is true.
+A rule lists contrasts. For each, a figure is read of a record of every row at one seed, and a function combines them to
+an effect, which lies in a region if the claim is true. A new kind of claim is a rule in YAML, with a function at most.
 """
 
 import math
-from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from inspect import signature
 from itertools import pairwise, product
 from statistics import fmean
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BeforeValidator, Field
+import numpy as np
+import yaml
+from pydantic import Field, PlainValidator, model_validator
 
-from latent_ot.config import Config
+from latent_ot.config import Config, keywords
+from latent_ot.errors import InputError, choose
 from latent_ot.quantities import QUANTITIES
 from latent_ot.record import DATA, Record
-from latent_ot.report.contrasts import Contrast, Figure, Region, Row, read
-from latent_ot.report.series import (
-    Points,
-    curve,
-    final_over_initial,
-    first_at,
-    highest_after,
-    images_to_settle,
-    largest_rise,
-    share_slightly_greater,
-)
+from latent_ot.report.curves import at_share
+from latent_ot.report.statistics import Interval
+
+Verdict = Literal["reproduced", "not reproduced", "inconclusive", "not run"]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Points = Sequence[tuple[float, float]]  # of a curve of training: (images seen, value), all finite
 
 
-class Rule(Config):
-    """One statement's rule with its parameters; methods are written as records name rows."""
-
-    @abstractmethod
-    def contrasts(self, figure: Figure, row: Callable[[str], Row], dataset: str) -> list[Contrast]:
-        """Return what is to be judged. ``row``: reads a row, with the settings that the data set's column asks for."""
-
-    @abstractmethod
-    def text(self, figure: Figure) -> str:
-        """Return the rule in words."""
+def look_up(record: Record, key: str) -> float | None:
+    """Return a metric, else a cost, else a fact of a record; ``loss.NAME`` is where that curve of training ends."""
+    if key.startswith("loss."):
+        return at_share([record], key, 1.0).get(record.seed)
+    value = record.value(key)
+    fact = record.facts.get(key) if value is None else value
+    return float(fact) if isinstance(fact, int | float) and not isinstance(fact, bool) else None
 
 
-def _group(given: Any) -> Any:
-    return (given,) if isinstance(given, str) else given
+def follow(record: Record, key: str) -> Points | None:
+    """Return a curve of training, None if there is none or a value in it was not finite."""
+    points = [(x, math.nan if y is None else y) for x, y in record.curves.series(key)]
+    return points if points and all(math.isfinite(y) for _, y in points) else None
 
 
-Group = Annotated[tuple[str, ...], BeforeValidator(_group)]
+def itself(read: Any) -> Any:
+    """Return the one figure or curve that was read."""
+    return read
 
 
-class Better(Rule):
-    """Every row of a group is better than every row of the next group."""
-
-    groups: tuple[Group, ...] = Field(min_length=2)
-
-    def contrasts(self, figure: Figure, row: Callable[[str], Row], dataset: str) -> list[Contrast]:
-        """One for each pair of rows from neighbouring groups."""
-        pairs = [pair for above, below in pairwise(self.groups) for pair in product(above, below)]
-        return [_difference(figure, row(a), row(b), figure.better) for a, b in pairs]
-
-    def text(self, figure: Figure) -> str:
-        """Return the order."""
-        side = "above" if figure.direction == "up" else "below"
-        return f"{figure.name}: " + f" {side} ".join(_listed(group) for group in self.groups)
+def largest_share(*figures: float, limits: tuple[Positive, ...]) -> float:
+    """Return the largest of several figures, each as a share of its limit."""
+    return max(figure / limit for figure, limit in zip(figures, limits, strict=True))
 
 
-class Close(Rule):
-    """Two rows differ by at most ``within``."""
-
-    a: str
-    b: str
-    within: float = Field(ge=0)
-
-    def contrasts(self, figure: Figure, row: Callable[[str], Row], dataset: str) -> list[Contrast]:
-        """One."""
-        return [_difference(figure, row(self.a), row(self.b), Region(-self.within, self.within))]
-
-    def text(self, figure: Figure) -> str:
-        """Return the two rows and the bound."""
-        return f"{figure.name}: {self.a} and {self.b} differ by at most {self.within:g}"
+def smooth(curve: Points, window: float) -> np.ndarray:
+    """Return the moving average of a curve over ``window``, a share of its points, where the window is full."""
+    width = max(1, round(window * len(curve)))
+    return np.convolve([y for _, y in curve], np.full(width, 1 / width), "valid")
 
 
-class Value(Rule):
-    """A row is within ``rel_tol`` times ``v`` of ``v``; with a ``floor``, both in excess of the data's own."""
-
-    method: str
-    v: float
-    rel_tol: float = Field(gt=0)
-    floor: float | None = None
-
-    def contrasts(self, figure: Figure, row: Callable[[str], Row], dataset: str) -> list[Contrast]:
-        """One, of the distance from the published value."""
-        tolerance = self.rel_tol * abs(self.v)
-        region, one = Region(-tolerance, tolerance), row(self.method)
-        if self.floor is None:
-            label = f"{one} – {self.v:g}"
-            return [Contrast((one,), figure.read, lambda x: x - self.v, region, label, figure.quantity)]
-        excess = self.v - self.floor
-        label = f"({one} – {DATA}) – {excess:.3g}"
-        rows = (one, Row(DATA))
-        return [Contrast(rows, figure.read, lambda x, floor: x - floor - excess, region, label, figure.quantity)]
-
-    def text(self, figure: Figure) -> str:
-        """Return the published value and the tolerance."""
-        floor = "" if self.floor is None else f", both in excess of the data's own (published {self.floor:g})"
-        return f"{figure.name} of {self.method} within {self.rel_tol:.0%} of the published {self.v:g}{floor}"
+def largest_rise(*curves: Points, window: Share) -> float:
+    """Return by how much, relatively, smoothed positive curves are at worst above their lowest value so far."""
+    return max(float(np.max(y / np.minimum.accumulate(y))) - 1 for y in (smooth(curve, window) for curve in curves))
 
 
-class Bound(Rule):
-    """The figure of each row is at least ``low`` and at most ``high``; ``low`` may be given for each data set."""
-
-    methods: Group
-    low: float | dict[str, float] = -math.inf
-    high: float = math.inf
-
-    def contrasts(self, figure: Figure, row: Callable[[str], Row], dataset: str) -> list[Contrast]:
-        """One for each row."""
-        low = self.low[dataset] if isinstance(self.low, dict) else self.low
-        region = Region(low, self.high)
-        rows = [row(method) for method in self.methods]
-        return [Contrast((one,), figure.read, lambda x: x, region, str(one), figure.quantity) for one in rows]
-
-    def text(self, figure: Figure) -> str:
-        """Return the bounds."""
-        lows = ", ".join(f"{low:g} ({name})" for name, low in self.low.items()) if isinstance(self.low, dict) else ""
-        bounds = [f"at least {lows}"] if lows else []
-        if isinstance(self.low, float) and self.low > -math.inf:
-            bounds.append(f"at least {self.low:g}")
-        if self.high < math.inf:
-            bounds.append(f"at most {self.high:g}")
-        return f"{figure.name} of {_listed(self.methods)} " + " and ".join(bounds)
+def final_over_initial(curve: Points, *, window: Share) -> float | None:
+    """Return the mean of the last over that of the first ``window`` of a curve."""
+    ys = smooth(curve, window)
+    return float(ys[-1] / ys[0]) if ys[0] > 0 else None
 
 
-class Limits(Rule):
-    """Several figures of each row are within their limits: the largest share of a limit is at most 1."""
-
-    methods: Group
-    limits: dict[str, float]
-
-    def contrasts(self, figure: Figure, row: Callable[[str], Row], dataset: str) -> list[Contrast]:
-        """One for each row."""
-
-        def share(record: Record) -> float | None:
-            values = [read(record, key) for key in self.limits]
-            shares = [v / limit for v, limit in zip(values, self.limits.values(), strict=True) if v is not None]
-            return max(shares) if len(shares) == len(values) else None
-
-        rows = [row(method) for method in self.methods]
-        return [Contrast((one,), share, lambda x: x, Region(high=1), f"{one}, share of limit") for one in rows]
-
-    def text(self, figure: Figure) -> str:
-        """Return the limits."""
-        limits = " and ".join(f"{key} at most {limit:g}" for key, limit in self.limits.items())
-        return f"{_listed(self.methods)}: {limits}"
+def highest_after(curve: Points, *, after: Annotated[float, Field(ge=0, lt=1)], window: Share) -> float:
+    """Return the highest smoothed value past the first share ``after`` of a curve."""
+    ys = smooth(curve, window)
+    return float(np.max(ys[int(after * len(ys)) :]))
 
 
-class DatasetBetter(Rule):
-    """Each row is better on the claim's data set than on another one, under one evaluator, sample count and budget."""
-
-    methods: Group
-    than: str
-
-    def contrasts(self, figure: Figure, row: Callable[[str], Row], dataset: str) -> list[Contrast]:
-        """One for each row."""
-        found = []
-        for method in self.methods:
-            one = row(method)
-            other = Row(one.method, one.settings, self.than)
-            found.append(_difference(figure, one, other, figure.better, f"{one} on {dataset} – on {self.than}"))
-        return found
-
-    def text(self, figure: Figure) -> str:
-        """Return the methods and the data sets."""
-        return f"{figure.name} of {_listed(self.methods)} better than on {self.than}"
+def gaps(a: Points, b: Points) -> dict[float, float]:
+    """Return images seen -> a - b, where two curves have common points."""
+    other = dict(b)
+    return {x: y - other[x] for x, y in a if x in other}
 
 
-class UShape(Rule):
-    """Both ends of a sweep of one setting are worse than the mean of the points between."""
+def early(a: Points, b: Points) -> float | None:
+    """Return a - b where both curves first have a point after the same number of images."""
+    return min(gaps(a, b).items(), default=(0, None))[1]
+
+
+def share_just_above(a: Points, b: Points, *, gap: Positive) -> float | None:
+    """Return at which share of their common points a curve exceeds another, by no more than ``gap``."""
+    found = gaps(a, b).values()
+    return fmean(0 < difference <= gap for difference in found) if found else None
+
+
+def images_to_settle(curve: Points, *, within: Positive) -> float | None:
+    """Return after how many images a curve is first within the share ``within`` above its last value."""
+    return next((x for x, y in curve if y <= (1 + within) * curve[-1][1]), None)
+
+
+def excess_images(a: Points, b: Points, *, factor: Positive) -> float | None:
+    """Return ``factor`` times the images that ``a`` takes to where ``b`` ends, less those that ``b`` took in all.
+
+    A curve that does not get there counts all its images, and only where they are too many already.
+    """
+    reached = next((x for x, y in a if y <= b[-1][1]), None)
+    excess = factor * (a[-1][0] if reached is None else reached) - b[-1][0]
+    return None if reached is None and excess <= 0 else excess
+
+
+def difference(first: float, *others: float, over: float = 0.0) -> float:
+    """Return the first figure less the others, if there are any, in excess of ``over``."""
+    return first - sum(others) - over
+
+
+def less_mean(first: float, *others: float) -> float:
+    """Return the first less the mean of the others; not less the best, since the best of several is low by chance."""
+    return first - fmean(others)
+
+
+OF_RUN = (itself, largest_share, largest_rise, final_over_initial, highest_after, share_just_above, images_to_settle)
+OF_ROWS = (difference, less_mean, early, excess_images)
+FUNCTIONS: dict[str, Callable[..., Any]] = {function.__name__: function for function in (*OF_RUN, *OF_ROWS)}
+
+
+def _function(given: Any) -> partial[Any]:
+    named = {given: {}} if isinstance(given, str) else given
+    if not isinstance(named, dict) or [type(parameters) for parameters in named.values()] != [dict]:
+        raise ValueError("allowed: NAME, or {NAME: {parameter: value}}")
+    ((name, parameters),) = named.items()
+    function = FUNCTIONS[choose("function", name, FUNCTIONS)]
+    return partial(function, **keywords(function, parameters, name))
+
+
+class Row(NamedTuple):
+    """A method with settings (part -> key -> value) beside defaults; ``dataset``: published, if not the claim's."""
 
     method: str
-    setting: str
-    grid: tuple[float, ...] = Field(min_length=3)
+    settings: Mapping[str, Mapping[str, Any]] = {}
+    dataset: str | None = None
 
-    def contrasts(self, figure: Figure, row: Callable[[str], Row], dataset: str) -> list[Contrast]:
-        """One for each end. The mean, not the best, since the best of several draws is low by chance."""
-        rows = [row(f"{self.method}[{self.setting}={point:g}]") for point in self.grid]
-        region = Region(high=0, strict=True) if figure.direction == "up" else Region(low=0, strict=True)
-        return [
-            Contrast(
-                (end, *rows[1:-1]),
-                figure.read,
-                lambda first, *between: first - fmean(between),
-                region,
-                f"{end} – mean between the ends",
-                figure.quantity,
-            )
-            for end in (rows[0], rows[-1])
-        ]
+    @classmethod
+    def parse(cls, label: str) -> "Row":
+        """Read a row as records name it, and ``@dataset`` if it has its own. Raises InputError for another form."""
+        found = re.fullmatch(r"([\w+]+)(?:\[((?:[\w.]+=[^,=]+,?)+)\])?(?:@(\w+))?", str(label))
+        if not found:
+            raise InputError(f"row '{label}' is not of the form method[key=value,part.key=value]@dataset")
+        settings: dict[str, dict[str, Any]] = {}
+        for name, value in re.findall(r"([\w.]+)=([^,]+)", found[2] or ""):
+            part, _, key = name.rpartition(".")
+            settings.setdefault(part or found[1], {})[key] = yaml.safe_load(value)
+        return cls(found[1], settings, found[3])
 
-    def text(self, figure: Figure) -> str:
-        """Return the sweep."""
-        points = ", ".join(f"{point:g}" for point in self.grid)
-        return f"{figure.name} of {self.method} over {self.setting} = {points}: both ends worse than the mean between"
+    def __str__(self) -> str:
+        changes = (f"{part}.{key}={value}" for part, given in self.settings.items() for key, value in given.items())
+        listed = ",".join(change.removeprefix(f"{self.method}.") for change in changes)
+        return f"{self.method}[{listed}]" if listed else self.method
 
-
-class Faster(Rule):
-    """Each of ``a`` comes within the share ``within`` of its own final FID after fewer images than ``b``."""
-
-    a: Group
-    b: str
-    within: float = 0.1
-
-    def contrasts(self, figure: Figure, row: Callable[[str], Row], dataset: str) -> list[Contrast]:
-        """One for each of ``a``; the effect is in images."""
-
-        def settles(record: Record) -> float | None:
-            return images_to_settle(curve(record.curves.series(figure.key)), self.within)
-
-        pairs = [(row(a), row(self.b)) for a in self.a]
-        less = Region(high=0, strict=True)
-        return [Contrast(pair, settles, _minus, less, _label(*pair) + ", images", IMAGES) for pair in pairs]
-
-    def text(self, figure: Figure) -> str:
-        """Return the measure."""
-        measure = f"images to within {self.within:.0%} of a run's own final {figure.name}"
-        return f"{measure}: fewer for {_listed(self.a)} than for {self.b}"
+    def is_of(self, record: Record) -> bool:
+        """Whether a record is a run of the row: it has the settings, and nothing else is changed from defaults."""
+        return record.is_run_of(self.method, self.settings)
 
 
-class Sooner(Rule):
-    """``a`` reaches the final FID of ``b`` with ``factor`` times fewer images than ``b`` took in all."""
+class Region(NamedTuple):
+    """Where an effect lies if the claim is true; ``strict``: its ends do not belong to it."""
 
-    a: str
-    b: str
-    factor: float = Field(gt=0)
-
-    def contrasts(self, figure: Figure, row: Callable[[str], Row], dataset: str) -> list[Contrast]:
-        """One; a run that does not get there counts all its images, and only where they are too many already."""
-
-        def follow(record: Record) -> Points | None:
-            return curve(record.curves.series(figure.key)) or None
-
-        def excess(a: Points, b: Points) -> float | None:
-            taken, target = b[-1]
-            reached = first_at(a, target)
-            over = self.factor * (a[-1][0] if reached is None else reached) - taken
-            return over if reached is not None or over > 0 else None
-
-        pair = (row(self.a), row(self.b))
-        label = f"{self.factor:g} × {pair[0]} – {pair[1]}, images"
-        return [Contrast(pair, follow, excess, Region(high=0), label, IMAGES)]
-
-    def text(self, figure: Figure) -> str:
-        """Return the measure."""
-        return f"{self.a} reaches the final {figure.name} of {self.b} with {self.factor:g} times fewer images"
-
-
-class Early(Rule):
-    """``a`` is better than ``b`` where both curves of the figure first have a point after the same number of images."""
-
-    a: str
-    b: str
-
-    def contrasts(self, figure: Figure, row: Callable[[str], Row], dataset: str) -> list[Contrast]:
-        """One."""
-
-        def follow(record: Record) -> dict[float, float] | None:
-            return dict(curve(record.curves.series(figure.key))) or None
-
-        def first(a: dict[float, float], b: dict[float, float]) -> float | None:
-            common = min(a.keys() & b.keys(), default=None)
-            return None if common is None else a[common] - b[common]
-
-        pair = (row(self.a), row(self.b))
-        return [Contrast(pair, follow, first, figure.better, f"{_label(*pair)}, early", figure.quantity)]
-
-    def text(self, figure: Figure) -> str:
-        """Return the measure."""
-        return f"{figure.name} at the first point of the curves: {self.a} better than {self.b}"
-
-
-class Decreases(Rule):
-    """No smoothed curve ever is more than the share ``slack`` above its lowest value so far."""
-
-    method: str
-    series: Group
-    window: float = Field(gt=0, le=1)
-    slack: float = Field(ge=0)
-
-    def contrasts(self, figure: Figure, row: Callable[[str], Row], dataset: str) -> list[Contrast]:
-        """One, of the largest rise of any of the curves."""
-        return [_of_curves(row(self.method), self.series, self._worst, Region(high=self.slack), "largest rise")]
-
-    def _worst(self, *curves: Points) -> float:
-        return max(largest_rise(values, self.window) for values in curves)
-
-    def text(self, figure: Figure) -> str:
-        """Return the measure."""
-        return (
-            f"{_listed(self.series)} of {self.method}, averaged over {self.window:.0%} of the run, "
-            f"never more than {self.slack:.0%} above its lowest so far"
-        )
-
-
-class SlightlyGreater(Rule):
-    """Curve ``a`` exceeds curve ``b``, by no more than ``gap``, at no less than ``share`` of the points."""
-
-    method: str
-    a: str
-    b: str
-    gap: float = Field(gt=0)
-    share: float = Field(gt=0, le=1)
-
-    def contrasts(self, figure: Figure, row: Callable[[str], Row], dataset: str) -> list[Contrast]:
-        """One, of the share."""
-
-        def share(a: Points, b: Points) -> float | None:
-            return share_slightly_greater(a, b, self.gap)
-
-        return [_of_curves(row(self.method), (self.a, self.b), share, Region(low=self.share), "share of the run")]
-
-    def text(self, figure: Figure) -> str:
-        """Return the measure."""
-        return (
-            f"{self.a} above {self.b}, by at most {self.gap:g}, during at least {self.share:.0%} of the run "
-            f"of {self.method}"
-        )
-
-
-class FallsTo(Rule):
-    """The end of a curve is at most ``ratio`` of its beginning; both are means over ``window`` of it."""
-
-    method: str
-    series: str
-    ratio: float = Field(gt=0)
-    window: float = Field(gt=0, le=0.5)
-
-    def contrasts(self, figure: Figure, row: Callable[[str], Row], dataset: str) -> list[Contrast]:
-        """One, of the ratio."""
-
-        def ratio(values: Points) -> float | None:
-            return final_over_initial(values, self.window)
-
-        return [_of_curves(row(self.method), (self.series,), ratio, Region(high=self.ratio), "end over beginning")]
-
-    def text(self, figure: Figure) -> str:
-        """Return the measure."""
-        return (
-            f"{self.series} of {self.method}: mean over the last {self.window:.0%} of the run at most {self.ratio:.0%} "
-            f"of that over the first"
-        )
-
-
-class StaysBelow(Rule):
-    """Past the first share ``after`` of the run a smoothed curve never is above ``threshold``."""
-
-    method: str
-    series: str
-    threshold: float
-    after: float = Field(ge=0, lt=1)
-    window: float = Field(gt=0, le=1)
-
-    def contrasts(self, figure: Figure, row: Callable[[str], Row], dataset: str) -> list[Contrast]:
-        """One, of the highest value."""
-
-        def highest(values: Points) -> float:
-            return highest_after(values, self.after, self.window)
-
-        return [_of_curves(row(self.method), (self.series,), highest, Region(high=self.threshold), "highest value")]
-
-    def text(self, figure: Figure) -> str:
-        """Return the measure."""
-        return (
-            f"{self.series} of {self.method}, averaged over {self.window:.0%} of the run, at most {self.threshold:g} "
-            f"once {self.after:.0%} of it are over"
-        )
-
-
-class Check(Rule):
-    """A numeric check of the suite's own code, by name in ``benchmarks/claims/checks.py``, is within the bounds."""
-
-    name: str
     low: float = -math.inf
     high: float = math.inf
     strict: bool = False
 
+    def holds(self, value: float) -> bool:
+        """Whether a single value lies there."""
+        return self.low <= value <= self.high and not (self.strict and value in (self.low, self.high))
+
+    def verdict(self, effect: Interval) -> Verdict:
+        """Return what an effect's interval over seeds says; one value has none, and is inconclusive."""
+        if effect.half is None:
+            return "inconclusive"
+        if effect.low > self.high or effect.high < self.low:
+            return "not reproduced"
+        return "reproduced" if self.holds(effect.low) and self.holds(effect.high) else "inconclusive"
+
+
+Function = Annotated[partial[Any], PlainValidator(_function)]
+Contrast = tuple[Annotated[Row, PlainValidator(Row.parse)], ...]
+
+
+class Rule(Config):
+    """The effect of every contrast lies in a region.
+
+    ``rows``: of each contrast. ``read``: a function of what a record has, of its ``curves`` (see ``Curves.series``),
+    else ``figures`` (see ``look_up``), else the ``metric``. ``effect``: a function of what is read at one seed. Either
+    is None where the runs do not tell. ``check``: a numeric check, which gives the effects in place of rows.
+
+    The region is ``low`` (of all data sets or each) to ``high``, or the ``side`` of differences by the ``direction`` of
+    the metric. ``unit``: the quantity that effects are printed as, if not the metric's. ``label`` of a contrast and
+    ``text``, the rule in words, are templates over rows and the functions' parameters.
+    """
+
+    metric: str = ""
+    direction: Literal["up", "down"] | None = None
+    rows: tuple[Contrast, ...] = ()
+    curves: tuple[str, ...] = ()
+    figures: tuple[str, ...] = ()
+    read: Function = partial(itself)
+    effect: Function = partial(difference)
+    check: str | None = None
+    low: float | dict[str, float] = -math.inf
+    high: float = math.inf
+    strict: bool = False
+    side: Literal["better", "worse"] | None = None
+    unit: str = ""
+    label: str = ""
+    text: str = "{figure} of {rows} {bounds}"
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if bool(self.rows) == bool(self.check):
+            raise ValueError("a rule has either rows or a check")
+        if self.side and self._direction == "none":
+            raise ValueError(f"metric '{self.metric}' needs a direction; allowed: up, down")
+        try:
+            signature(self.read).bind(*(self.curves or self.figures or (self.metric,)))
+            _ = self.words, [(self.name(rows), signature(self.effect).bind(*rows)) for rows in self.rows]
+        except (LookupError, TypeError, ValueError) as error:
+            raise ValueError(f"functions, label and text do not fit what they are of: {error}") from None
+        return self
+
     @property
-    def region(self) -> Region:
-        """Where the value lies if the claim is true."""
-        return Region(self.low, self.high, self.strict)
+    def _direction(self) -> str:
+        return self.direction or (QUANTITIES[self.metric].direction if self.metric in QUANTITIES else "none")
 
-    def contrasts(self, figure: Figure, row: Callable[[str], Row], dataset: str) -> list[Contrast]:
-        """None: no record bears on it."""
-        return []
+    @property
+    def words(self) -> str:
+        """The rule in words."""
+        above, below = ("above", "below") if self.strict else ("at least", "at most")
+        lows = self.low if isinstance(self.low, dict) else {"": self.low}
+        low = ", ".join(f"{v:g}{name and f' ({name})'}" for name, v in lows.items() if v > -math.inf)
+        ends = [f"{above} {low}" if low else "", f"{below} {self.high:g}" if self.high < math.inf else ""]
+        key = self.metric.removeprefix("loss.")
+        figure = QUANTITIES[key].label if key in QUANTITIES else key
+        return (self.text if self.rows else "{rows} {bounds}").format(
+            figure=figure if key == self.metric else f"{figure} at the end of training",
+            rows=", ".join(str(rows[0]) for rows in self.rows) or f"check {self.check}:",
+            side="above" if self._direction == "up" else "below",
+            bounds=" and ".join(filter(None, ends)),
+            **{"low": self.low, "high": self.high, **self.read.keywords, **self.effect.keywords},
+        )
 
-    def text(self, figure: Figure) -> str:
-        """Return the check and its bounds."""
-        low = [f"{'above' if self.strict else 'at least'} {self.low:g}"] if self.low > -math.inf else []
-        high = [f"{'below' if self.strict else 'at most'} {self.high:g}"] if self.high < math.inf else []
-        return f"check {self.name}: {' and '.join([*low, *high])}"
+    def name(self, rows: Sequence[Row]) -> str:
+        """Return the label of a contrast."""
+        label = self.label or " – ".join(["{}"] * len(rows))
+        return label.format(*rows, **self.read.keywords, **self.effect.keywords)
 
+    def region(self, dataset: str) -> Region:
+        """Return where an effect on a data set lies if the claim is true."""
+        if self.side:
+            rises = (self.side == "better") == (self._direction == "up")
+            return Region(low=0, strict=True) if rises else Region(high=0, strict=True)
+        low = self.low[choose("data set", dataset, self.low)] if isinstance(self.low, dict) else self.low
+        return Region(low, self.high, self.strict)
 
-RULES: dict[str, type[Rule]] = {
-    "better": Better,
-    "close": Close,
-    "value": Value,
-    "bound": Bound,
-    "limits": Limits,
-    "dataset_better": DatasetBetter,
-    "u_shape": UShape,
-    "faster": Faster,
-    "sooner": Sooner,
-    "early": Early,
-    "decreases": Decreases,
-    "slightly_greater": SlightlyGreater,
-    "falls_to": FallsTo,
-    "stays_below": StaysBelow,
-    "check": Check,
-}
-"""The key under which a claim gives its rule -> the rule."""
-IMAGES = QUANTITIES["images_seen"]
-
-
-def _minus(a: float, b: float) -> float:
-    return a - b
-
-
-def _label(a: Row, b: Row) -> str:
-    return f"{a} – {b}"
+    def figure(self, record: Record) -> Any:
+        """Return what the rule reads of a record; None if that did not finish or does not have it."""
+        of: Callable[..., Any] = follow if self.curves else look_up
+        found = [of(record, key) for key in self.curves or self.figures or (self.metric,)]
+        return None if record.status != "done" or None in found else self.read(*found)
 
 
-def _difference(figure: Figure, a: Row, b: Row, region: Region, label: str = "") -> Contrast:
-    return Contrast((a, b), figure.read, _minus, region, label or _label(a, b), figure.quantity)
+def better(*, groups: Annotated[tuple[tuple[str, ...] | str, ...], Field(min_length=2)]) -> dict[str, Any]:
+    """Every row of a group is better than every row of the next group."""
+    sides = [(group,) if isinstance(group, str) else group for group in groups]
+    pairs = [pair for above, below in pairwise(sides) for pair in product(above, below)]
+    return {"rows": pairs, "side": "better", "text": "{figure}: " + " {side} ".join(map(", ".join, sides))}
 
 
-def _of_curves(
-    row: Row, names: Iterable[str], statistic: Callable[..., float | None], region: Region, what: str
-) -> Contrast:
-    """Return the contrast of one statistic of some of a record's curves of training."""
-    names = tuple(names)
-
-    def figure(record: Record) -> float | None:
-        curves = [curve(record.curves.loss.get(name, [])) for name in names]
-        return statistic(*curves) if all(curves) else None
-
-    return Contrast((row,), figure, lambda x: x, region, f"{row}, {what} of {_listed(names)}")
+def value(*, method: str, v: float, rel_tol: Positive, floor: float | None = None) -> dict[str, Any]:
+    """A row is within ``rel_tol`` times ``v`` of ``v``; with a ``floor``, both in excess of the data's own."""
+    region = {"low": -rel_tol * abs(v), "high": rel_tol * abs(v)}
+    text = f"{{figure}} of {method} within {rel_tol:.0%} of the published {v:g}"
+    rows, over, label = [method], v, "{0} – {over:g}"
+    if floor is not None:
+        rows, over, label = [method, DATA], v - floor, "({0} – {1}) – {over:.3g}"
+        text += f", both in excess of the data's own (published {floor:g})"
+    return {"rows": [rows], "effect": {"difference": {"over": over}}, **region, "label": label, "text": text}
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)
+FORMS: dict[str, Callable[..., dict[str, Any]]] = {"better": better, "value": value}
+"""Short forms: the key under which a claim gives one -> the rule that it stands for."""

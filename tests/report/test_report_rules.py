@@ -1,27 +1,24 @@
-"""Every kind of rule on made-up records: the effect that it measures, and all three verdicts on it."""
+"""Rules on made-up records: the effect that each measures, all three verdicts on it, and the functions they name."""
+
+import re
 
 import numpy as np
 import pytest
 
 from latent_ot.errors import InputError
-from latent_ot.report.contrasts import Region, Row
-from latent_ot.report.rules import RULES
-from latent_ot.report.series import (
-    curve,
-    final_over_initial,
-    first_at,
-    highest_after,
-    images_to_settle,
-    largest_rise,
-    share_slightly_greater,
-    smooth,
-)
+from latent_ot.report import rules
+from latent_ot.report.rules import FUNCTIONS, Region, Row
 from latent_ot.report.statistics import Interval
-from latent_ot.report.verdicts import Claim, judge
+from latent_ot.report.verdicts import Claim, claims, judge
 
 OTHER = {"dataset": "celeba64_crop160", "protocol": {"id": "celeba64_crop160/e/n1000", "evaluator": "e", "n": 1000}}
 CROP = {"dataset": "celeba64_crop108", "protocol": {"id": "celeba64_crop108/e/n1000", "evaluator": "e", "n": 1000}}
 SWEEP = [{"overrides": {"gldo": {"eps": e}}, "config": {"gldo": {"eps": e}}} for e in (1, 10, 100, 1000)]
+ENDS = [[f"gldo[eps={end}]", "gldo[eps=10]", "gldo[gldo.eps=100]"] for end in (1, 1000)]
+TWO = [["gldo", "glo"]]
+SIDES = ([-5, -6, -4], [5, 6, 4], [-5, 5, 1])
+IMAGES = ([-9000, -8000, -9500], [9000, 8000, 9500], [-9000, 9000, 0])
+FLOOR = {"value": {"method": "gldo", "v": 0.09, "rel_tol": 0.25, "floor": 0.07}}
 
 
 def along(*ys):
@@ -29,165 +26,174 @@ def along(*ys):
     return [[1000.0 * i, y] for i, y in enumerate(ys, start=1)]
 
 
-def losses(**series):
-    return {"curves": {"loss": series}}
+def losses(method="gldo", **series):
+    return [(method, {}, {"curves": {"loss": series}})]
 
 
 def settling(images):
     return {"curves": {"fid": [[1000.0, 99.0], [images, 10.5], [64000.0, 10.0]]}}
 
 
-# kind -> (what the claim has beside its rule, the rule, effect -> (method, metrics, changes) of each record of a seed,
-# effects that reproduce it, that do not, that leave it open)
+def alone(**rule):
+    return {"metric": "", "rule": {"rows": [["gldo"]], **rule}}
+
+
+def pair(e):
+    return [("gldo", {"fid": 50 + e}, {}), ("glo", {"fid": 50}, {})]
+
+
+# name -> what a claim has, effect -> records of a seed, effects that reproduce it, that do not, that leave it open
 KINDS = {
-    "better": (
-        {},
-        ["gldo", "glo"],
-        lambda e: [("gldo", {"fid": 50 + e}, {}), ("glo", {"fid": 50}, {})],
-        [-5, -6, -4], [5, 6, 4], [-5, 5, 1],
-    ),
-    "close": (
-        {},
-        {"a": "gldo", "b": "glo", "within": 3.0},
-        lambda e: [("gldo", {"fid": 50 + e}, {}), ("glo", {"fid": 50}, {})],
-        [0.5, -0.5, 0.2], [-9, -10, -11], [2.5, 3.5, 2.9],
-    ),
+    "better": ({"better": ["gldo", "glo"]}, pair, *SIDES),
+    "close": ({"rule": {"rows": TWO, "low": -3, "high": 3}}, pair, [0.5, -0.5, 0.2], [-9, -10, -11], [2.5, 3.5, 2.9]),
     "value": (
-        {},
-        {"method": "gldo", "v": 20, "rel_tol": 0.5},
-        lambda e: [("gldo", {"fid": 20 + e}, {})],
+        {"value": {"method": "gldo", "v": 20, "rel_tol": 0.5}}, lambda e: [("gldo", {"fid": 20 + e}, {})],
         [1, 2, -1], [20, 21, 22], [9, 11, 10],
     ),
     "bound": (
-        {"metric": "modes"},
-        {"methods": "gldo", "low": {"mnist": 25}},
-        lambda e: [("gldo", {"modes": e}, {})],
+        {"rule": {"rows": [["gldo"]], "low": {"mnist": 25, "ring8": 8}}}, lambda e: [("gldo", {"fid": e}, {})],
         [25, 25, 25], [20, 21, 22], [25, 25, 24],
     ),
-    "limits": (
-        {"metric": ""},
-        {"methods": ["gldo"], "limits": {"spread": 0.2, "shift": 4.0}},
-        lambda e: [("gldo", {}, {"facts": {"spread": 0.2 * e, "shift": 0.1}})],
-        [0.5, 0.6, 0.7], [3, 3.2, 3.4], [0.9, 1.2, 1.0],
+    "another data set": (
+        {"datasets": ["celeba64_crop108"], "rule": {"rows": [["gldo", "gldo@celeba64_crop160"]], "side": "better"}},
+        lambda e: [("gldo", {"fid": 50 + e}, CROP), ("gldo", {"fid": 50}, OTHER)], *SIDES,
     ),
-    "dataset_better": (
-        {"datasets": ["celeba64_crop108"]},
-        {"methods": ["gldo"], "than": "celeba64_crop160"},
-        lambda e: [("gldo", {"fid": 50 + e}, CROP), ("gldo", {"fid": 50}, OTHER)],
-        [-5, -6, -4], [5, 6, 4], [-5, 5, 1],
-    ),
-    "u_shape": (
-        {},
-        {"method": "gldo", "setting": "gldo.eps", "grid": [1, 10, 100, 1000]},
+    "u-shape": (
+        {"rule": {"rows": ENDS, "effect": "less_mean", "side": "worse"}},
         lambda e: [("gldo", {"fid": y}, c) for y, c in zip((50 + e, 48, 52, 50 + e), SWEEP, strict=True)],
         [5, 6, 4], [-5, -6, -4], [-5, 5, 1],
     ),
     "faster": (
-        {},
-        {"a": ["gldo"], "b": "wgan_gp"},
-        lambda e: [("gldo", {}, settling(32000.0 + e)), ("wgan_gp", {}, settling(32000.0))],
-        [-9000, -8000, -9500], [9000, 8000, 9500], [-9000, 9000, 0],
+        {"rule": {"rows": TWO, "curves": ["fid"], "read": {"images_to_settle": {"within": 0.1}}, "high": 0}},
+        lambda e: [("gldo", {}, settling(32000.0 + e)), ("glo", {}, settling(32000.0))], *IMAGES,
     ),
     "sooner": (
-        {},
-        {"a": "gldo", "b": "dcgan", "factor": 10},
-        lambda e: [("gldo", {}, settling(6400 + e / 10)), ("dcgan", {}, {"curves": {"fid": [[64000.0, 10.5]]}})],
-        [-9000, -8000, -9500], [9000, 8000, 9500], [-9000, 9000, 0],
+        {"rule": {"rows": TWO, "curves": ["fid"], "effect": {"excess_images": {"factor": 10}}, "high": 0}},
+        lambda e: [("gldo", {}, settling(6400 + e / 10)), ("glo", {}, {"curves": {"fid": [[64000.0, 10.5]]}})], *IMAGES,
     ),
     "early": (
-        {"metric": "modes"},
-        {"a": "gldo", "b": "dcgan"},
-        lambda e: [
-            ("gldo", {}, {"curves": {"modes": along(9, 10 + e, 25)[1:]}}),
-            ("dcgan", {}, {"curves": {"modes": along(20, 10, 0)}}),
-        ],
-        [5, 6, 4], [-5, -6, -4], [-5, 5, 1],
+        {"rule": {"rows": TWO, "curves": ["fid"], "effect": "early", "side": "better"}},
+        lambda e: [("gldo", {}, {"curves": {"fid": along(9, 10 + e, 25)[1:]}}),
+                   ("glo", {}, {"curves": {"fid": along(20, 10, 0)}})], *SIDES,
+    ),
+    "limits": (
+        alone(figures=["spread", "shift"], read={"largest_share": {"limits": [0.2, 4.0]}}, high=1),
+        lambda e: [("gldo", {}, {"facts": {"spread": 0.2 * e, "shift": 0.1}})],
+        [0.5, 0.6, 0.7], [3, 3.2, 3.4], [0.9, 1.2, 1.0],
     ),
     "decreases": (
-        {"metric": ""},
-        {"method": "gldo", "series": ["x", "y"], "window": 0.2, "slack": 0.05},
-        lambda e: [("gldo", {}, losses(x=along(9, 8, 7, 6, 5), y=along(10, 5, 5 * (1 + e), 5, 4)))],
+        alone(curves=["loss.x", "loss.y"], read={"largest_rise": {"window": 0.2}}, high=0.05),
+        lambda e: losses(x=along(9, 8, 7, 6, 5), y=along(10, 5, 5 * (1 + e), 5, 4)),
         [0.01, 0.02, 0.03], [0.2, 0.3, 0.4], [0.04, 0.06, 0.05],
     ),
-    "slightly_greater": (
-        {"metric": ""},
-        {"method": "gldo", "a": "x", "b": "y", "gap": 0.3, "share": 0.8},
-        lambda e: [("gldo", {}, losses(x=along(*(0.1 + (i >= 10 * e) for i in range(10))), y=along(*[0] * 10)))],
+    "just above": (
+        alone(curves=["loss.x", "loss.y"], read={"share_just_above": {"gap": 0.3}}, low=0.8),
+        lambda e: losses(x=along(*(0.1 + (i >= 10 * e) for i in range(10))), y=along(*[0] * 10)),
         [1.0, 1.0, 0.9], [0.1, 0.2, 0.0], [0.7, 0.9, 0.8],
     ),
-    "falls_to": (
-        {"metric": ""},
-        {"method": "gldo", "series": "gap", "ratio": 0.2, "window": 0.2},
-        lambda e: [("gldo", {}, losses(gap=along(10, 90, 3, 80, 10 * e)))],
-        [0.1, 0.12, 0.08], [0.5, 0.6, 0.7], [0.15, 0.25, 0.2],
+    "falls to": (
+        alone(curves=["loss.gap"], read={"final_over_initial": {"window": 0.2}}, high=0.2),
+        lambda e: losses(gap=along(10, 90, 3, 80, 10 * e)), [0.1, 0.12, 0.08], [0.5, 0.6, 0.7], [0.15, 0.25, 0.2],
     ),
-    "stays_below": (
-        {"metric": ""},
-        {"method": "gldo", "series": "d", "threshold": 1.0, "after": 0.4, "window": 0.2},
-        lambda e: [("gldo", {}, losses(d=along(99, 98, 0, e, 0)))],
-        [0.5, 0.6, 0.4], [3, 4, 5], [0.8, 1.2, 1.0],
+    "stays below": (
+        alone(curves=["loss.d"], read={"highest_after": {"after": 0.4, "window": 0.2}}, high=1),
+        lambda e: losses(d=along(99, 98, 0, e, 0)), [0.5, 0.6, 0.4], [3, 4, 5], [0.8, 1.2, 1.0],
+    ),
+    "a kind that no paper has": (
+        {"rule": {"rows": TWO, "curves": ["loss.x"], "read": {"highest_after": {"after": 0, "window": 1}},
+                  "effect": {"difference": {"over": 2}}, "low": -1, "high": 1, "label": "{0} less {1} and {over:g}"}},
+        lambda e: losses(x=along(4 + e, 6 + e)) + losses("glo", x=along(2, 4)),
+        [0.1, 0.2, 0.3], [3, 4, 5], [0.5, 1.0, 1.5],
     ),
 }  # fmt: skip
 
 
-def claim(kind, rule, **changes):
+def claim(**changes):
     base = {"id": "c", "paper": "gldo", "source": "", "statement": "", "metric": "fid", "datasets": ["mnist"]}
-    return Claim.build(base | {"paper_holds": "na"} | changes | {kind: rule}, "c")
+    return Claim.build(base | {"paper_holds": "na"} | changes, "c")
 
 
 def judged(record, kind, effects):
-    changes, rule, rows, *_ = KINDS[kind]
+    changes, rows, *_ = KINDS[kind]
     records = [record(m, s, values, **c) for s, e in enumerate(effects) for m, values, c in rows(e)]
-    return judge(claim(kind, rule, **changes), records)
+    return judge(claim(**changes), records)
 
 
-@pytest.mark.parametrize("verdict", ["reproduced", "not reproduced", "inconclusive"])
+@pytest.mark.parametrize("place", range(3), ids=["reproduced", "not reproduced", "inconclusive"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_rule_measures_its_effect_and_the_interval_decides(record, kind, verdict):
-    effects = KINDS[kind][3 + ("reproduced", "not reproduced", "inconclusive").index(verdict)]
+def test_a_rule_measures_its_effect_and_the_interval_decides(record, kind, place):
+    effects = KINDS[kind][2 + place]
     found = judged(record, kind, effects)
     for finding in found.findings:
         assert finding.effect.mean == pytest.approx(np.mean(effects))
         assert finding.effect.n == 3
-        assert finding.verdict == verdict
+        assert finding.verdict == ("reproduced", "not reproduced", "inconclusive")[place]
+    assert judged(record, kind, effects[:1]).verdict == "inconclusive"  # one seed, whatever the rule
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_one_seed_is_inconclusive_whatever_the_rule(record, kind):
-    assert judged(record, kind, KINDS[kind][3][:1]).verdict == "inconclusive"
+def test_every_function_that_a_rule_can_name_serves_a_claim_and_is_tried_here():
+    for every in (claims(), [claim(**changes) for changes, *_ in KINDS.values()]):
+        assert {f.func.__name__ for one in every for f in (one.rule.read, one.rule.effect)} == FUNCTIONS.keys()
 
 
-def test_every_kind_of_rule_is_tried_here():
-    assert KINDS.keys() | {"check"} == RULES.keys()
+@pytest.mark.parametrize(
+    ("changes", "words", "label"),
+    [
+        ({"better": ["a", ["b", "c"], "d"]}, "FID: a below b, c below d", "a – b; a – c; b – d; c – d"),
+        ({"value": {"method": "a", "v": 3.2, "rel_tol": 0.5}}, "FID of a within 50% of the published 3.2", "a – 3.2"),
+        (
+            FLOOR,
+            "FID of gldo within 25% of .*, both in excess of the data's own .published 0.07.",
+            "(gldo – data) – 0.02",
+        ),
+        ({"rule": {"rows": [["a"], ["b"]], "low": 1, "high": 2}}, "FID of a, b at least 1 and at most 2", "a; b"),
+        ({"rule": {"check": "x", "low": {"y": 1, "z": 2}, "strict": True}}, "check x: above 1 .y., 2 .z.", ""),
+        (KINDS["a kind that no paper has"][0], "FID of gldo at least -1 and at most 1", "gldo less glo and 2"),
+    ],
+)
+def test_a_rule_says_in_words_what_it_compares(changes, words, label):
+    one = claim(**changes).rule
+    assert re.fullmatch(words, one.words)
+    assert "; ".join(map(one.name, one.rows)) == label
 
 
-def test_a_chain_compares_neighbours_and_groups_every_pair():
-    rule = RULES["better"](groups=["a", ["b", "c"], "d"])
-    figure = claim("better", ["a", "b"]).figure
-    labels = [contrast.label for contrast in rule.contrasts(figure, Row.parse, "mnist")]
-    assert labels == ["a – b", "a – c", "b – d", "c – d"]
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"better": ["a", "b"], "rule": {}}, "a claim has exactly one of better, value, rule"),
+        ({"better": ["a", "b"], "metric": "sharpness"}, "metric 'sharpness' needs a direction; allowed: up, down"),
+        ({"value": {"method": "a", "v": 1}}, "value: setting 'rel_tol' = "),
+        ({"rule": {"rows": [["a"]], "hihg": 1}}, "rule: setting 'hihg' is unknown; .*; nearest: high"),
+        ({"rule": {}}, "a rule has either rows or a check"),
+        ({"rule": {"rows": [["a[b]"]]}}, r"rule: setting 'rows.0.0' = 'a\[b\]': row 'a\[b\]' is not of the form"),
+        ({"rule": {"rows": TWO, "effect": "erly"}}, "setting 'effect' = 'erly': function .* nearest: early"),
+        ({"rule": {"rows": [["a", "b", "c"]], "effect": "early"}}, "too many positional arguments"),
+        ({"rule": {"rows": [["a"]], "read": {"largest_rise": {"window": 5}}}}, "largest_rise: setting 'window' = 5"),
+        ({"rule": {"rows": [["a"]], "text": "{x}"}}, "text do not fit what they are of: 'x'"),
+    ],
+)
+def test_a_malformed_claim_is_refused_in_one_line(changes, message):
+    with pytest.raises(InputError, match=f"^c: .*{message}") as error:
+        claim(**changes)
+    assert "\n" not in str(error.value)
+    with pytest.raises(InputError, match="data set 'mnist' is unknown; allowed: ring8"):
+        claim(rule={"rows": [["a"]], "low": {"ring8": 8}}).rule.region("mnist")
 
 
 def test_the_excess_over_the_data_is_compared_with_the_published_one_and_data_serve_every_seed(record):
-    rule = {"method": "gldo", "v": 0.09, "rel_tol": 0.25, "floor": 0.07}
+    one = claim(**FLOOR)
     runs = [record("gldo", s, {"fid": 0.06 + s / 1000}) for s in range(3)] + [record("data", 0, {"fid": 0.03})]
-    (finding,) = judge(claim("value", rule), runs).findings
+    (finding,) = judge(one, runs).findings
     assert finding.effect.mean == pytest.approx(0.061 - 0.03 - 0.02)
     assert finding.effect.n == 3
     assert finding.region == Region(-0.0225, 0.0225)
-    assert judge(claim("value", rule), runs[:-1]).verdict == "not run"
+    assert judge(one, runs[:-1]).verdict == "not run"
 
 
-def test_a_run_that_never_gets_there_counts_only_when_it_has_drawn_too_much_already(record):
-    rule = KINDS["sooner"][1]
-    slow = {"curves": {"fid": [[8000.0, 90.0], [16000.0, 50.0]]}}
-    runs = [record("gldo", s, {}, **slow) for s in range(3)]
-    there = {"curves": {"fid": [[64000.0, 10.0]]}}
-    found = judge(claim("sooner", rule), runs + [record("dcgan", s, {}, **there) for s in range(3)])
-    assert found.findings[0].effect == Interval(10 * 16000 - 64000, 0.0, 3)
-    assert found.verdict == "not reproduced"
-    far = {"curves": {"fid": [[640000.0, 10.0]]}}
-    assert judge(claim("sooner", rule), runs + [record("dcgan", s, {}, **far) for s in range(3)]).verdict == "not run"
+def test_a_run_that_never_gets_there_counts_only_when_it_has_drawn_too_much_already():
+    slow = [(8000.0, 90.0), (16000.0, 50.0)]
+    assert rules.excess_images(slow, [(64000.0, 10.0)], factor=10) == 10 * 16000 - 64000
+    assert rules.excess_images(slow, [(640000.0, 10.0)], factor=10) is None
 
 
 @pytest.mark.parametrize(
@@ -209,11 +215,11 @@ def test_a_verdict_is_where_the_interval_lies(region, interval, verdict):
 
 
 def test_a_row_is_read_as_records_name_it():
-    row = Row.parse("ae_ot_gen[ot_gen.batch_size=4096,ae.squash=true,network=fc]")
+    row = Row.parse("ae_ot_gen[ot_gen.batch_size=4096,ae.squash=true,network=fc]@mnist")
     assert row.settings == {"ot_gen": {"batch_size": 4096}, "ae": {"squash": True}, "ae_ot_gen": {"network": "fc"}}
+    assert row.dataset == "mnist"
     assert str(Row.parse("gldo[eps=5]")) == str(Row.parse("gldo[gldo.eps=5]")) == "gldo[eps=5]"
-    assert row.flags.split(" --set ")[1:] == ["ot_gen.batch_size=4096", "ae.squash=true", "ae_ot_gen.network=fc"]
-    for bad in ("gldo[eps]", "gldo[", "gldo eps=5", ""):
+    for bad in ("gldo[eps]", "gldo[eps=5,lr]", "gldo[", "gldo eps=5", ""):
         with pytest.raises(InputError, match="is not of the form"):
             Row.parse(bad)
 
@@ -225,32 +231,49 @@ def test_a_record_is_of_a_row_by_its_configuration_and_nothing_else_may_be_set(r
         return record(label, 0, config=config, overrides={"gldo": overrides} if overrides else {})
 
     asked, bare = Row.parse("gldo[eps=5]"), Row.parse("gldo")
-    assert asked.matches(run(5))  # as a default
-    assert asked.matches(run(6, eps=5))
-    assert not asked.matches(run(6))
-    assert not asked.matches(run(6, eps=5, lr=2.0))
-    assert bare.matches(run(6))
-    assert not bare.matches(run(6, eps=5))
-    assert not asked.matches(record("gldo", 0))  # a configuration without the setting
+    assert asked.is_of(run(5))  # as a default
+    assert asked.is_of(run(6, eps=5))
+    assert not asked.is_of(run(6))
+    assert not asked.is_of(run(6, eps=5, lr=2.0))
+    assert bare.is_of(run(6))
+    assert not bare.is_of(run(6, eps=5))
+    assert not asked.is_of(record("gldo", 0))  # a configuration without the setting
 
 
 def test_smoothing_is_the_moving_average():
     ys = np.sin(np.arange(50.0))
     values = list(zip(range(50), ys, strict=True))
-    np.testing.assert_allclose(smooth(values, 0.1), np.convolve(ys, np.ones(5) / 5, "valid"), atol=1e-12)
-    assert smooth(values, 1e-6) == list(ys)
+    np.testing.assert_allclose(rules.smooth(values, 0.1), [np.mean(ys[i : i + 5]) for i in range(46)], atol=1e-12)
+    assert list(rules.smooth(values, 1e-6)) == list(ys)
 
 
-def test_statistics_of_curves():
-    falls = list(enumerate([8.0, 4.0, 2.0, 1.0]))
-    assert largest_rise(falls, 0.1) == 0
-    assert largest_rise([*falls, (4, 1.5), (5, 0.5), (6, 1.5)], 0.01) == pytest.approx(2.0)
-    assert final_over_initial(falls, 0.5) == pytest.approx(1.5 / 6)
-    assert final_over_initial([(0, -1.0), (1, 1.0)], 0.5) is None
-    assert highest_after(falls, 0.5, 0.1) == 2.0
-    assert first_at(falls, 4.0) == 1
-    assert first_at(falls, 0.5) is None
-    assert images_to_settle(falls, 1.0) == 2
-    assert images_to_settle([], 1.0) is None
-    assert share_slightly_greater(falls, [(0, 7.9), (1, 4.0), (2, 1.0), (9, 0.0)], 0.3) == pytest.approx(1 / 3)
-    assert curve([(0, 1.0), (1, None)]) == []
+FALLS = [(0.0, 8.0), (1.0, 4.0), (2.0, 2.0), (3.0, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "curves", "parameters", "expected"),
+    [
+        ("largest_rise", [FALLS], {"window": 0.1}, 0),
+        ("largest_rise", [FALLS, [*FALLS, (4, 1.5), (5, 0.5), (6, 1.5)]], {"window": 0.01}, 2.0),
+        ("final_over_initial", [FALLS], {"window": 0.5}, 1.5 / 6),
+        ("final_over_initial", [[(0, -1.0), (1, 1.0)]], {"window": 0.5}, None),
+        ("highest_after", [FALLS], {"after": 0.5, "window": 0.1}, 2.0),
+        ("images_to_settle", [FALLS], {"within": 1.0}, 2),
+        ("images_to_settle", [FALLS], {"within": 3.0}, 1),
+        ("share_just_above", [FALLS, [(0, 7.9), (1, 4.0), (2, 1.0), (9, 0.0)]], {"gap": 0.3}, 1 / 3),
+        ("share_just_above", [FALLS, [(9, 0.0)]], {"gap": 0.3}, None),
+        ("early", [FALLS, [(9, 0.0), (2, 1.5), (1, 1.0)]], {}, 3.0),
+        ("early", [FALLS, [(9, 0.0)]], {}, None),
+        ("largest_share", [1.0, 3.0], {"limits": (4, 6)}, 0.5),
+        ("difference", [5.0], {}, 5.0),
+        ("difference", [5.0, 1.0, 2.0], {"over": 0.5}, 1.5),
+        ("less_mean", [5.0, 1.0, 2.0], {}, 3.5),
+    ],
+)
+def test_a_function_gives_what_is_computed_by_hand(name, curves, parameters, expected):
+    assert FUNCTIONS[name](*curves, **parameters) == (None if expected is None else pytest.approx(expected))
+
+
+def test_a_curve_that_was_not_finite_or_is_not_there_is_not_followed(record):
+    run = record(curves={"fid": [[1.0, 2.0], [2.0, None]], "modes": [[1.0, 2.0]]})
+    assert [rules.follow(run, key) for key in ("fid", "loss.kl", "modes")] == [None, None, [(1.0, 2.0)]]
