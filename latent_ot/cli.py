@@ -294,8 +294,8 @@ def leaderboard(
 def publish(given: Options) -> None:
     """Copy records of the store into leaderboards/, those that agree with what is given, and make its pages anew."""
     from latent_ot.bench.currency import mark, stored
-    from latent_ot.report.publish import choose_records
-    from latent_ot.report.publish import publish as copy
+    from latent_ot.publish import choose_records
+    from latent_ot.publish import publish as copy
 
     seeds = numbers(given.seeds) if given.seeds else []
     chosen = choose_records(stored(given.store), given.dataset, given.budget, words(given.methods), seeds)

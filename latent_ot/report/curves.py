@@ -8,10 +8,10 @@ import itertools
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from latent_ot.quantities import QUANTITIES
+from latent_ot.quantities import Quantity
 from latent_ot.record import Record, slug
 from latent_ot.report.groups import Group
-from latent_ot.report.statistics import order, paired_difference, spread, t_interval
+from latent_ot.report.statistics import by_seed, order, paired_difference, spread, t_interval
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 NAMES = ("1/8", "1/4", "1/2", "end")
@@ -30,13 +30,10 @@ def at_share(runs: Sequence[Record], curve: str, share: float) -> dict[int, floa
     """Return seed -> value of finished runs at a share of the budget; at 1 where the run ended, be it before."""
     found = {}
     for run in runs:
-        series = run.curves.series(curve)
-        if run.status == "done" and series:
-            place = share * run.images_budget if share < 1 else max(x for x, _ in series)
-            value = smoothed(run, curve, place)
-            if value is not None:
-                found[run.seed] = value
-    return found
+        series = run.curves.series(curve) if run.status == "done" else []
+        place = share * run.images_budget if share < 1 else max((x for x, _ in series), default=0)
+        found[run.seed] = smoothed(run, curve, place) if series else None
+    return {seed: value for seed, value in found.items() if value is not None}
 
 
 def line(run: Record, curve: str) -> list[tuple[float, float]]:
@@ -45,16 +42,13 @@ def line(run: Record, curve: str) -> list[tuple[float, float]]:
     return [(x, y) for x, y in smooth if y is not None]
 
 
-def ordering(rows: Mapping[str, Mapping[int, float]], metric: str) -> str:
+def ordering(rows: Mapping[str, Mapping[int, float]], quantity: Quantity) -> str:
     """Return the rows (label -> seed -> value) from the largest mean to the least, with each step's paired interval."""
-    quantity, ranked = QUANTITIES[metric], order(rows, "up")
-    means = [f"{label} {spread(quantity, t_interval(list(rows[label].values())))}" for label in ranked]
-    steps = []
-    for above, below in itertools.pairwise(ranked):
-        difference = paired_difference(rows[above], rows[below])
-        if difference:
-            steps.append(f"{above} – {below}: {spread(quantity, difference)}")
-    return " > ".join(means) + (f"; paired by seed, {', '.join(steps)}" if steps else "")
+    ranked = order(by_seed(rows), "up")
+    means = [f"{label} {spread(quantity, t_interval([*rows[label].values()]))}" for label in ranked]
+    steps = [(a, b, paired_difference(rows[a], rows[b])) for a, b in itertools.pairwise(ranked)]
+    told = [f"{above} – {below}: {spread(quantity, by)}" for above, below, by in steps if by]
+    return " > ".join(means) + (f"; paired by seed, {', '.join(told)}" if told else "")
 
 
 def figure_path(group: Group, name: str) -> str:

@@ -1,21 +1,12 @@
 """Which runs may stand in one table: those of one data set, protocol, budget and number of threads."""
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from latent_ot.record import DATA, Record, at
 
-
-def select(
-    records: Iterable[Record],
-    dataset: str | None = None,
-    method: str | None = None,
-    budget: str | None = None,
-    seed: int | None = None,
-) -> list[Record]:
-    """Return the records that agree with every argument given."""
-    wanted = {"dataset": dataset, "method": method, "budget": budget, "seed": seed}
-    return [r for r in records if all(value is None or getattr(r, key) == value for key, value in wanted.items())]
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V", bound=Hashable)
 
 
 class Group(NamedTuple):
@@ -30,6 +21,10 @@ class Group(NamedTuple):
     def at(self) -> str:
         """See ``Record.at``."""
         return at(self.budget, self.threads)
+
+
+Groups = Mapping[Group, Sequence[Record]]
+"""See ``by_protocol``."""
 
 
 def by_protocol(records: Sequence[Record]) -> dict[Group, list[Record]]:
@@ -47,12 +42,32 @@ def by_protocol(records: Sequence[Record]) -> dict[Group, list[Record]]:
             own = Group(r.dataset, "", r.budget, r.threads)
             for key in [key for key in groups if key._replace(protocol="") == own] or [own]:
                 groups.setdefault(key, []).append(r)
+    data = [r for r in records if r.method == DATA and r.protocol]
     for key, group in groups.items():
         if not any(r.method == DATA for r in group):
-            others = [r for r in records if r.method == DATA and r.dataset == key.dataset and r.protocol]
-            group += {r.seed: r for r in others if r.protocol and r.protocol.id == key.protocol}.values()
-    budgets = {r.budget: r.images_budget for r in records}
-    return {
-        key: groups[key]
-        for key in sorted(groups, key=lambda k: (k.dataset, -budgets[k.budget], k.budget, k.protocol, k.threads))
-    }
+            group += {r.seed: r for r in data if r.protocol and (r.dataset, r.protocol.id) == key[:2]}.values()
+    sizes = {r.budget: r.images_budget for r in records}
+    ordered = sorted(groups, key=lambda k: (k.dataset, -sizes[k.budget], k.budget, k.protocol, k.threads))
+    return {key: groups[key] for key in ordered}
+
+
+def by_method(records: Iterable[Record], status: str | None = None) -> dict[str, list[Record]]:
+    """Group runs by method, optionally only those of one status."""
+    rows: dict[str, list[Record]] = {}
+    for record in records:
+        if status is None or record.status == status:
+            rows.setdefault(record.method, []).append(record)
+    return rows
+
+
+def trained(group: Sequence[Record]) -> Sequence[Record]:
+    """Return the runs of methods, without the yardstick; of a group that has no other, itself."""
+    return [r for r in group if r.method != DATA] or group
+
+
+def gathered(said: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    """Return what is said -> of whom, each once, in the order of the first places."""
+    found: dict[K, dict[V, None]] = {}
+    for what, who in said:
+        found.setdefault(what, {})[who] = None
+    return {what: [*who] for what, who in found.items()}

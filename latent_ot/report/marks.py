@@ -1,4 +1,4 @@
-"""What a reader is told of the records behind numbers: which are outdated, which come from the store."""
+"""What a reader is told of the records behind numbers: which are outdated, which are not published, which protocol."""
 
 from collections.abc import Iterable, Sequence
 
@@ -16,12 +16,11 @@ def unique(records: Iterable[Record]) -> list[Record]:
 
 def outdated(records: Sequence[Record], among: Sequence[Record] = ()) -> list[str]:
     """Return one line a reason: why records are outdated, and which; see ``who``."""
-    found: dict[str, list[Record]] = {}
-    for record in records:
-        for reason in record.outdated:
-            found.setdefault(reason, []).append(record)
-    told = {why: why if why.startswith(EDITED) else f"today's code would give another result: {why}" for why in found}
-    return [f"{told[why]} ({who(which, among or records)})" for why, which in found.items()]
+    lines = []
+    for why in dict.fromkeys(reason for record in records for reason in record.outdated):
+        told = why if why.startswith(EDITED) else f"today's code would give another result: {why}"
+        lines.append(f"{told} ({who([r for r in records if why in r.outdated], among or records)})")
+    return lines
 
 
 def not_published(shown: Iterable[Record], records: Sequence[Record]) -> list[str]:
@@ -34,10 +33,21 @@ def not_published(shown: Iterable[Record], records: Sequence[Record]) -> list[st
 
 def who(records: Sequence[Record], among: Sequence[Record]) -> str:
     """Return methods with their seeds; with the data set and budget, where ``among`` has runs of several."""
-    places = {(record.dataset, record.at) for record in among}
+    several = len({(record.dataset, record.at) for record in among}) > 1
     seeds: dict[str, set[int]] = {}
     for record in records:
-        where = f" on {record.dataset} at {record.at}" if len(places) > 1 else ""
+        where = f" on {record.dataset} at {record.at}" if several else ""
         seeds.setdefault(record.method + where, set()).add(record.seed)
-    numbers = {name: ", ".join(map(str, sorted(found))) for name, found in seeds.items()}
-    return "; ".join(f"{name} seed{'s' if ',' in listed else ''} {listed}" for name, listed in numbers.items())
+    return "; ".join(f"{name} {numbered(found)}" for name, found in seeds.items())
+
+
+def numbered(seeds: Iterable[int]) -> str:
+    """Return ``seed 0`` or ``seeds 0, 1``."""
+    listed = ", ".join(map(str, sorted(seeds)))
+    return f"seed{'s' if ',' in listed else ''} {listed}"
+
+
+def lettered(names: Iterable[str]) -> dict[str, str]:
+    """Return name -> the tag of what belongs to it, `` [a]``, `` [b]``; of a single name an empty one."""
+    every = list(dict.fromkeys(names))
+    return {name: f" [{chr(ord('a') + i)}]" if len(every) > 1 else "" for i, name in enumerate(every)}

@@ -19,7 +19,7 @@ from latent_ot.budgets import benchmarks
 from latent_ot.config import Config
 from latent_ot.datasets.base import names as suite_datasets
 from latent_ot.errors import choose
-from latent_ot.published import load_table, stand_ins, stands_for, suite_methods
+from latent_ot.published import load_table, stand_ins, stands_for
 from latent_ot.quantities import QUANTITIES, Quantity
 from latent_ot.record import DATA, Record
 from latent_ot.report.contrasts import Contrast, Direction, Figure, Region, Row, Verdict, read
@@ -307,9 +307,7 @@ def _not_run(claim: Claim, contrast: Contrast, place: Place, records: Sequence[R
     for row in _trained(contrast):
         where = Place.model_validate(row.dataset) if row.dataset else place
         runs = [r for r in records if row.matches(r) and where.holds(r.dataset)]
-        if "+" not in row.method and row.method not in suite_methods():
-            needs.append(f"{row.method} (not in the suite yet)")
-        elif not any(_has(r, row, contrast) for r in runs):
+        if not any(_has(r, row, contrast) for r in runs):
             why = [f" ({r.reason or r.reasons.get(claim.metric, 'the figure is not in its record')})" for r in runs[:1]]
             needs.append(f"{row}{''.join(why)}")
             lacking.append(replace(row, dataset=where.dataset))

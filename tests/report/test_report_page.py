@@ -11,9 +11,9 @@ import pytest
 
 from latent_ot.bench.currency import published
 from latent_ot.pictures.images import save_grid, save_points
+from latent_ot.publish import publish
 from latent_ot.report import page
 from latent_ot.report.groups import by_protocol
-from latent_ot.report.publish import publish
 from latent_ot.results import load, remove
 
 REPOSITORY = Path(__file__).parents[2]

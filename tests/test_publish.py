@@ -10,9 +10,9 @@ from PIL import Image
 
 from latent_ot.errors import InputError
 from latent_ot.pictures.images import save_grid, save_points
+from latent_ot.publish import LIMIT, publish, small_picture
 from latent_ot.record import dump
 from latent_ot.report import page
-from latent_ot.report.publish import LIMIT, publish, small_picture
 from latent_ot.results import add, load
 
 CURVES = {"fid": [[64, 3.5], [128, 2.5]]}
