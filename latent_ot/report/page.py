@@ -5,17 +5,15 @@ show one small one a method.
 """
 
 import itertools
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from latent_ot.curve_table import SUFFIX
-from latent_ot.files import write_atomic
 from latent_ot.published import load_table, table_names
 from latent_ot.quantities import QUANTITIES
 from latent_ot.record import Record
@@ -33,9 +31,6 @@ from latent_ot.report.verdicts import claims, judge
 
 PICTURES = ("samples", "reconstructions", "interpolations", "points", "latent", "codes")
 """The kinds that lie in a store, ``STEM.KIND.png``."""
-LINK = re.compile(r"\]\(([^)\s]+)\)")
-GENERATED = ("*.md", "*.csv", "figures/**/*.svg")
-"""What ``write`` may remove when no record calls for it any more; any other file is left alone."""
 
 
 @dataclass(frozen=True)
@@ -80,39 +75,6 @@ def generate(root: Path, records: Sequence[Record]) -> dict[str, bytes]:
     return dict(sorted(pages.items()))
 
 
-def write(root: Path, records: Sequence[Record]) -> list[Path]:
-    """Bring the generated files at ``root`` up to date, remove those that no record calls for, return the rest."""
-    pages = generate(root, records)
-    for name, data in pages.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists() or path.read_bytes() != data:
-            write_atomic(path, data)
-    for name in _left_over(root, pages):
-        (root / name).unlink()
-    return [root / name for name in pages]
-
-
-def stale(root: Path, records: Sequence[Record]) -> list[str]:
-    """Return the generated files that are missing, differ from what the records say, or should not be there.
-
-    After them stand files that no page links, such as a picture whose record is gone; ``write`` leaves them alone.
-    """
-    pages = generate(root, records)
-    old = [name for name, data in pages.items() if not (root / name).exists() or (root / name).read_bytes() != data]
-    left = _left_over(root, pages)
-    return [*sorted([*old, *left]), *(f"{name} (no page links it)" for name in _unlinked(root, pages, left))]
-
-
-def _unlinked(root: Path, pages: Mapping[str, bytes], left: Sequence[str]) -> list[str]:
-    """Return the files of a leaderboard that are neither pages nor linked by one; a dot file is nobody's."""
-    texts = [data.decode() for name, data in pages.items() if name.endswith(".md")]
-    linked = {unquote(target) for text in texts for target in LINK.findall(text)}
-    there = {path for pattern in ("*", "results/**/*", "figures/**/*") for path in root.glob(pattern) if path.is_file()}
-    names = {path.relative_to(root).as_posix() for path in there if not path.name.startswith(".")}
-    return sorted(names - linked - pages.keys() - set(left))
-
-
 def _board(root: Path, dataset: str, records: Sequence[Record], pages: Mapping[str, bytes]) -> Board:
     """Return a data set's part of the front page."""
     groups = by_protocol(records)
@@ -128,11 +90,6 @@ def _board(root: Path, dataset: str, records: Sequence[Record], pages: Mapping[s
         *where, _, what = Path(path).stem.split("--")  # budget, threads unless it was one, protocol, what is drawn
         figures.append((", ".join([what, *where]), quote(path)))
     return Board(dataset, table, figures)
-
-
-def _left_over(root: Path, pages: dict[str, bytes]) -> list[str]:
-    found = {path.relative_to(root).as_posix() for pattern in GENERATED for path in root.glob(pattern)}
-    return sorted(found - pages.keys())
 
 
 def _dataset(root: Path, dataset: str, records: Sequence[Record]) -> dict[str, bytes]:

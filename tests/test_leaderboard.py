@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from latent_ot.errors import InputError
+from latent_ot.leaderboard import publish, stale
 from latent_ot.pictures.images import save_grid, save_points
-from latent_ot.publish import LIMIT, publish, small_picture
+from latent_ot.pictures.small import LIMIT, small_picture
 from latent_ot.record import dump
-from latent_ot.report import page
 from latent_ot.results import add, load
 
 CURVES = {"fid": [[64, 3.5], [128, 2.5]]}
@@ -64,7 +64,7 @@ def test_chosen_records_arrive_as_they_are_with_curves_a_small_picture_and_pages
     assert [dump(r) for r in published] == [dump(r) for r in chosen(store, method="gldo")]
     assert [r.curves.series("fid") for r in published] == 3 * [[(64, 3.5), (128, 2.5)]]
     assert not any(r.stored or r.outdated for r in published)
-    assert page.stale(boards, published) == []
+    assert stale(boards, published) == []
     assert "glo--" not in "".join(tree(boards))
 
 
@@ -81,7 +81,7 @@ def test_a_lower_seed_takes_the_pictures_place_and_a_higher_one_does_not(store, 
     assert pictures(boards) == [stem("gldo", 1), stem("glo", 1)]
     publish(chosen(store, seed=0, method="glo"), store, boards)
     assert pictures(boards) == [stem("gldo", 1), stem("glo", 0)]
-    assert page.stale(boards, load(boards)) == []
+    assert stale(boards, load(boards)) == []
 
 
 def test_a_run_that_may_not_be_shown_leaves_the_picture_of_another_seed(store, boards):
@@ -109,7 +109,7 @@ def test_pages_mark_what_the_caller_marks(store, boards):
     publish(chosen(store, seed=0), store, boards)
     publish(chosen(store, seed=1, method="gldo"), store, boards, mark)
     assert "glo is version 2 now" in (boards / "mnist5k.md").read_text()
-    assert page.stale(boards, mark(load(boards))) == []
+    assert stale(boards, mark(load(boards))) == []
 
 
 @pytest.mark.parametrize(
