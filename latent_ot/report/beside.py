@@ -13,10 +13,8 @@ from latent_ot.errors import InputError, nearest
 from latent_ot.published import PublishedColumn, PublishedRow, PublishedTable, stand_ins, stands_for
 from latent_ot.quantities import QUANTITIES
 from latent_ot.record import DATA, Record
-from latent_ot.report.curves import at_share, figure_path, line
-from latent_ot.report.groups import Group, by_protocol
-from latent_ot.report.marks import lettered
-from latent_ot.report.plots import curve_figure
+from latent_ot.report.curves import at_share, curve_figure, figure_path, line
+from latent_ot.report.groups import Group, by_protocol, lettered
 from latent_ot.report.ranking import seeds, summed_up
 from latent_ot.report.statistics import best
 from latent_ot.report.text import Cell

@@ -8,10 +8,9 @@ from typing import Any
 
 from latent_ot.quantities import NONE
 from latent_ot.record import Record, significant
-from latent_ot.report import marks
+from latent_ot.report import groups
 from latent_ot.report.contrasts import Region
-from latent_ot.report.groups import Group
-from latent_ot.report.marks import DAGGER
+from latent_ot.report.groups import DAGGER, Group
 from latent_ot.report.statistics import Interval, spread
 from latent_ot.report.text import Cell, Column, Grid, render
 from latent_ot.report.verdicts import WORST_FIRST, Claim, Finding, Judged, claims, commands, judge, worst
@@ -47,7 +46,7 @@ def _plain(finding: Finding) -> dict[str, Any]:
     effect = finding.effect
     return {name: getattr(finding, name) for name in kept} | {
         **(finding.group._asdict() if finding.group else dict.fromkeys(Group._fields)),
-        "outdated": marks.outdated(finding.runs),
+        "outdated": groups.outdated(finding.runs),
         "not_published": [run.stem for run in finding.runs if run.stored],
         "effect": effect and {"mean": significant(effect.mean), **_ends(effect), "seeds": effect.n},
         "claimed": _ends(finding.region),
@@ -82,7 +81,7 @@ def claims_grid(judged: Sequence[Judged], records: Sequence[Record] = ()) -> Gri
     notes = [_told(j.claim) for j in judged]
     columns = tuple(Column(key, head, right=False) for key, head in heads.items())
     grid = Grid("Claims", columns, tuple(rows), (header, RULE))
-    return replace(grid, notes=(*marks.not_published(grid.rests, records), *notes))
+    return replace(grid, notes=(*groups.not_published(grid.rests, records), *notes))
 
 
 def _told(claim: Claim) -> str:

@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from latent_ot.published import load_table, stands_for, table_names
 from latent_ot.quantities import NONE, QUANTITIES
 from latent_ot.record import DATA, Record
-from latent_ot.report.groups import Groups, by_method, gathered, trained
-from latent_ot.report.marks import lettered
+from latent_ot.report.groups import Groups, by_method, gathered, lettered, trained
 from latent_ot.report.ranking import TIES, YARDSTICK, conditions, measured, primary, protocol_line, ranked_by, seeds
 from latent_ot.report.statistics import best
 from latent_ot.report.text import Cell, Column, Grid

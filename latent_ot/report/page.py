@@ -19,11 +19,10 @@ from latent_ot.quantities import QUANTITIES
 from latent_ot.record import Record
 from latent_ot.report.beside import drawn_for
 from latent_ot.report.claims import claims_grid
-from latent_ot.report.curves import figure_path
+from latent_ot.report.curves import figure_path, prd_figure, training_figure
 from latent_ot.report.front import front, fullest
 from latent_ot.report.grid import grid_tables, heat_map
 from latent_ot.report.groups import Groups, by_method, by_protocol
-from latent_ot.report.plots import prd_figure, training_figure
 from latent_ot.report.ranking import COST, SIZE, further, measured, ranked
 from latent_ot.report.tables import grids, shown_for
 from latent_ot.report.text import Cell, Column, Grid, to_csv, to_markdown

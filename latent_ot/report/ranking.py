@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from latent_ot.quantities import NONE, QUANTITIES
 from latent_ot.record import COSTS, DATA, Record, significant
-from latent_ot.report.groups import by_method, by_protocol, gathered, trained
-from latent_ot.report.marks import not_published, numbered
+from latent_ot.report.groups import by_method, by_protocol, gathered, not_published, numbered, trained
 from latent_ot.report.statistics import best, ranks, spread, t_interval
 from latent_ot.report.text import Cell, Column, Grid
 

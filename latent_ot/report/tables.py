@@ -22,8 +22,7 @@ from latent_ot.quantities import NONE, QUANTITIES
 from latent_ot.record import DATA, Record
 from latent_ot.report.beside import Beside, places
 from latent_ot.report.curves import NAMES, SHARES, ordering
-from latent_ot.report.groups import gathered, trained
-from latent_ot.report.marks import not_published
+from latent_ot.report.groups import gathered, not_published, trained
 from latent_ot.report.ranking import (
     TIES,
     YARDSTICK,

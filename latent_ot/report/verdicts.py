@@ -23,8 +23,7 @@ from latent_ot.published import load_table, stand_ins, stands_for
 from latent_ot.quantities import QUANTITIES, Quantity
 from latent_ot.record import DATA, Record
 from latent_ot.report.contrasts import Contrast, Direction, Figure, Region, Row, Verdict, read
-from latent_ot.report.groups import Group, by_protocol
-from latent_ot.report.marks import unique
+from latent_ot.report.groups import Group, by_protocol, unique
 from latent_ot.report.rules import RULES, Check, Rule
 from latent_ot.report.statistics import Interval, t_interval
 
