@@ -72,7 +72,7 @@ def write_store_pages(store: Path) -> None:
     made_from = fingerprint(records)
     if (store / "README.md").exists() and memory.exists() and memory.read_bytes() == made_from:
         return
-    from latent_ot.report.page import write
+    from latent_ot.leaderboard import write
 
     write(store, records)
     write_atomic(memory, made_from)
@@ -278,7 +278,7 @@ def leaderboard(
 ) -> None:
     """Generate every page and figure under leaderboards/ from its results/."""
     from latent_ot.bench.currency import published
-    from latent_ot.report.page import stale, write
+    from latent_ot.leaderboard import stale, write
 
     records = published(given.leaderboards, given.store)
     if check:
@@ -294,8 +294,8 @@ def leaderboard(
 def publish(given: Options) -> None:
     """Copy records of the store into leaderboards/, those that agree with what is given, and make its pages anew."""
     from latent_ot.bench.currency import mark, stored
-    from latent_ot.report.publish import choose_records
-    from latent_ot.report.publish import publish as copy
+    from latent_ot.leaderboard import choose_records
+    from latent_ot.leaderboard import publish as copy
 
     seeds = numbers(given.seeds) if given.seeds else []
     chosen = choose_records(stored(given.store), given.dataset, given.budget, words(given.methods), seeds)

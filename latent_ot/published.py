@@ -10,7 +10,6 @@ import yaml
 from pydantic import BeforeValidator, JsonValue
 
 from latent_ot.budgets import benchmarks
-from latent_ot.catalog import Catalog
 from latent_ot.config import Config
 from latent_ot.errors import choose
 from latent_ot.quantities import QUANTITIES
@@ -155,12 +154,6 @@ def stands_for(dataset: str) -> str | None:
     """
     whole = re.sub(r"(_\d+k?)+$", "", dataset)
     return next((published for published, ours in stand_ins().items() if {dataset, whole} & set(ours)), None)
-
-
-@cache
-def suite_methods() -> frozenset[str]:
-    """Return the methods that the suite can run by name."""
-    return frozenset(Catalog().method_names())
 
 
 def merged(settings: Mapping[str, Mapping[str, Any]], others: Mapping[str, Mapping[str, Any]]) -> Settings:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from latent_ot.errors import InputError
 from latent_ot.record import checked, dump, significant
-from latent_ot.report.groups import by_protocol, select
-from latent_ot.report.tables import table
+from latent_ot.report.groups import by_protocol
+from latent_ot.report.tables import render_published as table
 from latent_ot.results import add, load, merge, remove
 
 CURVES = {"fid": [[64, 3.5]], "prd": {"precision": [1.0], "recall": [0.5]}, "loss": {"l": [[64, 0.1], [128, None]]}}
@@ -196,13 +196,6 @@ def test_of_two_places_the_record_that_is_not_outdated_counts_then_the_stores(re
     assert merge(published, []) == published
     edited = run(0, 1.0, "edited: its checksum differs")
     assert merge([edited], [run(0, 1.0)])[0].outdated == ()
-
-
-def test_select_agrees_with_every_argument(record):
-    runs = [record("gldo", 0), record("gldo", 1), record("glo", 0, budget="short")]
-    assert select(runs, method="gldo", seed=1) == [runs[1]]
-    assert select(runs, budget="short") == [runs[2]]
-    assert select(runs, dataset="mnist") == []
 
 
 def test_runs_of_two_protocols_never_share_a_group_and_the_yardstick_joins_by_protocol(record, raw):

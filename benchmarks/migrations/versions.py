@@ -27,8 +27,8 @@ from latent_ot.budgets import budget, settings
 from latent_ot.catalog import Catalog
 from latent_ot.datasets.base import Dataset, load
 from latent_ot.errors import InputError
+from latent_ot.pictures.small import small_picture
 from latent_ot.record import DATA, plain
-from latent_ot.report.publish import small_picture
 from latent_ot.results import add
 from latent_ot.results import load as load_records
 

@@ -13,11 +13,11 @@ from latent_ot.errors import InputError, nearest
 from latent_ot.published import PublishedColumn, PublishedRow, PublishedTable, stand_ins, stands_for
 from latent_ot.quantities import QUANTITIES
 from latent_ot.record import DATA, Record
-from latent_ot.report.curves import at_share, figure_path, line
-from latent_ot.report.groups import Group, by_protocol, select
-from latent_ot.report.plots import curve_figure
-from latent_ot.report.ranking import seeds
+from latent_ot.report.curves import at_share, curve_figure, figure_path, line
+from latent_ot.report.groups import Group, by_protocol, lettered
+from latent_ot.report.ranking import seeds, summed_up
 from latent_ot.report.statistics import best
+from latent_ot.report.text import Cell
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,15 @@ class Beside:
             return at_share(self.of(row), self.column.curve, share)
         return seeds(self.of(row), self.column.metric)
 
-    def winners(self, share: float = 1.0) -> set[str]:
-        """Return the labels of the best rows."""
-        rows = {row.label: self.values(row, share) for row in self.spec.rows if row.method != DATA}
-        return best(rows, self.column.direction, QUANTITIES[self.column.metric].text)
+    def cells(self, share: float = 1.0) -> list[Cell]:
+        """Return the cell of each of the table's rows; see ``values``."""
+        metric, values = self.column.metric, {row.label: self.values(row, share) for row in self.spec.rows}
+        methods = {row.label: values[row.label] for row in self.spec.rows if row.method != DATA}
+        winners = best(methods, self.column.direction, QUANTITIES[metric].text)
+        return [
+            summed_up(values[row.label], metric, mark=row.label in winners, records=self.of(row))
+            for row in self.spec.rows
+        ]
 
     @cached_property
     def figure(self) -> str:
@@ -115,31 +120,25 @@ def places(
             raise InputError(f"dataset '{dataset}' stands for no column of {spec.id}; allowed: {listed}{near}")
     found: list[Beside] = []
     for column in columns:
+        subsets = sorted({r.dataset for r in records if stands_for(r.dataset) == column.dataset})
         fixed = dataset or (ran or {}).get(column.dataset)
-        candidates = [fixed] if fixed else _candidates(column.dataset, records)
+        candidates = [fixed] if fixed else list(dict.fromkeys([*stand_ins()[column.dataset], *subsets]))
         options = (_groups(spec, column, ours, budget, records) for ours in candidates)
-        found += next((o for o in options if o), [Beside(spec, column, candidates[0], [])])
-    ids = list(dict.fromkeys(p.under for p in found if p.runs))
-    tags = {name: f" [{chr(ord('a') + i)}]" for i, name in enumerate(ids)} if len(ids) > 1 else {}
-    return [replace(p, tag=tags.get(p.under, "") if p.runs else "") for p in found]
-
-
-def _candidates(published: str, records: Sequence[Record]) -> list[str]:
-    """Return what may stand beside a published data set: itself, its stand-ins, then subsets that we have runs on."""
-    subsets = sorted({r.dataset for r in records if stands_for(r.dataset) == published})
-    return list(dict.fromkeys([*stand_ins()[published], *subsets]))
+        found += next(filter(None, options), [Beside(spec, column, candidates[0], [])])
+    tags = lettered(p.under for p in found if p.runs)
+    return [replace(p, tag=tags[p.under]) if p.runs else p for p in found]
 
 
 def _groups(
     spec: PublishedTable, column: PublishedColumn, ours: str, budget: str | None, records: Sequence[Record]
 ) -> list[Beside]:
     """Return a column beside each protocol under which a data set has runs of the table's rows, at one budget."""
-    here = select(records, dataset=ours)
+    here = [r for r in records if r.dataset == ours]
     of_rows = [(row.method, spec.settings(row, column)) for row in spec.rows if row.method != DATA]
     runs = [r for r in here if any(r.is_run_of(*row) for row in of_rows)]
     groups = by_protocol([*runs, *(r for r in here if r.method == DATA)])
-    trained = {key: group for key, group in groups.items() if any(r.method != DATA for r in group)}
-    groups = trained or (groups if any(row.method == DATA for row in spec.rows) else {})
+    if runs or all(row.method != DATA for row in spec.rows):
+        groups = {key: group for key, group in groups.items() if any(r.method != DATA for r in group)}
     run_at = [key.budget for key in groups]  # largest first
     usual = settings()["defaults"]["budget"]
     chosen = budget or (usual if usual in run_at else next(iter(run_at), None))

@@ -8,8 +8,7 @@ from typing import Any
 
 from latent_ot.quantities import NONE
 from latent_ot.record import Record, significant
-from latent_ot.report import marks
-from latent_ot.report.groups import Group
+from latent_ot.report.groups import DAGGER, Group, not_published, outdated
 from latent_ot.report.rules import Region
 from latent_ot.report.statistics import Interval, spread
 from latent_ot.report.text import Cell, Column, Grid, render
@@ -49,7 +48,7 @@ def _plain(finding: Finding) -> dict[str, Any]:
         "records": [run.stem for run in finding.runs],
         **{key: getattr(finding, key) for key in ("check", "needs")},
         **(finding.group._asdict() if finding.group else dict.fromkeys(Group._fields)),
-        "outdated": marks.outdated(finding.runs),
+        "outdated": outdated(finding.runs),
         "not_published": [run.stem for run in finding.runs if run.stored],
         "effect": effect and {"mean": significant(effect.mean), **_ends(effect), "seeds": effect.n},
         "claimed": _ends(finding.region),
@@ -80,10 +79,10 @@ def claims_grid(judged: Sequence[Judged], records: Sequence[Record] = ()) -> Gri
     counts = {v: sum(j.verdict == v for j in judged) for v in reversed(WORST_FIRST)}
     header = f"{len(judged)} claims: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
     doubtful = sum(any(run.outdated for f in j.findings for run in f.runs) for j in judged)
-    header += f"; {doubtful} of them {marks.DAGGER} rest on an outdated record" if doubtful else ""
+    header += f"; {doubtful} of them {DAGGER} rest on an outdated record" if doubtful else ""
     columns = tuple(Column(key, head, right=False) for key, head in HEADS.items())
     grid = Grid("Claims", columns, tuple(rows), (header, RULE))
-    return replace(grid, notes=(*marks.not_published(grid.rests, records), *told))
+    return replace(grid, notes=(*not_published(grid.rests, records), *told))
 
 
 def _evidence(findings: Sequence[Finding]) -> list[str]:
@@ -93,7 +92,7 @@ def _evidence(findings: Sequence[Finding]) -> list[str]:
         verdicts = [f.verdict for f in findings]
         told = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
         lines = [f"of {len(findings)} contrasts {told}"]
-    lines += dict.fromkeys(f"{marks.DAGGER} {reason}" for f in findings for run in f.runs for reason in run.outdated)
+    lines += dict.fromkeys(f"{DAGGER} {reason}" for f in findings for run in f.runs for reason in run.outdated)
     needs = dict.fromkeys(need for f in findings for need in f.needs)
     return [*lines, *([f"needs {', '.join(needs)}"] if needs else []), *(f"`{c}`" for c in commands(findings))]
 

@@ -1,4 +1,4 @@
-"""The papers' figures of training: a curve of every row, read at shares of the budget, and the rows in their order.
+"""Curves over training and PRD curves: read at shares of the budget, put in order, and drawn as SVG.
 
 A loss is logged for single batches, so that a curve is always read as the mean of a tenth of the budget around a place
 (at the end: of the last twentieth), in the table as in the drawing.
@@ -8,10 +8,12 @@ import itertools
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from latent_ot.quantities import QUANTITIES
-from latent_ot.record import Record, slug
-from latent_ot.report.groups import Group
-from latent_ot.report.statistics import order, paired_difference, spread, t_interval
+from latent_ot.pictures.charts import DASHES, INK, Line, Look, lines, looks, precision_recall
+from latent_ot.quantities import QUANTITIES, Quantity
+from latent_ot.record import DATA, Record, slug
+from latent_ot.report.groups import Group, by_method
+from latent_ot.report.ranking import YARDSTICK, primary, seeds
+from latent_ot.report.statistics import by_seed, order, paired_difference, spread, t_interval
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 NAMES = ("1/8", "1/4", "1/2", "end")
@@ -30,13 +32,10 @@ def at_share(runs: Sequence[Record], curve: str, share: float) -> dict[int, floa
     """Return seed -> value of finished runs at a share of the budget; at 1 where the run ended, be it before."""
     found = {}
     for run in runs:
-        series = run.curves.series(curve)
-        if run.status == "done" and series:
-            place = share * run.images_budget if share < 1 else max(x for x, _ in series)
-            value = smoothed(run, curve, place)
-            if value is not None:
-                found[run.seed] = value
-    return found
+        series = run.curves.series(curve) if run.status == "done" else []
+        place = share * run.images_budget if share < 1 else max((x for x, _ in series), default=0)
+        found[run.seed] = smoothed(run, curve, place) if series else None
+    return {seed: value for seed, value in found.items() if value is not None}
 
 
 def line(run: Record, curve: str) -> list[tuple[float, float]]:
@@ -45,19 +44,55 @@ def line(run: Record, curve: str) -> list[tuple[float, float]]:
     return [(x, y) for x, y in smooth if y is not None]
 
 
-def ordering(rows: Mapping[str, Mapping[int, float]], metric: str) -> str:
+def ordering(rows: Mapping[str, Mapping[int, float]], quantity: Quantity) -> str:
     """Return the rows (label -> seed -> value) from the largest mean to the least, with each step's paired interval."""
-    quantity, ranked = QUANTITIES[metric], order(rows, "up")
-    means = [f"{label} {spread(quantity, t_interval(list(rows[label].values())))}" for label in ranked]
-    steps = []
-    for above, below in itertools.pairwise(ranked):
-        difference = paired_difference(rows[above], rows[below])
-        if difference:
-            steps.append(f"{above} – {below}: {spread(quantity, difference)}")
-    return " > ".join(means) + (f"; paired by seed, {', '.join(steps)}" if steps else "")
+    ranked = order(by_seed(rows), "up")
+    means = [f"{label} {spread(quantity, t_interval([*rows[label].values()]))}" for label in ranked]
+    steps = [(a, b, paired_difference(rows[a], rows[b])) for a, b in itertools.pairwise(ranked)]
+    told = [f"{above} – {below}: {spread(quantity, by)}" for above, below, by in steps if by]
+    return " > ".join(means) + (f"; paired by seed, {', '.join(told)}" if told else "")
 
 
 def figure_path(group: Group, name: str) -> str:
     """Return where a figure of a group of runs lies in the leaderboard's folder."""
     parts = [group.budget, *([f"t{group.threads}"] if group.threads != 1 else []), slug(group.dataset, group.protocol)]
     return f"figures/{group.dataset}/{'--'.join([*parts, name])}.svg"
+
+
+def training_figure(group: Sequence[Record]) -> bytes | None:
+    """Return the metric that ranks ``group`` against images seen, one line a seed; None if no run followed it."""
+    metric = primary(group)
+    followed: dict[str, list[Line]] = {}
+    for method, runs in sorted(by_method(group, "done").items()):
+        for run in runs:
+            if points := [(x, y) for x, y in run.curves.series(metric) if x > 0 and y is not None and y > 0]:
+                followed.setdefault(method, []).append(points)
+    if not followed:
+        return None
+    floor = list(seeds([r for r in group if r.method == DATA], metric).values())
+    level = (YARDSTICK, t_interval(floor).mean) if floor else None
+    quantity = QUANTITIES[metric]
+    return lines(f"{quantity.label} against images seen", quantity.head, followed, _styles(group), level)
+
+
+def curve_figure(title: str, metric: str, rows: Mapping[str, Sequence[Line]]) -> bytes:
+    """Return the curves of a published figure's rows, label -> one line a seed; one row or more must have a line."""
+    styles = dict(zip(rows, looks(), strict=False))  # also of rows without a line: a row keeps its colour
+    return lines(title, QUANTITIES[metric].head, {k: drawn for k, drawn in rows.items() if drawn}, styles, log_x=False)
+
+
+def prd_figure(group: Sequence[Record]) -> bytes | None:
+    """Return the PRD curves of ``group``, one line a seed; None if no run has one."""
+    drawn: dict[str, list[Line]] = {}
+    for method, runs in sorted(by_method(group, "done").items()):
+        for prd in filter(None, (run.curves.prd for run in runs)):
+            drawn.setdefault(method, []).append(list(zip(prd.recall, prd.precision, strict=True)))
+    if yardstick := drawn.pop(DATA, None):
+        drawn[YARDSTICK] = yardstick
+    styles = {**_styles(group), YARDSTICK: (INK, DASHES[1])}
+    return precision_recall("PRD curves: precision against recall", drawn, styles) if drawn else None
+
+
+def _styles(group: Sequence[Record]) -> dict[str, Look]:
+    """Return each method's colour and dash, the same in every figure of a group."""
+    return dict(zip(sorted({r.method for r in group if r.status == "done"} - {DATA}), looks(), strict=False))

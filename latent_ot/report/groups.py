@@ -1,21 +1,18 @@
-"""Which runs may stand in one table: those of one data set, protocol, budget and number of threads."""
+"""Which runs may stand in one table, and what a reader is told of them.
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+Those of one data set, protocol, budget and number of threads may. Told is which are outdated or not published.
+"""
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from latent_ot.record import DATA, Record, at
 
-
-def select(
-    records: Iterable[Record],
-    dataset: str | None = None,
-    method: str | None = None,
-    budget: str | None = None,
-    seed: int | None = None,
-) -> list[Record]:
-    """Return the records that agree with every argument given."""
-    wanted = {"dataset": dataset, "method": method, "budget": budget, "seed": seed}
-    return [r for r in records if all(value is None or getattr(r, key) == value for key, value in wanted.items())]
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V", bound=Hashable)
+DAGGER = "†"
+EDITED = "edited"
+"""How the reasons begin that are not the code's."""
 
 
 class Group(NamedTuple):
@@ -30,6 +27,10 @@ class Group(NamedTuple):
     def at(self) -> str:
         """See ``Record.at``."""
         return at(self.budget, self.threads)
+
+
+Groups = Mapping[Group, Sequence[Record]]
+"""See ``by_protocol``."""
 
 
 def by_protocol(records: Sequence[Record]) -> dict[Group, list[Record]]:
@@ -47,12 +48,76 @@ def by_protocol(records: Sequence[Record]) -> dict[Group, list[Record]]:
             own = Group(r.dataset, "", r.budget, r.threads)
             for key in [key for key in groups if key._replace(protocol="") == own] or [own]:
                 groups.setdefault(key, []).append(r)
+    data = [r for r in records if r.method == DATA and r.protocol]
     for key, group in groups.items():
         if not any(r.method == DATA for r in group):
-            others = [r for r in records if r.method == DATA and r.dataset == key.dataset and r.protocol]
-            group += {r.seed: r for r in others if r.protocol and r.protocol.id == key.protocol}.values()
-    budgets = {r.budget: r.images_budget for r in records}
-    return {
-        key: groups[key]
-        for key in sorted(groups, key=lambda k: (k.dataset, -budgets[k.budget], k.budget, k.protocol, k.threads))
-    }
+            group += {r.seed: r for r in data if r.protocol and (r.dataset, r.protocol.id) == key[:2]}.values()
+    sizes = {r.budget: r.images_budget for r in records}
+    ordered = sorted(groups, key=lambda k: (k.dataset, -sizes[k.budget], k.budget, k.protocol, k.threads))
+    return {key: groups[key] for key in ordered}
+
+
+def by_method(records: Iterable[Record], status: str | None = None) -> dict[str, list[Record]]:
+    """Group runs by method, optionally only those of one status."""
+    rows: dict[str, list[Record]] = {}
+    for record in records:
+        if status is None or record.status == status:
+            rows.setdefault(record.method, []).append(record)
+    return rows
+
+
+def trained(group: Sequence[Record]) -> Sequence[Record]:
+    """Return the runs of methods, without the yardstick; of a group that has no other, itself."""
+    return [r for r in group if r.method != DATA] or group
+
+
+def gathered(said: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    """Return what is said -> of whom, each once, in the order of the first places."""
+    found: dict[K, dict[V, None]] = {}
+    for what, who in said:
+        found.setdefault(what, {})[who] = None
+    return {what: [*who] for what, who in found.items()}
+
+
+def unique(records: Iterable[Record]) -> list[Record]:
+    """Return each record once, in the order of the first places."""
+    return list({record.stem: record for record in records}.values())
+
+
+def outdated(records: Sequence[Record], among: Sequence[Record] = ()) -> list[str]:
+    """Return one line a reason: why records are outdated, and which; see ``who``."""
+    lines = []
+    for why in dict.fromkeys(reason for record in records for reason in record.outdated):
+        told = why if why.startswith(EDITED) else f"today's code would give another result: {why}"
+        lines.append(f"{told} ({who([r for r in records if why in r.outdated], among or records)})")
+    return lines
+
+
+def not_published(shown: Iterable[Record], records: Sequence[Record]) -> list[str]:
+    """Return a line that names the runs shown that come from the store, if ``records`` are of both places."""
+    every = unique(shown)
+    ours = [record for record in every if record.stored]
+    both = ours and not all(record.stored for record in records)
+    return [f"not published, from the store: {who(ours, every)}"] if both else []
+
+
+def who(records: Sequence[Record], among: Sequence[Record]) -> str:
+    """Return methods with their seeds; with the data set and budget, where ``among`` has runs of several."""
+    several = len({(record.dataset, record.at) for record in among}) > 1
+    seeds: dict[str, set[int]] = {}
+    for record in records:
+        where = f" on {record.dataset} at {record.at}" if several else ""
+        seeds.setdefault(record.method + where, set()).add(record.seed)
+    return "; ".join(f"{name} {numbered(found)}" for name, found in seeds.items())
+
+
+def numbered(seeds: Iterable[int]) -> str:
+    """Return ``seed 0`` or ``seeds 0, 1``."""
+    listed = ", ".join(map(str, sorted(seeds)))
+    return f"seed{'s' if ',' in listed else ''} {listed}"
+
+
+def lettered(names: Iterable[str]) -> dict[str, str]:
+    """Return name -> the tag of what belongs to it, `` [a]``, `` [b]``; of a single name an empty one."""
+    every = list(dict.fromkeys(names))
+    return {name: f" [{chr(ord('a') + i)}]" if len(every) > 1 else "" for i, name in enumerate(every)}

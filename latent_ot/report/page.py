@@ -5,37 +5,31 @@ show one small one a method.
 """
 
 import itertools
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from latent_ot.curve_table import SUFFIX
-from latent_ot.files import write_atomic
 from latent_ot.published import load_table, table_names
 from latent_ot.quantities import QUANTITIES
 from latent_ot.record import Record
 from latent_ot.report.beside import drawn_for
 from latent_ot.report.claims import claims_grid
-from latent_ot.report.curves import figure_path
+from latent_ot.report.curves import figure_path, prd_figure, training_figure
 from latent_ot.report.front import front, fullest
 from latent_ot.report.grid import grid_tables, heat_map
-from latent_ot.report.groups import Group, by_protocol, select
-from latent_ot.report.plots import prd_figure, training_figure
-from latent_ot.report.ranking import COST, SIZE, by_method, further, measured, ranked
+from latent_ot.report.groups import Groups, by_method, by_protocol
+from latent_ot.report.ranking import COST, SIZE, further, measured, ranked
 from latent_ot.report.tables import grids, shown_for
 from latent_ot.report.text import Cell, Column, Grid, to_csv, to_markdown
 from latent_ot.report.verdicts import claims, judge
 
 PICTURES = ("samples", "reconstructions", "interpolations", "points", "latent", "codes")
 """The kinds that lie in a store, ``STEM.KIND.png``."""
-LINK = re.compile(r"\]\(([^)\s]+)\)")
-GENERATED = ("*.md", "*.csv", "figures/**/*.svg")
-"""What ``write`` may remove when no record calls for it any more; any other file is left alone."""
 
 
 @dataclass(frozen=True)
@@ -67,52 +61,17 @@ def generate(root: Path, records: Sequence[Record]) -> dict[str, bytes]:
         records: those of its ``results``, outdated ones marked, those of a store as ``stored``.
     """
     judged = [judge(claim, records) for claim in claims()]
-    datasets = sorted({r.dataset for r in records})
     pages: dict[str, bytes] = {}
-    for dataset in datasets:
-        pages |= _dataset(root, dataset, select(records, dataset=dataset))
-    boards = [_board(root, dataset, select(records, dataset=dataset), pages) for dataset in datasets]
-    pages["README.md"] = _render(
-        "readme.md.j2", boards=boards, claims=claims_grid(judged).header[0], stored=any(r.stored for r in records)
-    )
-    table = to_markdown(claims_grid(judged)).split("\n", 1)[1]
-    pages["claims.md"] = _render(
-        "claims.md.j2", table=table, judged=judged, any_record=any(j.rests_on() for j in judged)
-    )
+    boards = []
+    for dataset in sorted({r.dataset for r in records}):
+        here = [r for r in records if r.dataset == dataset]
+        pages |= _dataset(root, dataset, here)
+        boards.append(_board(root, dataset, here, pages))
+    verdicts, stored = claims_grid(judged), any(r.stored for r in records)
+    pages["README.md"] = _render("readme.md.j2", boards=boards, claims=verdicts.header[0], stored=stored)
+    table, any_record = to_markdown(verdicts).split("\n", 1)[1], any(j.rests_on() for j in judged)
+    pages["claims.md"] = _render("claims.md.j2", table=table, judged=judged, any_record=any_record)
     return dict(sorted(pages.items()))
-
-
-def write(root: Path, records: Sequence[Record]) -> list[Path]:
-    """Bring the generated files at ``root`` up to date, remove those that no record calls for, return the rest."""
-    pages = generate(root, records)
-    for name, data in pages.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists() or path.read_bytes() != data:
-            write_atomic(path, data)
-    for name in _left_over(root, pages):
-        (root / name).unlink()
-    return [root / name for name in pages]
-
-
-def stale(root: Path, records: Sequence[Record]) -> list[str]:
-    """Return the generated files that are missing, differ from what the records say, or should not be there.
-
-    After them stand files that no page links, such as a picture whose record is gone; ``write`` leaves them alone.
-    """
-    pages = generate(root, records)
-    old = [name for name, data in pages.items() if not (root / name).exists() or (root / name).read_bytes() != data]
-    left = _left_over(root, pages)
-    return [*sorted([*old, *left]), *(f"{name} (no page links it)" for name in _unlinked(root, pages, left))]
-
-
-def _unlinked(root: Path, pages: Mapping[str, bytes], left: Sequence[str]) -> list[str]:
-    """Return the files of a leaderboard that are neither pages nor linked by one; a dot file is nobody's."""
-    texts = [data.decode() for name, data in pages.items() if name.endswith(".md")]
-    linked = {unquote(target) for text in texts for target in LINK.findall(text)}
-    there = {path for pattern in ("*", "results/**/*", "figures/**/*") for path in root.glob(pattern) if path.is_file()}
-    names = {path.relative_to(root).as_posix() for path in there if not path.name.startswith(".")}
-    return sorted(names - linked - pages.keys() - set(left))
 
 
 def _board(root: Path, dataset: str, records: Sequence[Record], pages: Mapping[str, bytes]) -> Board:
@@ -125,16 +84,11 @@ def _board(root: Path, dataset: str, records: Sequence[Record], pages: Mapping[s
             links |= {method: shown[0]} if shown and method not in links else {}
     table = to_markdown(front(groups, links), level=3).split("\n", 1)[1]
     drawn = [path for path in pages if path.startswith(f"figures/{dataset}/")]
-    names = [
-        Path(path).stem.split("--") for path in drawn
-    ]  # budget, threads unless it was one, protocol, what is drawn
-    labels = [", ".join([name[-1], *name[:-2]]) for name in names]
-    return Board(dataset, table, list(zip(labels, map(quote, drawn), strict=True)))
-
-
-def _left_over(root: Path, pages: dict[str, bytes]) -> list[str]:
-    found = {path.relative_to(root).as_posix() for pattern in GENERATED for path in root.glob(pattern)}
-    return sorted(found - pages.keys())
+    figures = []
+    for path in drawn:
+        *where, _, what = Path(path).stem.split("--")  # budget, threads unless it was one, protocol, what is drawn
+        figures.append((", ".join([what, *where]), quote(path)))
+    return Board(dataset, table, figures)
 
 
 def _dataset(root: Path, dataset: str, records: Sequence[Record]) -> dict[str, bytes]:
@@ -143,12 +97,10 @@ def _dataset(root: Path, dataset: str, records: Sequence[Record]) -> dict[str, b
     sections, published = [], []
     groups = by_protocol(records)
     for key, group in groups.items():
-        figures = []
-        for name, make in (("training", training_figure), ("prd", prd_figure), ("grid", heat_map)):
-            if drawn := make(group):
-                path = figure_path(key, name)
-                files[path] = drawn
-                figures.append((name, quote(path)))
+        makers = {"training": training_figure, "prd": prd_figure, "grid": heat_map}
+        drawn = {name: svg for name, make in makers.items() if (svg := make(group))}
+        files |= {figure_path(key, name): svg for name, svg in drawn.items()}
+        figures = [(name, quote(figure_path(key, name))) for name in drawn]
         tables = to_markdown(ranked(group)), to_markdown(further(group), level=3)
         grid = [to_markdown(table, level=3) for table in grid_tables(group)]
         runs = [(run, _files(root, run) if run.stored else {}) for run in group]
@@ -159,15 +111,10 @@ def _dataset(root: Path, dataset: str, records: Sequence[Record]) -> dict[str, b
             files |= {path: p.draw() for path, p in curves.items()}
             shown = [to_markdown(grid, 3) for grid in grids(spec, dataset, budget, records)]
             published.append((shown, [(p.title, quote(path)) for path, p in curves.items()]))
-    files[f"{dataset}.md"] = _render(
-        "dataset.md.j2",
-        dataset=dataset,
-        sections=sections,
-        published=published,
-        curves=f"results/{quote(dataset)}{SUFFIX}" if (root / f"results/{dataset}{SUFFIX}").exists() else None,
-    )
-    files[f"{dataset}.csv"] = to_csv(_everything(groups)).encode()
-    return files
+    rows = f"results/{dataset}{SUFFIX}"
+    curves_table = quote(rows) if (root / rows).exists() else None
+    page = _render("dataset.md.j2", dataset=dataset, sections=sections, published=published, curves=curves_table)
+    return files | {f"{dataset}.md": page, f"{dataset}.csv": to_csv(_everything(groups)).encode()}
 
 
 def _pictures(root: Path, group: Sequence[Record]) -> list[tuple[str, dict[str, str]]]:
@@ -185,31 +132,20 @@ def _files(root: Path, run: Record) -> dict[str, str]:
     return {kind: f"results/{quote(name)}" for kind, name in names.items() if (root / "results" / name).exists()}
 
 
-def _everything(groups: dict[Group, list[Record]]) -> Grid:
+def _everything(groups: Groups) -> Grid:
     """Return all metrics of all methods. A metric has one column per protocol, so that no column mixes two."""
-    metrics = {k: q for k, q in QUANTITIES.items() if any(k in r.metrics for g in groups.values() for r in g)}
-    protocols = list(dict.fromkeys(group.protocol for group in groups))
-    places = [(protocol, key) for protocol in protocols for key in metrics]
+    metrics = [key for key in QUANTITIES if any(key in r.metrics for group in groups.values() for r in group)]
+    places = list(itertools.product(dict.fromkeys(key.protocol for key in groups), metrics))
     names = ("protocol", "budget", "threads", "method", "status", "reason", "images_budget", "width")
     columns = (*(Column(n, n) for n in (*names, *COST, *SIZE)), *(Column(f"{k}@{p}", k) for p, k in places))
     rows = []
-    for group, members in groups.items():
-        for method, runs in sorted(by_method(members).items()):
+    for key, group in groups.items():
+        for _, runs in sorted(by_method(group).items()):
             done = [r for r in runs if r.status == "done"]
-            first = (done or runs)[0]
-            said: tuple[Any, ...] = (
-                group.protocol,
-                group.budget,
-                group.threads,
-                method,
-                first.status,
-                first.reason,
-                first.images_budget,
-                first.width,
-            )
-            cells = [Cell("", {"": value}, rests=tuple(done or runs)) for value in said]
-            cells += [measured(done, key) for key in (*COST, *SIZE)]
-            cells += [measured(done, key) if at == group.protocol else Cell("") for at, key in places]
+            told = (done or runs)[0].model_dump(include={*names}) | {"protocol": key.protocol}
+            cells = [Cell("", {"": told[name]}, rests=tuple(done or runs)) for name in names]
+            cells += [measured(done, cost) for cost in (*COST, *SIZE)]
+            cells += [measured(done, metric) if at == key.protocol else Cell("") for at, metric in places]
             rows.append(tuple(cells))
     return Grid("", columns, tuple(rows))
 

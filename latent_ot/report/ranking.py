@@ -1,12 +1,12 @@
 """The bench's own table: methods of one data set, protocol and budget, ranked, with the data row as the yardstick."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from latent_ot.quantities import NONE, QUANTITIES
 from latent_ot.record import COSTS, DATA, Record, significant
-from latent_ot.report.groups import by_protocol
-from latent_ot.report.marks import not_published
+from latent_ot.report.groups import by_method, by_protocol, gathered, not_published, numbered, trained
 from latent_ot.report.statistics import best, ranks, spread, t_interval
 from latent_ot.report.text import Cell, Column, Grid
 
@@ -28,15 +28,6 @@ def bench_table(records: Sequence[Record]) -> list[Grid]:
 def primary(group: Iterable[Record]) -> str:
     """Return the metric that ranks a group: ``ot_divergence`` for 2-D points, ``fid`` for images."""
     return "ot_divergence" if any("ot_divergence" in r.metrics for r in group) else "fid"
-
-
-def by_method(records: Iterable[Record], status: str | None = None) -> dict[str, list[Record]]:
-    """Group runs by method, optionally only those of one status."""
-    rows: dict[str, list[Record]] = {}
-    for record in records:
-        if status is None or record.status == status:
-            rows.setdefault(record.method, []).append(record)
-    return rows
 
 
 def seeds(records: Iterable[Record], key: str) -> dict[int, float]:
@@ -95,37 +86,35 @@ def further(group: Sequence[Record]) -> Grid:
 
 def _grid(group: Sequence[Record], wanted: Sequence[str], head: tuple[str, tuple[str, ...]]) -> Grid:
     done = by_method(group, "done")
-    keys = [k for k in wanted if k in (primary(group), *COST) or any(seeds(done[m], k) for m in done)]
     yardstick = done.pop(DATA, [])
-    always = max((len(runs) for runs in done.values()), default=0) > 1
+    values = {key: {method: seeds(runs, key) for method, runs in done.items()} for key in wanted}
+    keys = [k for k in wanted if k in (primary(group), *COST) or any(values[k].values()) or seeds(yardstick, k)]
+    always = any(len(runs) > 1 for runs in done.values())
     ranking = ranked_by(done, primary(group))
-    unranked = sorted(m for m in done if m not in ranking)
-    winners = {k: best({m: seeds(done[m], k) for m in done}, QUANTITIES[k].direction, QUANTITIES[k].text) for k in keys}
-    ended = {m: runs for m, runs in by_method(group).items() if m not in done and m != DATA}
+    winners = {key: best(values[key], QUANTITIES[key].direction, QUANTITIES[key].text) for key in keys}
 
-    def row(place: str, name: str, method: str, status: str, runs: Sequence[Record]) -> tuple[Cell, ...]:
-        costless = method == DATA  # nothing is trained for the yardstick
-        numbers = (measured([] if costless and k in COSTS else runs, k, always, method in winners[k]) for k in keys)
+    def row(place: int | None, method: str, runs: Sequence[Record], status: str = "done") -> tuple[Cell, ...]:
+        name = YARDSTICK if method == DATA else method if status == "done" else f"{method} ({status})"
         label = Cell(name, {"": method, "status": status}, rests=() if status == "done" else tuple(runs))
-        return (Cell(place, {"": int(place) if place else None}), label, *numbers)
+        costless = COSTS if method == DATA else ()  # nothing is trained for the yardstick
+        numbers = (measured([] if k in costless else runs, k, always, method in winners[k]) for k in keys)
+        return (Cell(str(place or ""), {"": place}), label, *numbers)
 
-    rows = [row("", YARDSTICK, DATA, "done" if yardstick else "not run", yardstick)]
-    rows += [row(str(place), m, m, "done", done[m]) for m, place in ranking.items()]
-    rows += [row("", m, m, "done", done[m]) for m in unranked]
-    rows += [row("", f"{m} ({runs[0].status})", m, runs[0].status, runs) for m, runs in sorted(ended.items())]
-    columns = (
-        Column("rank", "#"),
-        Column("method", "method", right=False),
-        *(Column(k, QUANTITIES[k].head) for k in keys),
-    )
-    absent = [k for k in wanted if k not in keys]
+    rows = [row(None, DATA, yardstick, "done" if yardstick else "not run")]
+    rows += [row(place, method, done[method]) for method, place in ranking.items()]
+    rows += [row(None, method, done[method]) for method in sorted(done.keys() - ranking)]
+    ended = sorted((method, runs) for method, runs in by_method(group).items() if method not in {*done, DATA})
+    rows += [row(None, method, runs, runs[0].status) for method, runs in ended]
+    figures = (Column(key, QUANTITIES[key].head) for key in keys)
+    columns = (Column("rank", "#"), Column("method", "method", right=False), *figures)
+    absent = [key for key in wanted if key not in keys]
     return Grid(head[0], columns, tuple(rows), head[1], tuple(notes(group, [*keys, *absent])), TIES)
 
 
 def heading(group: Sequence[Record]) -> tuple[str, tuple[str, ...]]:
     """Return a group's title and the lines that say under which conditions its numbers were taken."""
-    runs = [r for r in group if r.method != DATA] or list(group)
-    return (f"{runs[0].dataset}, budget {runs[0].at}", (conditions(runs), protocol_line(group)))
+    runs = trained(group)
+    return f"{runs[0].dataset}, budget {runs[0].at}", (conditions(runs), protocol_line(group))
 
 
 def conditions(runs: Sequence[Record]) -> str:
@@ -134,8 +123,7 @@ def conditions(runs: Sequence[Record]) -> str:
     codes = {r.method: f"{r.codes_budget:,} codes a latent sampler" for r in runs if r.codes_budget}
     draws += _common(", ", codes) if codes else ""
     width = _common("width ", {r.method: f"{r.width:g}" for r in runs})
-    numbers = ", ".join(str(s) for s in sorted({r.seed for r in runs}))
-    return f"{draws}; {width}; seed{'s' if ',' in numbers else ''} {numbers}"
+    return f"{draws}; {width}; {numbered({r.seed for r in runs})}"
 
 
 def protocol_line(group: Sequence[Record]) -> str:
@@ -156,32 +144,28 @@ def protocol_line(group: Sequence[Record]) -> str:
 
 def notes(group: Sequence[Record], keys: Sequence[str]) -> list[str]:
     """Return why runs or values are missing, which samples collapsed, which settings were overridden, seeds lacking."""
-    absent: dict[tuple[str, str], dict[str, None]] = {}  # (method, reason) -> labels
-    found: dict[str, dict[str, None]] = {}  # what -> who
-    for record in group:
-        who = f"{record.method} seed {record.seed}"
-        if record.status != "done":
-            found.setdefault(f"{record.status}: {record.reason}", {})[who] = None
+    said: list[tuple[str, str]] = []  # (what, of whom)
+    absent: list[tuple[tuple[str, str], str]] = []  # ((method, reason), label)
+    for run in group:
+        who = f"{run.method} seed {run.seed}"
+        if run.status != "done":
+            said.append((f"{run.status}: {run.reason}", who))
             continue
-        for key in keys:
-            given = key in record.reasons
-            if record.value(key) is None and (given or record.method != DATA) and (given or key not in COSTS):
-                reason = record.reasons.get(key, "not measured in this run")
-                absent.setdefault((record.method, reason), {})[QUANTITIES[key].label] = None
-        if record.facts.get("collapsed"):
-            found.setdefault("the samples have collapsed, they vary less than a tenth as much as the data", {})[who] = (
-                None
-            )
-        if record.overrides:
-            pairs = (f"{part}.{k}={v}" for part, s in record.overrides.items() for k, v in _items(s))
-            found.setdefault("set by hand: " + ", ".join(pairs), {})[record.method] = None
-    for (method, reason), labels in absent.items():
-        found.setdefault(f"no {', '.join(labels)}: {reason}", {})[method] = None
+        expected = () if run.method == DATA else [key for key in keys if key not in COSTS]
+        for key in (key for key in keys if run.value(key) is None and (key in run.reasons or key in expected)):
+            reason = run.reasons.get(key, "not measured in this run")
+            absent.append(((run.method, reason), QUANTITIES[key].label))
+        if run.facts.get("collapsed"):
+            said.append(("the samples have collapsed, they vary less than a tenth as much as the data", who))
+        if run.overrides:
+            pairs = (f"{part}.{key}={value}" for part, given in run.overrides.items() for key, value in _items(given))
+            said.append(("set by hand: " + ", ".join(pairs), run.method))
+    said += [(f"no {', '.join(labels)}: {why}", method) for (method, why), labels in gathered(absent).items()]
     every = {r.seed for r in group if r.method != DATA}
     for method, runs in by_method(group).items():
         if method != DATA and runs[0].status != "declined" and (lacking := every - {r.seed for r in runs}):
-            found.setdefault("not run at seed " + ", ".join(map(str, sorted(lacking))), {})[method] = None
-    lines = [f"{', '.join(names)}: {what}" for what, names in found.items()]
+            said.append(("not run at seed " + ", ".join(map(str, sorted(lacking))), method))
+    lines = [f"{', '.join(names)}: {what}" for what, names in gathered(said).items()]
     if not any(r.method == DATA for r in group):
         lines.append(f"{YARDSTICK}: not run under this protocol")
     return lines
@@ -193,6 +177,7 @@ def _items(setting: object) -> Iterable[tuple[str, object]]:
 
 def _common(label: str, values: dict[str, str]) -> str:
     """Return the most frequent value, and the methods that have another one."""
-    usual = max(sorted(set(values.values())), key=list(values.values()).count)
+    counts = Counter(sorted(values.values()))
+    usual = max(counts, key=lambda value: counts[value])
     others = [f"{value} for {method}" for method, value in sorted(values.items()) if value != usual]
     return f"{label}{usual}" + (f" ({', '.join(others)})" if others else "")

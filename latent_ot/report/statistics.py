@@ -3,7 +3,10 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit  # scipy.stats has the same quantile, but takes a second to import
 
 from latent_ot.quantities import NONE, Quantity
 
@@ -29,13 +32,14 @@ class Interval:
 
 def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     """Return the mean of at least one value and its Student t interval at ``level`` with len(values) - 1 degrees."""
-    n = len(values)
-    if n == 1:
-        return Interval(float(values[0]), None, 1)
-    from scipy.special import stdtrit  # scipy.stats has the same quantile, but takes a second to import
+    row = pd.Series(values, dtype=float)
+    half = _half_widths(row.to_frame().T, level).item()
+    return Interval(float(row.mean()), None if len(row) == 1 else half, len(row))
 
-    quantile = float(stdtrit(n - 1, 0.5 + level / 2))
-    return Interval(fmean(values), quantile * stdev(values) / math.sqrt(n), n)
+
+def _half_widths(values: pd.DataFrame, level: float = 0.95) -> pd.Series:
+    """Return half the width of each row's t interval; NaN for one that has fewer than two values."""
+    return stdtrit(values.count(axis=1) - 1, 0.5 + level / 2) * values.sem(axis=1)
 
 
 def spread(quantity: Quantity, interval: Interval, always: bool = True) -> str:
@@ -45,16 +49,21 @@ def spread(quantity: Quantity, interval: Interval, always: bool = True) -> str:
     return f"{quantity.text(interval.mean)} ± {quantity.text(interval.half)}"
 
 
+def by_seed(rows: Mapping[str, Mapping[int, float]]) -> pd.DataFrame:
+    """Return ``rows``, name -> seed -> value, as a table of names by seeds, without a name that has no value."""
+    return pd.DataFrame({name: pd.Series(seeds, dtype=float) for name, seeds in rows.items() if seeds}).T
+
+
 def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Interval | None:
     """Return the interval of ``a - b`` over the seeds that both have (seed -> value); None if they share none."""
-    seeds = sorted(a.keys() & b.keys())
-    return t_interval([a[seed] - b[seed] for seed in seeds]) if seeds else None
+    differences = (pd.Series(a, dtype=float) - pd.Series(b, dtype=float)).dropna()
+    return None if differences.empty else t_interval(differences.to_list())
 
 
-def order(rows: Mapping[str, Mapping[int, float]], direction: str) -> list[str]:
-    """Return the names of ``rows`` (name -> seed -> value) that have a value, best mean first, equal means by name."""
-    sign = -1.0 if direction == "up" else 1.0
-    return sorted((name for name, seeds in rows.items() if seeds), key=lambda r: (sign * fmean(rows[r].values()), r))
+def order(values: pd.DataFrame, direction: str) -> list[str]:
+    """Return the names of ``by_seed``'s rows, best mean first, equal means by name."""
+    means = values.mean(axis=1).sort_index()
+    return means.sort_values(ascending=direction != "up", kind="stable").index.to_list()
 
 
 def best(rows: Mapping[str, Mapping[int, float]], direction: str, printed: Callable[[float], str]) -> set[str]:
@@ -63,18 +72,14 @@ def best(rows: Mapping[str, Mapping[int, float]], direction: str, printed: Calla
     With two or more common seeds a row ties when the interval of its paired difference to the best contains zero; with
     fewer there is no interval, and only an equal printed mean ties.
     """
-    ranked = order(rows, direction)
-    if len(ranked) < 2 or direction == "none":
+    values = by_seed(rows)
+    if len(values) < 2 or direction == "none":
         return set()
-    first = rows[ranked[0]]
-
-    def ties(name: str) -> bool:
-        difference = paired_difference(rows[name], first)
-        if difference is None or difference.half is None:
-            return printed(fmean(rows[name].values())) == printed(fmean(first.values()))
-        return difference.low <= 0 <= difference.high
-
-    return {name for name in ranked if name == ranked[0] or ties(name)}
+    first = order(values, direction)[0]
+    paired, shown = values - values.loc[first], values.mean(axis=1).map(printed)
+    close = paired.mean(axis=1).abs() <= _half_widths(paired)
+    tied = np.where(paired.count(axis=1) > 1, close, shown == shown[first])
+    return {first, *values.index[tied]}
 
 
 def ranks(rows: Mapping[str, Mapping[int, float]], direction: str, printed: Callable[[float], str]) -> dict[str, int]:
@@ -82,8 +87,8 @@ def ranks(rows: Mapping[str, Mapping[int, float]], direction: str, printed: Call
 
     Every row that ties with the best (see ``best``) is first with it; any other has the place of its mean after them.
     """
-    ranked = order(rows, direction)
+    ranked = order(by_seed(rows), direction)
     tied = best(rows, direction, printed) or set(ranked[:1])
-    first = [name for name in ranked if name in tied]
-    rest = [name for name in ranked if name not in tied]
-    return dict.fromkeys(first, 1) | {name: place for place, name in enumerate(rest, len(first) + 1)}
+    return {
+        name: 1 if name in tied else place for place, name in enumerate(sorted(ranked, key=lambda n: n not in tied), 1)
+    }

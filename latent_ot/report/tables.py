@@ -16,14 +16,13 @@ from latent_ot.published import (
     in_words,
     load_table,
     stands_for,
-    suite_methods,
     table_names,
 )
 from latent_ot.quantities import NONE, QUANTITIES
 from latent_ot.record import DATA, Record
 from latent_ot.report.beside import Beside, places
 from latent_ot.report.curves import NAMES, SHARES, ordering
-from latent_ot.report.marks import not_published
+from latent_ot.report.groups import gathered, not_published, trained
 from latent_ot.report.ranking import (
     TIES,
     YARDSTICK,
@@ -31,32 +30,10 @@ from latent_ot.report.ranking import (
     conditions,
     measured,
     protocol_line,
-    summed_up,
 )
 from latent_ot.report.text import Cell, Column, Grid, render, show
 
-
-def table(
-    id: str,
-    dataset: str | None = None,
-    budget: str | None = None,
-    records: Sequence[Record] = (),
-    format: str = "text",
-) -> str:
-    """Return a published table beside ours as ``text``, ``md``, ``csv``, ``json`` or ``latex``.
-
-    Args:
-        id: of a file in benchmarks/tables, e.g. ``gldo-table1``.
-        dataset: ours; only the columns that it stands for are shown. None: all columns, each beside its own data set,
-            or where nothing was run on that, beside one that stands for it.
-        budget: of our runs; None: the suite's default where the data set was run at it, else the largest.
-        records: all result records.
-        format: the form.
-
-    Raises:
-        InputError: for an unknown table, format or budget, or a data set that stands for none of the columns.
-    """
-    return render(grids(load_table(id), dataset, budget, records), format)
+METHOD = Column("method", "method", right=False)
 
 
 def render_published(
@@ -64,13 +41,22 @@ def render_published(
     dataset: str | None,
     budget: str | None,
     records: Sequence[Record],
-    form: str,
+    form: str = "text",
     ran: Mapping[str, str] | None = None,
 ) -> str:
-    """Return ``table`` over all result records, without a newline at its end.
+    """Return published tables beside ours, without a newline at the end.
 
-    Without an ``id`` these are all tables, or all that have a column for the data set. ``ran``: published data set ->
-    the one of ours to show in its place.
+    Args:
+        id: of a file in benchmarks/tables, e.g. ``gldo-table1``. None: all, or all that have a column for the data set.
+        dataset: ours; only the columns that it stands for are shown. None: all columns, each beside its own data set,
+            or where nothing was run on that, beside one that stands for it.
+        budget: of our runs; None: the suite's default where the data set was run at it, else the largest.
+        records: all result records.
+        form: ``text``, ``md``, ``csv``, ``json`` or ``latex``.
+        ran: published data set -> the one of ours to show in its place.
+
+    Raises:
+        InputError: for an unknown table, form or budget, or a data set that stands for none of the columns.
     """
     chosen = [id] if id else table_names() if dataset is None else shown_for(dataset)
     return render([g for t in chosen for g in grids(load_table(t), dataset, budget, records, ran)], form).rstrip("\n")
@@ -93,15 +79,15 @@ def grids(
     records: Sequence[Record],
     ran: Mapping[str, str] | None = None,
 ) -> list[Grid]:
-    """Return the table as grids; see ``table``. A column is repeated for each protocol that we have numbers under."""
+    """Return a table as grids; see ``render_published``. A column is repeated for each protocol of our runs."""
     if budget:
         choose("budget", budget, {*settings()["budgets"], *(r.budget for r in records)})
     found = places(spec, dataset, budget, records, ran)
     plain = [p for p in found if not p.column.curve]
-    shown = [_table(spec, plain, budget)] if plain else []
     curves: dict[tuple[str, str], list[Beside]] = {}
     for p in (p for p in found if p.column.curve):
         curves.setdefault((p.dataset, p.under), []).append(p)
+    shown = [_table(plain, budget)] if plain else []
     shown += [_curves(group, budget) for group in curves.values()]
     shown += [_constants(spec, records)] if spec.values else []
     source = f"Published: {spec.title}, {spec.place}. {spec.protocol}"
@@ -112,17 +98,18 @@ def grids(
     return [replace(grid, notes=(*not_published(grid.rests, records), *grid.notes)) for grid in shown]
 
 
-def _table(spec: PublishedTable, found: Sequence[Beside], budget: str | None) -> Grid:
-    columns = [Column("method", "method", right=False), *(Column(p.key, p.column.head + p.tag) for p in found)]
-    yardstick = [measured(_data(p), p.column.metric, before=f"{NONE} | ") for p in found]
+def _table(found: Sequence[Beside], budget: str | None) -> Grid:
+    """Return columns of numbers, ``published | ours``, with the yardstick above them."""
+    spec = found[0].spec
+    columns = (METHOD, *(Column(p.key, p.column.head + p.tag) for p in found))
+    data = [[r for r in p.runs if r.method == DATA] for p in found]
+    yardstick = [measured(runs, p.column.metric, before=f"{NONE} | ") for p, runs in zip(found, data, strict=True)]
     shown = any(cell.text != NONE for cell in yardstick) and all(row.method != DATA for row in spec.rows)
-    rows: list[tuple[Cell, ...]] = [(Cell(YARDSTICK, {"": DATA}), *yardstick)] if shown else []
-    winners = {p.key: p.winners() for p in found}
-    for row in spec.rows:
-        rows.append((_label(row), *(_cell(p, row, row.label in winners[p.key]) for p in found)))
-    notes = (*_missing(found, budget), *_asked(found))
-    title = f"{spec.id}: {spec.caption} (published | ours)"
-    return Grid(title, tuple(columns), tuple(rows), tuple(_ours(found, budget)), notes, f"ours: {TIES}", spec.id)
+    rows = [(Cell(YARDSTICK, {"": DATA}), *yardstick)] if shown else []
+    ours = [[_with_published(p, *pair) for pair in zip(spec.rows, p.cells(), strict=True)] for p in found]
+    rows += zip(map(_label, spec.rows), *ours, strict=True)
+    title, notes = f"{spec.id}: {spec.caption} (published | ours)", (*_missing(found, budget), *_asked(found))
+    return Grid(title, columns, tuple(rows), tuple(_ours(found, budget)), notes, f"ours: {TIES}", spec.id)
 
 
 def _curves(found: Sequence[Beside], budget: str | None) -> Grid:
@@ -131,41 +118,29 @@ def _curves(found: Sequence[Beside], budget: str | None) -> Grid:
     The notes have each curve's order at the end, and where it is drawn.
     """
     spec, runs = found[0].spec, [r for place in found for r in place.runs if r.method != DATA]
-    columns = [Column("curve", "", right=False), Column("method", "method", right=False)]
-    rows, notes = [], [*_missing(found, budget), *_asked(found)]
+    rows: list[tuple[Cell, ...]] = []
+    notes = [*_missing(found, budget), *_asked(found)]
     for place in found:
-        metric = place.column.metric
-        winners = [place.winners(share) for share in SHARES]
-        for i, row in enumerate(spec.rows):
-            name = Cell("" if i else QUANTITIES[metric].head, {"": place.column.key})  # named once, in its first row
-            shares = zip(SHARES, winners, strict=True)
-            runs_of = place.of(row)
-            cells = (
-                summed_up(place.values(row, s), metric, mark=row.label in best, records=runs_of) for s, best in shares
-            )
-            rows.append((name, _label(row), *cells))
-        ended = {
-            row.label + summed_up(values, metric, records=place.of(row)).dagger: values
-            for row in spec.rows
-            if (values := place.values(row))
-        }
+        quantity, cells = QUANTITIES[place.column.metric], [place.cells(share) for share in SHARES]
+        names = [Cell("" if i else quantity.head, {"": place.column.key}) for i in range(len(spec.rows))]  # shown once
+        rows += zip(names, map(_label, spec.rows), *cells, strict=True)
+        ends = zip(spec.rows, cells[-1], strict=True)
+        ended = {row.label + cell.dagger: values for row, cell in ends if (values := place.values(row))}
         if len(ended) > 1:
-            notes.append(f"ours at the end, {QUANTITIES[metric].label}: {ordering(ended, metric)}")
+            notes.append(f"ours at the end, {quantity.label}: {ordering(ended, quantity)}")
         if place.figure:
             notes.append(f"drawn by `latent-ot leaderboard`, in its folder: {place.figure}")
-    seen = ""
-    if runs:
-        images = [f"{share * runs[0].images_budget:,.0f}" for share in SHARES[:-1]]
-        seen = f" ({', '.join(images[:-1])} and {images[-1]} training images seen)"
+    images = [f"{share * runs[0].images_budget:,.0f}" for share in SHARES[:-1]] if runs else []
+    seen = f" ({', '.join(images[:-1])} and {images[-1]} training images seen)" if runs else ""
     header = (
         *_ours(found, budget),
         f"After 1/8, 1/4 and 1/2 of the budget{seen} and at the end; each the mean of a tenth of the budget around the "
         "place, at the end of the last twentieth.",
     )
-    labels = dict.fromkeys(place.column.label for place in found)
-    title = f"{spec.id}: {spec.caption}; {', '.join(labels)}{found[0].tag} (ours)"
-    columns += map(Column, NAMES, NAMES)
-    return Grid(title, tuple(columns), tuple(rows), header, tuple(notes), f"ours: {TIES}", spec.id)
+    labels = ", ".join(dict.fromkeys(place.column.label for place in found))
+    title = f"{spec.id}: {spec.caption}; {labels}{found[0].tag} (ours)"
+    columns = (Column("curve", "", right=False), METHOD, *map(Column, NAMES, NAMES))
+    return Grid(title, columns, tuple(rows), header, tuple(notes), f"ours: {TIES}", spec.id)
 
 
 def _constants(spec: PublishedTable, records: Sequence[Record]) -> Grid:
@@ -190,17 +165,12 @@ def _label(row: PublishedRow) -> Cell:
     return Cell(row.label if same else f"{row.label} ({row.method})", data)
 
 
-def _data(place: Beside) -> list[Record]:
-    return [r for r in place.runs if r.method == DATA]
-
-
-def _cell(place: Beside, row: PublishedRow, mark: bool) -> Cell:
-    ours = summed_up(place.values(row), place.column.metric, mark=mark, records=place.of(row))
+def _with_published(place: Beside, row: PublishedRow, ours: Cell) -> Cell:
+    """Return a cell of ours with the published number before it."""
     number, said = row.values.get(place.column.key), row.text_values.get(place.column.key)
-    before = place.column.text(number) if number else NONE
     data = {"published": number and number.value, "published_spread": number and number.std}
     data |= {"published_text": said.value} if said else {}
-    return replace(ours, data={**data, **ours.data}, before=f"{before} | ")
+    return replace(ours, data={**data, **ours.data}, before=f"{place.column.text(number) if number else NONE} | ")
 
 
 def _said_otherwise(spec: PublishedTable, found: Sequence[Beside]) -> list[str]:
@@ -217,67 +187,60 @@ def _said_otherwise(spec: PublishedTable, found: Sequence[Beside]) -> list[str]:
 
 def _asked(found: Sequence[Beside]) -> list[str]:
     """Return the settings with which rows are run, and for which columns where these differ."""
-    columns = {p.column.label for p in found}
-    said: dict[tuple[str, str], dict[str, None]] = {}  # (row, settings) -> columns
-    for place, row in itertools.product(found, found[0].spec.rows):
-        if row.method and (words := in_words(place.spec.settings(row, place.column))):
-            said.setdefault((row.label, words), {})[place.column.label] = None
-    alike: dict[tuple[str, str], list[str]] = {}
-    for (label, words), at in said.items():
-        alike.setdefault((words, "" if at.keys() == columns else " on " + " and ".join(at)), []).append(label)
-    return [f"{', '.join(labels)}{where}: ours with {words}" for (words, where), labels in alike.items()]
+    pairs = [(p.column.label, row, p.spec.settings(row, p.column)) for p in found for row in p.spec.rows if row.method]
+    said = gathered(((row.label, in_words(asked)), label) for label, row, asked in pairs if in_words(asked))
+    every = {p.column.label for p in found}
+    where = {key: "" if {*labels} == every else " on " + " and ".join(labels) for key, labels in said.items()}
+    alike = gathered(((words, where[label, words]), label) for label, words in said)
+    return [f"{', '.join(labels)}{at}: ours with {words}" for (words, at), labels in alike.items()]
 
 
 def _ours(found: Sequence[Beside], budget: str | None) -> list[str]:
     """Return one line for each data set and protocol: what stands for what, and under which conditions."""
-    lines: dict[str, None] = {}
-    empty: dict[str, None] = {}
+    lines: list[str] = []
+    empty: list[str] = []
     for place in found:
         published = place.column.dataset
         stands = "stands for" if stands_for(place.dataset) == published else "in the place of"
         what = place.dataset if place.dataset == published else f"{place.dataset} {stands} {published}"
         if place.runs:
-            runs = [r for r in place.runs if r.method != DATA] or place.runs
-            lines[f"Ours{place.tag}: {what}; budget {runs[0].at}, {conditions(runs)}"] = None
-            lines[protocol_line(place.runs)] = None
+            runs = trained(place.runs)
+            lines.append(f"Ours{place.tag}: {what}; budget {runs[0].at}, {conditions(runs)}")
+            lines.append(protocol_line(place.runs))
         else:
-            empty[what] = None
-    nothing = f"Nothing was run{f' at budget {budget}' if budget else ''} on: {', '.join(empty)}"
-    return [*lines, *([nothing] if empty else [])]
+            empty.append(what)
+    nothing = f"Nothing was run{f' at budget {budget}' if budget else ''} on: {', '.join(dict.fromkeys(empty))}"
+    return [*dict.fromkeys(lines), *([nothing] if empty else [])]
 
 
 def _missing(found: Sequence[Beside], budget: str | None) -> list[str]:
     """Return why cells are empty, and how to fill those that were not run."""
-    why: dict[str, dict[str, None]] = {}
-    to_run: dict[tuple[str, str], dict[str, None]] = {}
+    why: list[tuple[str, str]] = []  # (reason, row)
+    to_run: list[tuple[tuple[str, str], str]] = []  # ((data set, budget), row)
     for place, row in itertools.product(found, found[0].spec.rows):
-        runs, key = place.of(row), place.column.metric
-        if place.values(row):
+        runs, group = place.of(row), place.group
+        if place.values(row) or (row.method == DATA and not runs):  # the yardstick comes with any method
             continue
-        at = place.group.budget if place.group else budget
-        where = place.dataset + (f" at budget {place.group.at if place.group else at}" if at else "")
+        at = group.budget if group else budget
         if row.method is None:
-            reason = "quoted by the paper; nothing of the suite's"
-        elif row.method not in {*suite_methods(), DATA}:
-            reason = f"{row.method} is not in the suite yet"
-        elif not runs and place.group and place.group.threads != 1:
-            reason = f"not run on {where}"
-        elif not runs:
-            if row.method != DATA:  # the yardstick comes with any method
-                to_run.setdefault((place.dataset, f" BUDGET={at}" if at else ""), {})[row.label] = None
-            continue
-        elif runs[0].status != "done":
-            reason = f"{runs[0].status} on {where}: {runs[0].reason}"
+            why.append(("quoted by the paper; nothing of the suite's", row.label))
+        elif runs or (group and group.threads != 1):
+            where = place.dataset + (f" at budget {group.at if group else at}" if at else "")
+            why.append((_lost(runs[0], place.column.metric, where) if runs else f"not run on {where}", row.label))
         else:
-            label, known = QUANTITIES[key].label, runs[0].reasons
-            reason = f"no {label} on {where}: {known.get(f'curves.{key}', known.get(key, 'not measured in this run'))}"
-        why.setdefault(reason, {})[row.label] = None
-    lines = [f"{NONE} for {', '.join(labels)}: {reason}" for reason, labels in why.items()]
-    alike: dict[tuple[str, str], list[str]] = {}
-    for (dataset, at), rows in to_run.items():
-        alike.setdefault((", ".join(rows), at), []).append(dataset)
+            to_run.append(((place.dataset, f" BUDGET={at}" if at else ""), row.label))
+    lines = [f"{NONE} for {', '.join(labels)}: {reason}" for reason, labels in gathered(why).items()]
+    alike = gathered(((", ".join(rows), at), dataset) for (dataset, at), rows in gathered(to_run).items())
     for (names, at), (first, *others) in alike.items():
         command = f"make table TABLE={found[0].spec.id} RUN=1{at} DATASET={first}"
         likewise = f" (likewise {', '.join(others)})" if others else ""
         lines.append(f"{NONE} not run for {names}: {command}{likewise}")
     return lines
+
+
+def _lost(run: Record, key: str, where: str) -> str:
+    """Return why a run has no value of a quantity."""
+    if run.status != "done":
+        return f"{run.status} on {where}: {run.reason}"
+    reason = run.reasons.get(f"curves.{key}", run.reasons.get(key, "not measured in this run"))
+    return f"no {QUANTITIES[key].label} on {where}: {reason}"

@@ -1,17 +1,18 @@
 """One table, five forms: a ``Grid`` of header, columns, rows and notes as text, Markdown, CSV, JSON or LaTeX."""
 
-import csv
-import io
+import itertools
 import json
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
+import pandas as pd
+
 from latent_ot.errors import choose
-from latent_ot.report import marks
-from latent_ot.report.marks import DAGGER
+from latent_ot.report import groups
+from latent_ot.report.groups import DAGGER
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,6 +43,11 @@ class Cell:
     def dagger(self) -> str:
         """The mark of a cell that rests on an outdated record, else nothing."""
         return DAGGER if any(record.outdated for record in self.rests) else ""
+
+    def marked(self, escape: Callable[[str], str], bold: str, dagger: str = DAGGER) -> str:
+        """Return the cell as a form writes it: ``bold`` is the pattern of what is best."""
+        text = escape(self.text)
+        return escape(self.before) + (bold.format(text) if self.best else text) + (self.dagger and dagger)
 
 
 @dataclass(frozen=True)
@@ -75,96 +81,78 @@ class Grid:
     @property
     def rests(self) -> "list[Record]":
         """The records that its cells rest on."""
-        return _rests(cell for row in self.rows for cell in row)
+        return _rests(itertools.chain(*self.rows))
 
     @property
-    def daggers(self) -> tuple[str, ...]:
-        """Why cells bear a dagger, one line a reason."""
-        return tuple(f"{DAGGER}: {line}" for line in marks.outdated(self.rests))
+    def remarks(self) -> tuple[str, ...]:
+        """Why cells bear a dagger, one line a reason, and the notes."""
+        return (*(f"{DAGGER}: {line}" for line in groups.outdated(self.rests)), *self.notes)
 
-    def flat(self) -> list[dict[str, Any]]:
-        """Return the rows as programs read them: one flat mapping each, all with the same keys.
+    def flat(self) -> pd.DataFrame:
+        """Return the table as programs read it; what a row lacks is None.
 
-        Where rows rest on records, the key ``outdated`` has the reasons why some of these are, else None.
+        Where rows rest on records, the column ``outdated`` has the reasons why some of these are, else None.
         """
-        keys = dict.fromkeys(self._name(c, sub) for row in self.rows for c, sub in self._subs(row))
-        filled = [
-            {self._name(c, s): row[i].data[s] for i, c in enumerate(self.columns) for s in row[i].data}
-            for row in self.rows
-        ]
-        every = self.rests
-        reasons = ["; ".join(marks.outdated(_rests(row), every)) or None for row in self.rows]
-        extra: list[dict[str, Any]] = [{"outdated": why} if every else {} for why in reasons]
-        return [{key: row.get(key) for key in keys} | more for row, more in zip(filled, extra, strict=True)]
-
-    def _subs(self, row: tuple[Cell, ...]) -> list[tuple[Column, str]]:
-        return [(column, sub) for column, cell in zip(self.columns, row, strict=True) for sub in cell.data]
-
-    @staticmethod
-    def _name(column: Column, sub: str) -> str:
-        return f"{column.key}_{sub}" if sub else column.key
+        rows: list[dict[str, Any]] = []
+        for cells in self.rows:
+            parts = ((column.key, cell.data) for column, cell in zip(self.columns, cells, strict=True))
+            rows.append({f"{key}_{sub}" if sub else key: value for key, data in parts for sub, value in data.items()})
+        if every := self.rests:
+            for row, cells in zip(rows, self.rows, strict=True):
+                row["outdated"] = "; ".join(groups.outdated(_rests(cells), every)) or None
+        names = sorted(dict.fromkeys(itertools.chain(*rows)), key="outdated".__eq__)
+        table = pd.DataFrame(rows, columns=names, dtype=object)
+        return table.where(table.notna(), None)
 
 
 def _rests(cells: "Iterable[Cell]") -> "list[Record]":
-    return marks.unique(record for cell in cells for record in cell.rests)
+    return groups.unique(record for cell in cells for record in cell.rests)
 
 
 def to_text(grid: Grid) -> str:
     """Return aligned plain text; ``*`` marks the best."""
-    head = [column.head for column in grid.columns]
     signs = [["*" * c.best + c.dagger for c in row] for row in grid.rows]
-    room = [max((len(line[i]) for line in signs), default=0) for i in range(len(head))]  # keeps numbers aligned
+    room = [max(map(len, column)) for column in zip(*signs, strict=True)]  # keeps numbers aligned
     body = [
         [c.before + c.text + sign.ljust(width) for c, sign, width in zip(row, line, room, strict=True)]
         for row, line in zip(grid.rows, signs, strict=True)
     ]
-    widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
-
-    def row(cells: Sequence[str]) -> str:
-        padded = (
-            text.rjust(width) if column.right else text.ljust(width)
-            for text, width, column in zip(cells, widths, grid.columns, strict=True)
-        )
-        return "  ".join(padded).rstrip()
-
-    rule = "  ".join("-" * width for width in widths)
-    lines = [*map(_wrap, (grid.title, *grid.header)), "", row(head), rule, *map(row, body)]
-    notes = [_wrap(note) for note in (*grid.legend("*"), *grid.daggers, *grid.notes)]
-    return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
+    lines = [[column.head for column in grid.columns], *body]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, ["-" * width for width in widths])
+    sides = ["<>"[column.right] for column in grid.columns]
+    laid = [
+        "  ".join(f"{text:{side}{width}}" for text, side, width in zip(line, sides, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+    notes = [_wrap(note) for note in (*grid.legend("*"), *grid.remarks)]
+    return "\n".join([*map(_wrap, (grid.title, *grid.header)), "", *laid, *([""] if notes else []), *notes]) + "\n"
 
 
 def to_markdown(grid: Grid, level: int = 2) -> str:
     """Return a Markdown section with a heading of ``level``; bold marks the best."""
-
-    def cell(c: Cell) -> str:
-        return _md(c.before) + (f"**{_md(c.text)}**" if c.best else _md(c.text)) + c.dagger
-
-    lines = ["#" * level + " " + grid.title, ""]
-    for line in grid.header:
-        lines += [_md(line), ""]
-    lines.append("| " + " | ".join(_md(column.head) for column in grid.columns) + " |")
-    lines.append("|" + "|".join("---:" if column.right else ":---" for column in grid.columns) + "|")
-    lines += ["| " + " | ".join(map(cell, row)) + " |" for row in grid.rows]
-    notes = [f"- {note}" for note in (*grid.legend("**bold**:"), *map(_md, (*grid.daggers, *grid.notes)))]
-    return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
+    rows = [
+        [_md(column.head) for column in grid.columns],
+        *([cell.marked(_md, "**{}**") for cell in row] for row in grid.rows),
+    ]
+    table = ["| " + " | ".join(row) + " |" for row in rows]
+    table.insert(1, "|" + "|".join("---:" if column.right else ":---" for column in grid.columns) + "|")
+    header = (part for line in grid.header for part in (_md(line), ""))
+    notes = [f"- {note}" for note in (*grid.legend("**bold**:"), *map(_md, grid.remarks))]
+    return "\n".join(["#" * level + " " + grid.title, "", *header, *table, *([""] if notes else []), *notes]) + "\n"
 
 
 def to_csv(grid: Grid) -> str:
     """Return comma-separated values with full precision, one line a row, no header lines and no notes."""
-    rows = grid.flat()
-    out = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return out.getvalue()
+    table = grid.flat()
+    return "" if table.empty else table.to_csv(index=False, lineterminator="\n")
 
 
 def to_json(grids: Sequence[Grid]) -> str:
     """Return a list of {id, title, header, rows, notes}; what no paper printed has no id."""
     tables = [
         ({"id": g.id} if g.id else {})
-        | {"title": g.title, "header": g.header, "rows": g.flat(), "notes": (*g.daggers, *g.notes)}
+        | {"title": g.title, "header": g.header, "rows": g.flat().to_dict("records"), "notes": g.remarks}
         for g in grids
     ]
     return json.dumps(tables, indent=1, ensure_ascii=False) + "\n"
@@ -172,26 +160,12 @@ def to_json(grids: Sequence[Grid]) -> str:
 
 def to_latex(grid: Grid) -> str:
     """Return a ``tabular`` for the booktabs package with the header and the notes as comments; bold marks the best."""
-
-    def cell(c: Cell) -> str:
-        text = rf"\textbf{{{_tex(c.text)}}}" if c.best else _tex(c.text)
-        return _tex(c.before) + text + (r"$^\dagger$" if c.dagger else "")
-
+    rows = [[cell.marked(_tex, r"\textbf{{{}}}", r"$^\dagger$") for cell in row] for row in grid.rows]
+    head, *body = (" & ".join(row) + r" \\" for row in [[_tex(column.head) for column in grid.columns], *rows])
     spec = "".join("r" if column.right else "l" for column in grid.columns)
-    lines = [f"% {line}" for line in (grid.title, *grid.header)]
-    lines += [
-        rf"\begin{{tabular}}{{{spec}}}",
-        r"\toprule",
-        " & ".join(_tex(c.head) for c in grid.columns) + r" \\",
-        r"\midrule",
-    ]
-    lines += [" & ".join(map(cell, row)) + r" \\" for row in grid.rows]
-    lines += [
-        r"\bottomrule",
-        r"\end{tabular}",
-        *(f"% {note}" for note in (*grid.legend("bold:"), *grid.daggers, *grid.notes)),
-    ]
-    return "\n".join(lines) + "\n"
+    table = [rf"\begin{{tabular}}{{{spec}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
+    above, below = (grid.title, *grid.header), (*grid.legend("bold:"), *grid.remarks)
+    return "\n".join([*(f"% {line}" for line in above), *table, *(f"% {line}" for line in below)]) + "\n"
 
 
 FORMATS = {"text": to_text, "md": to_markdown, "csv": to_csv, "latex": to_latex}
@@ -217,13 +191,8 @@ def to_rich(grid: Grid) -> "Table":
     for column in grid.columns:
         table.add_column(escape(column.head), justify="right" if column.right else "left")
     for row in grid.rows:
-        table.add_row(
-            *(
-                escape(c.before) + (f"[bold green]{escape(c.text)}[/]" if c.best else escape(c.text)) + c.dagger
-                for c in row
-            )
-        )
-    table.caption = escape("\n".join((*grid.legend("bold:"), *grid.daggers, *grid.notes)))
+        table.add_row(*(cell.marked(escape, "[bold green]{}[/]") for cell in row))
+    table.caption = escape("\n".join((*grid.legend("bold:"), *grid.remarks)))
     table.caption_justify = "left"
     return table
 
@@ -245,14 +214,23 @@ def _wrap(line: str) -> str:
 
 
 def _md(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;")
+    return text.translate(MARKDOWN)
 
 
 def _tex(text: str) -> str:
-    text = text.replace("\\", r"\textbackslash ")
-    for char in "&%$#_{}":
-        text = text.replace(char, "\\" + char)
-    signs = {"±": r"$\pm$", "×": r"$\times$", "–": "--", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "|": r"$|$"}
-    for sign, tex in signs.items():
-        text = text.replace(sign, tex)
-    return text
+    return text.translate(LATEX)
+
+
+MARKDOWN = str.maketrans({"\\": "\\\\", "|": "\\|", "*": "\\*", "<": "&lt;"})
+LATEX = str.maketrans(
+    {char: "\\" + char for char in "&%$#_{}"}
+    | {
+        "\\": r"\textbackslash ",
+        "±": r"$\pm$",
+        "×": r"$\times$",
+        "–": "--",
+        "↑": r"$\uparrow$",
+        "↓": r"$\downarrow$",
+        "|": r"$|$",
+    }
+)

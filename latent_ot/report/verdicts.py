@@ -21,14 +21,12 @@ from latent_ot.errors import InputError, choose
 from latent_ot.published import Settings, in_words, load_table, merged, stand_ins, stands_for
 from latent_ot.quantities import QUANTITIES, Quantity
 from latent_ot.record import DATA, Record
-from latent_ot.report.groups import Group, by_protocol
-from latent_ot.report.marks import unique
+from latent_ot.report.groups import Group, Groups, by_protocol, unique
 from latent_ot.report.rules import FORMS, Region, Row, Rule, Verdict
 from latent_ot.report.statistics import Interval, t_interval
 
 WORST_FIRST: tuple[Verdict, ...] = ("not reproduced", "inconclusive", "not run", "reproduced")
 PAPERS = ("gldo", "aeotgan", "otgen", "iwgan", "sdkl")
-Groups = Mapping[Group, Sequence[Record]]
 SEEDS = 3
 """Seeds that a verdict should rest on; two give an interval already, and one gives none."""
 UNRUN = Group("", "", "paper", 1)  # where nothing was run yet, a claim asks for the published length

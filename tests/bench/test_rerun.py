@@ -22,7 +22,6 @@ TABLE = {
         {"label": "K, 2", "method": K, "settings": {K: {"components": 2}}},
         {"label": "K, 16", "method": K, "settings": {K: {"components": 16}}},
         {"label": "odd", "method": K, "settings": {K: {"componets": 5}}},
-        {"label": "Later", "method": "not_yet"},
         {"label": "quoted", "method": None},
         {"label": "data", "method": "data"},
     ],
@@ -51,9 +50,8 @@ def first(spec, asked):
 def test_every_row_of_the_suite_is_run_with_its_settings_and_the_others_say_why_not(first, asked):
     ran, stopped, said = first
     assert (ran, stopped) == ({"circles": "moons_100"}, False)
-    assert said[0] == "not run: not_yet is not in the suite yet"
-    assert said[1].startswith("not run: kmeans_gauss: setting 'componets' is unknown")
-    assert len(said) == 2
+    assert said[0].startswith("not run: kmeans_gauss: setting 'componets' is unknown")
+    assert len(said) == 1
     runs = {(r.method, r.seed): r for r in load(asked.store)}
     assert set(runs) == {("data", 0), (K, 0), (f"{K}[components=2]", 0)}
     assert {r.status for r in runs.values()} == {"done"}
@@ -66,11 +64,10 @@ def test_every_row_of_the_suite_is_run_with_its_settings_and_the_others_say_why_
 def test_rows_match_records_by_method_and_settings_set_or_default(first, spec, asked):
     (grid,) = grids(spec, "moons_100", "smoke", load(asked.store))
     seeds = {row[0].data.get("label"): row[1].data["seeds"] for row in grid.rows}
-    assert seeds == {"K": 1, "K, 2": 1, "K, 16": 1, "odd": 0, "Later": 0, "quoted": 0, "data": 1}
+    assert seeds == {"K": 1, "K, 2": 1, "K, 16": 1, "odd": 0, "quoted": 0, "data": 1}
     values = {row[0].data.get("label"): row[1].data.get("") for row in grid.rows}
     assert values["K"] == values["K, 16"] < values["K, 2"]  # two Gaussians make no moons
     text = render([grid], "text")
-    assert "– for Later: not_yet is not in the suite yet" in text
     assert "K, 2: ours with kmeans_gauss.components=2" in text
     assert "– not run for odd: make table TABLE=t RUN=1 BUDGET=smoke DATASET=moons_100" in text
 

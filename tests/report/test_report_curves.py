@@ -7,10 +7,11 @@ import pytest
 
 from latent_ot.errors import InputError
 from latent_ot.published import load_table
+from latent_ot.quantities import QUANTITIES
 from latent_ot.report.beside import places
 from latent_ot.report.curves import SHARES, at_share, line, ordering, smoothed
 from latent_ot.report.page import generate
-from latent_ot.report.tables import table
+from latent_ot.report.tables import render_published as table
 
 PAPER = {"gan_kl": (0.5, None), "vaegan": (0.6, 60.0), "sdkl_ns": (0.05, 50.0), "vae_adv_perc": (0.01, 30.0)}
 
@@ -70,7 +71,7 @@ def test_a_failed_run_has_no_value(followed):
 
 def test_rows_are_ordered_with_the_interval_of_each_step():
     rows = {"low": {0: 1.0, 1: 2.0, 2: 3.0}, "high": {0: 11.0, 1: 12.5, 2: 12.5}, "alone": {0: 5.0}}
-    text = ordering(rows, "kl")
+    text = ordering(rows, QUANTITIES["kl"])
     assert text.startswith("high 12.00 ± 2.15 > alone 5.00 ± – > low 2.00 ± 2.48; paired by seed, ")
     assert text.endswith("high – alone: 6.00 ± –, alone – low: 4.00 ± –")
 

@@ -15,7 +15,7 @@ from latent_ot.report.grid import grid_tables, heat_map
 from latent_ot.report.groups import by_protocol
 from latent_ot.report.quality import quality_grid
 from latent_ot.report.ranking import bench_table
-from latent_ot.report.tables import table
+from latent_ot.report.tables import render_published as table
 from latent_ot.report.text import render, to_csv, to_rich
 from latent_ot.report.verdicts import Claim, judge
 from latent_ot.results import add, load

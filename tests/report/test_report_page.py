@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from latent_ot import leaderboard
 from latent_ot.bench.currency import published
 from latent_ot.pictures.images import save_grid, save_points
 from latent_ot.report import page
 from latent_ot.report.groups import by_protocol
-from latent_ot.report.publish import publish
 from latent_ot.results import load, remove
 
 REPOSITORY = Path(__file__).parents[2]
@@ -25,11 +25,11 @@ def generate(root, stored=False):
 
 
 def write(root, stored=False):
-    return page.write(root, load(root, stored))
+    return leaderboard.write(root, load(root, stored))
 
 
 def stale(root, stored=False):
-    return page.stale(root, load(root, stored))
+    return leaderboard.stale(root, load(root, stored))
 
 
 def files(root):
@@ -67,7 +67,7 @@ def rich_store(rich_board):
 
 def test_the_repositorys_own_pages_are_fresh(tmp_path):
     boards = REPOSITORY / "leaderboards"
-    assert page.stale(boards, published(boards, tmp_path)) == [], "run `latent-ot leaderboard`"
+    assert leaderboard.stale(boards, published(boards, tmp_path)) == [], "run `latent-ot leaderboard`"
 
 
 def test_the_repositorys_leaderboards_stay_small():
@@ -128,7 +128,7 @@ def test_whatever_is_published_is_linked_from_the_front_page_and_so_is_a_store(r
     assert stale(rich_store, stored=True) == []
     chosen = [r for r in records if r.status != "failed"]
     boards = tmp_path / "boards"
-    publish(chosen, rich_store, boards)
+    leaderboard.publish(chosen, rich_store, boards)
     assert stale(boards) == []
     there = {name for name in files(boards) if not name.endswith(".lock")}
     assert there == reached(boards)

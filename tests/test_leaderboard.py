@@ -1,18 +1,15 @@
 """Publication: what may be published, that a refusal changes nothing, and the one small picture a method."""
 
 import hashlib
-import io
 import json
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from latent_ot.errors import InputError
-from latent_ot.pictures.images import save_grid, save_points
+from latent_ot.leaderboard import publish, stale
+from latent_ot.pictures.images import save_grid
 from latent_ot.record import dump
-from latent_ot.report import page
-from latent_ot.report.publish import LIMIT, publish, small_picture
 from latent_ot.results import add, load
 
 CURVES = {"fid": [[64, 3.5], [128, 2.5]]}
@@ -64,7 +61,7 @@ def test_chosen_records_arrive_as_they_are_with_curves_a_small_picture_and_pages
     assert [dump(r) for r in published] == [dump(r) for r in chosen(store, method="gldo")]
     assert [r.curves.series("fid") for r in published] == 3 * [[(64, 3.5), (128, 2.5)]]
     assert not any(r.stored or r.outdated for r in published)
-    assert page.stale(boards, published) == []
+    assert stale(boards, published) == []
     assert "glo--" not in "".join(tree(boards))
 
 
@@ -81,7 +78,7 @@ def test_a_lower_seed_takes_the_pictures_place_and_a_higher_one_does_not(store, 
     assert pictures(boards) == [stem("gldo", 1), stem("glo", 1)]
     publish(chosen(store, seed=0, method="glo"), store, boards)
     assert pictures(boards) == [stem("gldo", 1), stem("glo", 0)]
-    assert page.stale(boards, load(boards)) == []
+    assert stale(boards, load(boards)) == []
 
 
 def test_a_run_that_may_not_be_shown_leaves_the_picture_of_another_seed(store, boards):
@@ -109,7 +106,7 @@ def test_pages_mark_what_the_caller_marks(store, boards):
     publish(chosen(store, seed=0), store, boards)
     publish(chosen(store, seed=1, method="gldo"), store, boards, mark)
     assert "glo is version 2 now" in (boards / "mnist5k.md").read_text()
-    assert page.stale(boards, mark(load(boards))) == []
+    assert stale(boards, mark(load(boards))) == []
 
 
 @pytest.mark.parametrize(
@@ -146,31 +143,3 @@ def test_a_spoilt_picture_or_board_stops_it_before_anything_is_written(store, bo
     with pytest.raises(InputError, match="form before versions"):
         publish(chosen(store, seed=2), store, boards)
     assert tree(boards) == before
-
-
-@pytest.mark.parametrize(("size", "channels"), [(8, 1), (32, 1), (32, 3), (64, 3), (256, 3)])
-def test_a_small_picture_is_small_and_the_same_every_time(tmp_path, size, channels):
-    data = small_picture(sheet(tmp_path / "a.png", size=size, channels=channels), "samples")
-    assert data == small_picture(sheet(tmp_path / "b.png", size=size, channels=channels), "samples")
-    assert len(data) <= LIMIT
-    image = Image.open(io.BytesIO(data))
-    assert image.mode == "P"
-    assert image.width <= 560
-
-
-def test_the_small_picture_holds_the_first_four_rows_where_they_fit(tmp_path):
-    image = Image.open(io.BytesIO(small_picture(sheet(tmp_path / "a.png"), "samples")))
-    assert image.size == (8 * 18 + 2, 4 * 18 + 2)
-    whole = Image.open(tmp_path / "a.png")
-    apart = np.abs(np.array(image.convert("L"), float) - np.array(whole)[: image.height])
-    assert apart.max() <= 16  # of 16 greys
-
-
-def test_a_scatter_is_scaled_down_whole(tmp_path):
-    points = np.random.default_rng(0).standard_normal((3000, 2))
-    save_points(tmp_path / "p.png", points, points)
-    data = small_picture(tmp_path / "p.png", "points")
-    assert Image.open(io.BytesIO(data)).size == (240, 240)
-    assert len(data) <= LIMIT
-    with pytest.raises(InputError, match="kind of picture 'latent' is unknown; allowed: points, samples"):
-        small_picture(tmp_path / "p.png", "latent")

@@ -1,29 +1,62 @@
-"""Publication: chosen records are copied from the store to the leaderboards, with one small picture a method and data.
+"""A leaderboard's folder: its pages are kept true to its records, and chosen records of a store are published to it.
 
-The store keeps every run's pictures in full size; what is published is kept for good by whoever has a copy of the
-repository, so it is small.
+The store keeps every run's pictures in full size; published is one small picture a method and data set.
 """
 
-import io
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import unquote
 
 from latent_ot.errors import InputError, choose
 from latent_ot.files import write_atomic
+from latent_ot.pictures.small import KINDS, small_picture
 from latent_ot.record import DATA, Record
-from latent_ot.report import page
+from latent_ot.report.page import generate
 from latent_ot.results import add, load
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+GENERATED = ("*.md", "*.csv", "figures/**/*.svg")
+"""What ``write`` may remove when no record calls for it any more; any other file is left alone."""
 
-KINDS = {"samples": 560, "points": 240}
-"""Kind of picture that is published -> its width in pixels at most."""
-COLOURS = 16
-LIMIT = 12_000  # bytes
-CUTS = ((2, 1), (4, 1), (4, 2), (8, 2), (8, 4))
-"""What is kept of a sheet of samples until it is small enough: the upper 1/a of it, 1/b of its width."""
+
+def write(root: Path, records: Sequence[Record]) -> list[Path]:
+    """Bring the generated files at ``root`` up to date, remove those that no record calls for, return the rest."""
+    pages = generate(root, records)
+    for name, data in pages.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_bytes() != data:
+            write_atomic(path, data)
+    for name in _left_over(root, pages):
+        (root / name).unlink()
+    return [root / name for name in pages]
+
+
+def stale(root: Path, records: Sequence[Record]) -> list[str]:
+    """Return the generated files that are missing, differ from what the records say, or should not be there.
+
+    After them stand files that no page links, such as a picture whose record is gone; ``write`` leaves them alone.
+    """
+    pages = generate(root, records)
+    old = [name for name, data in pages.items() if not (root / name).exists() or (root / name).read_bytes() != data]
+    left = _left_over(root, pages)
+    return [*sorted([*old, *left]), *(f"{name} (no page links it)" for name in _unlinked(root, pages, left))]
+
+
+def _unlinked(root: Path, pages: Mapping[str, bytes], left: Sequence[str]) -> list[str]:
+    """Return the files of a leaderboard that are neither pages nor linked by one; a dot file is nobody's."""
+    texts = [data.decode() for name, data in pages.items() if name.endswith(".md")]
+    linked = {unquote(target) for text in texts for target in LINK.findall(text)}
+    there = {path for pattern in ("*", "results/**/*", "figures/**/*") for path in root.glob(pattern) if path.is_file()}
+    names = {path.relative_to(root).as_posix() for path in there if not path.name.startswith(".")}
+    return sorted(names - linked - pages.keys() - set(left))
+
+
+def _left_over(root: Path, pages: dict[str, bytes]) -> list[str]:
+    found = {path.relative_to(root).as_posix() for pattern in GENERATED for path in root.glob(pattern)}
+    return sorted(found - pages.keys())
 
 
 def choose_records(
@@ -77,7 +110,7 @@ def publish(
         write_atomic(path, data)
     for path in dropped:
         path.unlink()
-    page.write(boards, mark(load(boards)))
+    write(boards, mark(load(boards)))
     return [*paths, *drawn]
 
 
@@ -116,38 +149,3 @@ def _pictures(
                 dropped.append(path)
             found = found or path in drawn or (path.exists() and path not in dropped)
     return drawn, dropped
-
-
-def small_picture(path: Path, kind: str) -> bytes:
-    """Return a run's picture as a PNG of 16 colours and about 12 kB at most; equal pictures give equal bytes.
-
-    Args:
-        path: of the picture in full size.
-        kind: ``samples``, a square sheet, of which the upper half is kept, or less where that is too large; or
-            ``points``, a scatter, which is scaled to 240 pixels.
-
-    Raises:
-        InputError: for another kind, or a file that is no picture.
-    """
-    from PIL import Image
-
-    width = KINDS[choose("kind of picture", kind, KINDS)]
-    try:
-        with Image.open(path) as file:
-            whole = file.convert("L" if file.mode in ("1", "L") else "RGB")
-    except (OSError, SyntaxError) as error:
-        raise InputError(f"{path} is no picture: {error}") from None
-    data = b""
-    for part, shrink in CUTS if kind == "samples" else ((1, 1),):
-        cut = whole.crop((0, 0, whole.width, whole.height if part == 1 else whole.height // part + 1))
-        wide = max(1, min(width, cut.width) // shrink)
-        data = _png(cut.resize((wide, max(1, round(cut.height * wide / cut.width))), Image.Resampling.BOX))
-        if len(data) <= LIMIT:
-            break
-    return data
-
-
-def _png(image: "Image") -> bytes:
-    out = io.BytesIO()
-    image.quantize(COLOURS).save(out, format="PNG", optimize=True, bits=4)
-    return out.getvalue()

@@ -1,4 +1,4 @@
-"""Figures of a leaderboard page as SVG: curves against images seen, and PRD curves. Equal records give equal bytes."""
+"""Figures as SVG: lines against images seen, precision against recall, heat maps. Equal numbers give equal bytes."""
 
 import io
 import itertools
@@ -6,13 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from latent_ot.quantities import QUANTITIES
-from latent_ot.record import DATA, Record
-from latent_ot.report.ranking import YARDSTICK, by_method, primary, seeds
-from latent_ot.report.statistics import t_interval
+import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Paul Tol's "muted" scheme, told apart with any colour vision, without its pale yellow and with a darker sky blue, so
 # that labels can be read; a repeated colour is dashed.
@@ -37,82 +35,74 @@ SETTINGS = {
     "lines.linewidth": 1.4,
 }
 Anchor = tuple[str, str, float, float]
-Line = list[tuple[float, float]]
+"""Label, colour and point."""
+Line = Sequence[tuple[float, float]]
 """(images seen, value) pairs."""
 Look = tuple[str, Any]
 """Colour and dash."""
+Panel = tuple[str, np.ndarray, Sequence[Sequence[str]], bool]
+"""Of a heat map: title, values (rows, columns), their texts, and whether less is better."""
 DENSE = 30  # points of a line from which it is drawn without markers
 
 
-def training_figure(group: Sequence[Record]) -> bytes | None:
-    """Return the metric that ranks ``group`` against images seen, one line a seed; None if no run followed it."""
-    metric = primary(group)
-    followed: dict[str, list[Line]] = {}
-    for method, runs in sorted(by_method(group, "done").items()):
-        for run in runs:
-            points = [(x, y) for x, y in run.curves.series(metric) if x > 0 and y is not None and y > 0]
-            if points:
-                followed.setdefault(method, []).append(points)
-    if not followed:
-        return None
-    floor = list(seeds([r for r in group if r.method == DATA], metric).values())
-    level = t_interval(floor).mean if floor else None
-    return _lines(f"{QUANTITIES[metric].label} against images seen", metric, followed, _styles(group), level)
+def looks() -> Iterator[Look]:
+    """Yield colours and dashes, over and over."""
+    return itertools.cycle((colour, dash) for dash in DASHES for colour in COLOURS)
 
 
-def curve_figure(title: str, metric: str, rows: Mapping[str, Sequence[Line]]) -> bytes:
-    """Return the curves of a published figure's rows, label -> one line a seed; one row or more must have a line."""
-    looks = dict(zip(rows, _looks(), strict=False))  # also of rows without a line: a row keeps its colour
-    return _lines(title, metric, {label: lines for label, lines in rows.items() if lines}, looks, log_x=False)
-
-
-def _lines(
+def lines(
     title: str,
-    metric: str,
+    head: str,
     rows: Mapping[str, Sequence[Line]],
     looks: Mapping[str, Look],
-    level: float | None = None,
+    level: tuple[str, float] | None = None,
     log_x: bool = True,
 ) -> bytes:
-    """Draw lines against images seen, labelled at their ends, and the yardstick's ``level``."""
+    """Draw curves against images seen, labelled at their ends.
+
+    Args:
+        title: of the figure.
+        head: of the axis of the values.
+        rows: label -> its lines, one or more.
+        looks: label -> colour and dash.
+        level: label and height of a level line.
+        log_x: whether images are on a logarithmic axis.
+
+    Returns:
+        An SVG.
+    """
     with _figure(title, room=max(map(len, rows))) as (axes, out):
         anchors = []
-        for name, lines in rows.items():
+        for name, drawn in rows.items():
             colour, dash = looks[name]
-            for points in lines:
+            for points in drawn:
                 x, y = zip(*points, strict=True)
                 axes.plot(x, y, color=colour, linestyle=dash, marker="." if len(x) < DENSE else "", markersize=4)
-            anchors.append((name, colour, *lines[0][-1]))
-        heights = [y for lines in rows.values() for points in lines for _, y in points]
-        widths = [x for lines in rows.values() for points in lines for x, _ in points]
+            anchors.append((name, colour, *drawn[0][-1]))
+        heights = [y for drawn in rows.values() for points in drawn for _, y in points]
+        widths = [x for drawn in rows.values() for points in drawn for x, _ in points]
         if level is not None:
-            heights.append(level)
-            axes.axhline(level, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
-            anchors.append((YARDSTICK, INK, max(widths), level))
+            name, height = level
+            heights.append(height)
+            axes.axhline(height, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
+            anchors.append((name, INK, max(widths), height))
         _scale(axes, "x", widths, log_x)
         _scale(axes, "y", heights, 0 < 5 * min(heights) < max(heights))
         axes.set_xlabel("training images seen")
-        axes.set_ylabel(QUANTITIES[metric].head)
+        axes.set_ylabel(head)
         _label(axes, anchors)
     return out.getvalue()
 
 
-def prd_figure(group: Sequence[Record]) -> bytes | None:
-    """Return the PRD curves of ``group``, one line a seed; None if no run has one."""
-    drawn = {m: [r.curves.prd for r in runs if r.curves.prd] for m, runs in sorted(by_method(group, "done").items())}
-    drawn = {method: curves for method, curves in drawn.items() if curves}
-    yardstick = drawn.pop(DATA, [])
-    if not drawn and not yardstick:
-        return None
-    with _figure("PRD curves: precision against recall", square=True) as (axes, out):
+def precision_recall(title: str, rows: Mapping[str, Sequence[Line]], looks: Mapping[str, Look]) -> bytes:
+    """Draw curves of (recall, precision), label -> one a seed, labelled where their sum is largest, as SVG."""
+    with _figure(title, square=True) as (axes, out):
         anchors = []
-        styles = _styles(group)
-        styled = [(method, curves, *styles[method]) for method, curves in drawn.items()]
-        for name, curves, colour, dash in [*styled, *([(YARDSTICK, yardstick, INK, DASHES[1])] if yardstick else [])]:
-            for curve in curves:
-                axes.plot(curve.recall, curve.precision, color=colour, linestyle=dash)
-            x, y = max(zip(curves[0].recall, curves[0].precision, strict=True), key=lambda point: (sum(point), point))
-            anchors.append((name, colour, x, y))
+        for name, drawn in rows.items():
+            colour, dash = looks[name]
+            for points in drawn:
+                axes.plot(*zip(*points, strict=True), color=colour, linestyle=dash)
+            anchors.append((name, colour, *max(drawn[0], key=lambda point: (sum(point), point))))
         axes.set_xlim(0, 1.02)
         axes.set_ylim(0, 1.02)
         axes.set_xlabel("recall")
@@ -121,31 +111,47 @@ def prd_figure(group: Sequence[Record]) -> bytes | None:
     return out.getvalue()
 
 
-def _looks() -> Iterator[Look]:
-    return itertools.cycle((colour, dash) for dash in DASHES for colour in COLOURS)
+def heat_map(rows: Sequence[str], columns: Sequence[str], panels: Sequence[Panel]) -> bytes:
+    """Draw one panel below the other, darker where better; where less is better, shades are logarithmic."""
+    size = (1.6 + 0.62 * len(columns), len(panels) * (1.1 + 0.34 * len(rows)))
+    with _svg(size, {"axes.grid": False}, layout="constrained") as (figure, out):
+        for panel, (title, values, texts, less) in zip(
+            figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True
+        ):
+            shades = np.log10(np.maximum(values, 1e-3)) if less else values
+            panel.imshow(shades, cmap="Blues_r" if less else "Blues", aspect="auto")
+            panel.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
+            panel.set_yticks(range(len(rows)), rows)
+            panel.set_title(title + (", logarithmic shade" if less else ""), fontsize=9)
+            middle = np.nanmean([np.nanmin(shades), np.nanmax(shades)])
+            for (i, j), shade in np.ndenumerate(shades):
+                colour = "white" if (shade < middle) == less else "#222222"
+                panel.text(j, i, texts[i][j], ha="center", va="center", fontsize=7, color=colour)
+    return out.getvalue()
 
 
-def _styles(group: Sequence[Record]) -> dict[str, Look]:
-    """Return each method's colour and dash, the same in every figure of a group."""
-    return dict(zip(sorted({r.method for r in group if r.status == "done"} - {DATA}), _looks(), strict=False))
+@contextmanager
+def _svg(size: tuple[float, float], settings: Mapping[str, Any], **how: Any) -> Iterator[tuple["Figure", io.BytesIO]]:
+    """Yield an empty figure, and the buffer that holds it as SVG at last."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with rc_context({**SETTINGS, **settings}):  # type: ignore[dict-item]
+        figure, out = Figure(figsize=size, **how), io.BytesIO()
+        FigureCanvasSVG(figure)
+        yield figure, out
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
 
 
 @contextmanager
 def _figure(title: str, square: bool = False, room: int = 0) -> Iterator[tuple["Axes", io.BytesIO]]:
     """Yield axes with room for labels of ``room`` letters on the right, and the buffer that holds the SVG at last."""
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
     width = (5.6 if square else 6.8) + 0.08 * max(0, room - 16)
-    with matplotlib.rc_context(SETTINGS):  # type: ignore[arg-type]
-        figure = Figure(figsize=(width, 4.2))
-        FigureCanvasSVG(figure)
+    with _svg((width, 4.2), {}) as (figure, out):
         axes = figure.add_axes((0.66 / width, 0.13, 3.3 / width if square else 4.4 / width, 0.786))
         figure.text(0.66 / width, 0.955, title, fontsize=10, va="center")
-        out = io.BytesIO()
         yield axes, out
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
 
 
 def _scale(axes: "Axes", which: str, values: Sequence[float], log: bool) -> None:
