@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from functools import cached_property
+from statistics import fmean
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, ValidationError, model_validator
@@ -156,12 +157,29 @@ class Record(_Part):
                 return given[key]
         return None
 
+    def smoothed(self, curve: str, place: float) -> float | None:
+        """Return the mean of a curve within a twentieth of the budget of ``place``, in images seen; None if empty."""
+        reach = (HALF_WINDOW + SLACK) * self.images_budget
+        near = [y for x, y in self.curves.series(curve) if y is not None and abs(x - place) <= reach]
+        return fmean(near) if near else None
+
+    def at_share(self, curve: str, share: float) -> float | None:
+        """Return the value of a finished run's curve at a share of the budget; at 1 where it ended, be it before.
+
+        A loss is logged for single batches, so that this is the mean of a tenth of the budget around the place.
+        """
+        series = self.curves.series(curve) if self.status == "done" else []
+        place = share * self.images_budget if share < 1 else max((x for x, _ in series), default=0)
+        return self.smoothed(curve, place) if series else None
+
     def value(self, key: str) -> float | None:
         """Return a metric, or a cost such as ``seconds``; None if this run does not have it."""
         found = self.metrics.get(key, getattr(self, key, None) if key in COSTS else None)
         return None if found is None else float(found)
 
 
+HALF_WINDOW = 1 / 20
+SLACK = 1e-9  # of a budget: a value logged exactly at the edge of a window counts
 COSTS = ("seconds", "images_seen", "parameters", "peak_memory_mb")
 
 

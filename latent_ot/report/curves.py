@@ -1,12 +1,10 @@
 """Curves over training and PRD curves: read at shares of the budget, put in order, and drawn as SVG.
 
-A loss is logged for single batches, so that a curve is always read as the mean of a tenth of the budget around a place
-(at the end: of the last twentieth), in the table as in the drawing.
+A curve is read in the table as in the drawing, as a mean over a tenth of the budget (``Record.smoothed``).
 """
 
 import itertools
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 
 from latent_ot.pictures.charts import DASHES, INK, Line, Look, lines, looks, precision_recall
 from latent_ot.quantities import QUANTITIES, Quantity
@@ -17,30 +15,17 @@ from latent_ot.report.statistics import by_seed, order, paired_difference, sprea
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 NAMES = ("1/8", "1/4", "1/2", "end")
-HALF_WINDOW = 1 / 20
-SLACK = 1e-9  # of a budget: a value logged exactly at the edge of a window counts
-
-
-def smoothed(run: Record, curve: str, place: float) -> float | None:
-    """Return the mean of a run's curve within a twentieth of its budget of ``place``, in images seen; None if empty."""
-    reach = (HALF_WINDOW + SLACK) * run.images_budget
-    near = [y for x, y in run.curves.series(curve) if y is not None and abs(x - place) <= reach]
-    return fmean(near) if near else None
 
 
 def at_share(runs: Sequence[Record], curve: str, share: float) -> dict[int, float]:
-    """Return seed -> value of finished runs at a share of the budget; at 1 where the run ended, be it before."""
-    found = {}
-    for run in runs:
-        series = run.curves.series(curve) if run.status == "done" else []
-        place = share * run.images_budget if share < 1 else max((x for x, _ in series), default=0)
-        found[run.seed] = smoothed(run, curve, place) if series else None
+    """Return seed -> value of runs that have one at a share of the budget; see ``Record.at_share``."""
+    found = {run.seed: run.at_share(curve, share) for run in runs}
     return {seed: value for seed, value in found.items() if value is not None}
 
 
 def line(run: Record, curve: str) -> list[tuple[float, float]]:
     """Return a run's curve as it is drawn: (images seen, smoothed value)."""
-    smooth = ((x, smoothed(run, curve, x)) for x, y in run.curves.series(curve) if x > 0 and y is not None)
+    smooth = ((x, run.smoothed(curve, x)) for x, y in run.curves.series(curve) if x > 0 and y is not None)
     return [(x, y) for x, y in smooth if y is not None]
 
 

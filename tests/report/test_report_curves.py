@@ -9,7 +9,7 @@ from latent_ot.errors import InputError
 from latent_ot.published import load_table
 from latent_ot.quantities import QUANTITIES
 from latent_ot.report.beside import places
-from latent_ot.report.curves import SHARES, at_share, line, ordering, smoothed
+from latent_ot.report.curves import SHARES, at_share, line, ordering
 from latent_ot.report.page import generate
 from latent_ot.report.tables import render_published as table
 
@@ -46,7 +46,7 @@ def test_a_curve_is_read_as_the_mean_of_a_tenth_of_the_budget(followed):
     found = [at_share([run], "loss.kl", share)[0] for share in SHARES]
     assert found[:3] == pytest.approx([1 / 8, 1 / 4, 1 / 2])  # the mean of a line over a window is its middle
     assert found[3] == pytest.approx(1 - 1 / 40, abs=1e-3)  # at the end the window has one side
-    assert smoothed(run, "loss.kl", 3200) == pytest.approx(0.05 + 0.0025, abs=1e-3)
+    assert run.smoothed("loss.kl", 3200) == pytest.approx(0.05 + 0.0025, abs=1e-3)
 
 
 def test_a_run_that_stopped_early_has_an_end_but_no_later_places(followed):
