@@ -21,7 +21,6 @@ from latent_ot.config import Config, keywords
 from latent_ot.errors import InputError, choose
 from latent_ot.quantities import QUANTITIES
 from latent_ot.record import DATA, Record
-from latent_ot.report.curves import at_share
 from latent_ot.report.statistics import Interval
 
 Verdict = Literal["reproduced", "not reproduced", "inconclusive", "not run"]
@@ -33,7 +32,7 @@ Points = Sequence[tuple[float, float]]  # of a curve of training: (images seen, 
 def look_up(record: Record, key: str) -> float | None:
     """Return a metric, else a cost, else a fact of a record; ``loss.NAME`` is where that curve of training ends."""
     if key.startswith("loss."):
-        return at_share([record], key, 1.0).get(record.seed)
+        return record.at_share(key, 1.0)
     value = record.value(key)
     fact = record.facts.get(key) if value is None else value
     return float(fact) if isinstance(fact, int | float) and not isinstance(fact, bool) else None
