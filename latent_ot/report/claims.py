@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from latent_ot.claims import Region, claims
 from latent_ot.quantities import NONE
 from latent_ot.record import Record, significant
 from latent_ot.report.groups import DAGGER, Group, not_published, outdated
-from latent_ot.report.rules import Region
 from latent_ot.report.statistics import Interval, spread
 from latent_ot.report.text import Cell, Column, Grid, render
-from latent_ot.report.verdicts import WORST_FIRST, Finding, Judged, claims, commands, judge
+from latent_ot.report.verdicts import WORST_FIRST, Finding, Judged, commands, judge
 
 RULE = (
     "Paired by seed, 95 % t-interval of the effect: all on the claimed side is reproduced, all on the other side "

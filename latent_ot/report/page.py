@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from latent_ot.claims import claims
 from latent_ot.curve_table import SUFFIX
 from latent_ot.published import load_table, table_names
 from latent_ot.quantities import QUANTITIES
@@ -26,7 +27,7 @@ from latent_ot.report.groups import Groups, by_method, by_protocol
 from latent_ot.report.ranking import COST, SIZE, further, measured, ranked
 from latent_ot.report.tables import grids, shown_for
 from latent_ot.report.text import Cell, Column, Grid, to_csv, to_markdown
-from latent_ot.report.verdicts import claims, judge
+from latent_ot.report.verdicts import judge
 
 PICTURES = ("samples", "reconstructions", "interpolations", "points", "latent", "codes")
 """The kinds that lie in a store, ``STEM.KIND.png``."""

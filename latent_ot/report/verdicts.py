@@ -1,92 +1,27 @@
 """The papers' claims, judged by rule over the records: reproduced, not reproduced, inconclusive, or not run.
 
-A claim is a statement with a rule (``report/rules.py``) and the data sets that it is made for. Rows are compared seed
-by seed under one protocol and budget: a 95 % t-interval of the effect that lies on the claimed side reproduces the
+A claim (``latent_ot/claims.py``) is a statement with a rule and the data sets that it is made for. Rows are compared
+seed by seed under one protocol and budget: a 95 % t-interval of the effect that lies on the claimed side reproduces the
 claim, one on the other side does not, and one that contains the boundary is inconclusive. Statements about numbers, not
 runs, rest on a check of the suite's own code (``benchmarks/claims/checks.py``), by the same rule over its seeds.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Any, Literal, Self
+from typing import Literal
 
-import yaml
-from pydantic import model_validator
-
-from latent_ot.budgets import benchmarks
-from latent_ot.config import Config, keywords
-from latent_ot.errors import InputError, choose
-from latent_ot.published import Settings, in_words, load_table, merged, stand_ins, stands_for
+from latent_ot.claims import Claim, Place, Region, Row, Rule, checks
+from latent_ot.published import in_words, merged, stand_ins, stands_for
 from latent_ot.quantities import QUANTITIES, Quantity
 from latent_ot.record import DATA, Record
 from latent_ot.report.groups import Group, Groups, by_protocol, unique
-from latent_ot.report.rules import FORMS, Region, Row, Rule, Verdict
 from latent_ot.report.statistics import Interval, t_interval
 
+Verdict = Literal["reproduced", "not reproduced", "inconclusive", "not run"]
 WORST_FIRST: tuple[Verdict, ...] = ("not reproduced", "inconclusive", "not run", "reproduced")
-PAPERS = ("gldo", "aeotgan", "otgen", "iwgan", "sdkl")
 SEEDS = 3
 """Seeds that a verdict should rest on; two give an interval already, and one gives none."""
 UNRUN = Group("", "", "paper", 1)  # where nothing was run yet, a claim asks for the published length
-
-
-class Place(Config):
-    """A published data set, as a claim names it: by its id, or as ``table/column`` for rows with that table's settings.
-
-    ``name``: the id, or the column's label if others have its data set and metric. ``settings``: of methods, there.
-    """
-
-    dataset: str
-    name: str
-    settings: dict[str, Settings] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _named(cls, given: str) -> dict[str, Any]:
-        table, slash, key = given.partition("/")
-        if not slash:
-            return {"dataset": given, "name": given}
-        spec = load_table(table)
-        columns = {column.key: column for column in spec.columns}
-        column = columns[choose(f"column of {table}", key, columns)]
-        alike = [c for c in spec.columns if (c.dataset, c.metric) == (column.dataset, column.metric)]
-        settings = {row.method: spec.settings(row, column) for row in reversed(spec.rows) if row.method}
-        name = column.label if len(alike) > 1 else column.dataset
-        return {"dataset": column.dataset, "name": name, "settings": settings}
-
-
-class Claim(Config):
-    """One statement with its rule, which the file gives as ``rule`` or in a short form (``rules.FORMS``).
-
-    ``evaluator``: "own" asks for the classifier of the data set's own domain. ``paper_holds``: whether the paper's own
-    numbers satisfy the claim, "na" where it prints none. ``note``: what to know about it.
-    """
-
-    id: str
-    paper: str
-    source: str
-    statement: str
-    datasets: tuple[Place, ...]
-    rule: Rule
-    evaluator: Literal["own", "inception"] | None = None
-    paper_holds: bool | Literal["partial", "na"]
-    note: str | None = None
-
-    @classmethod
-    def build(cls, values: Mapping[str, Any], where: str) -> Self:
-        """Check a claim as a file has it: its metric and direction are the rule's. Raises: see ``Config.build``."""
-        kinds = [kind for kind in (*FORMS, "rule") if kind in values]
-        if len(kinds) != 1:
-            raise InputError(f"{where}: a claim has exactly one of {', '.join(FORMS)}, rule")
-        rest, at = dict(values), f"{where}: {kinds[0]}"
-        given = rest.pop(kinds[0])
-        about: dict[str, Any] = {key: rest.pop(key) for key in ("metric", "direction") if key in rest}
-        given = given if isinstance(given, dict) else {"groups": given}
-        if kinds[0] in FORMS:
-            given = FORMS[kinds[0]](**keywords(FORMS[kinds[0]], given, at))
-        return super().build({**rest, "rule": Rule.build({**about, **given}, at)}, where)
 
 
 @dataclass(frozen=True)
@@ -129,20 +64,6 @@ class Judged:
         return {place: unique(run for at, runs in found if at == place for run in runs) for place in dict(found)}
 
 
-@cache
-def checks() -> dict[str, list[float]]:
-    """Return what each numeric check gave, seed by seed, when ``benchmarks/claims/checks.py`` was last run."""
-    return json.loads((benchmarks() / "claims" / "checks.json").read_text(encoding="utf-8"))
-
-
-@cache
-def claims() -> tuple[Claim, ...]:
-    """Return every claim of ``benchmarks/claims``, paper by paper."""
-    files = [benchmarks() / "claims" / f"{paper}.yaml" for paper in PAPERS]
-    rows = ((f.name, row) for f in files for row in yaml.safe_load(f.read_text(encoding="utf-8")))
-    return tuple(Claim.build(row, f"{name}, {row.get('id')}") for name, row in rows)
-
-
 def commands(findings: Sequence[Finding]) -> list[str]:
     """Return what to run for what findings lack, one command for rows with equal settings."""
     runs: dict[tuple[str, ...], dict[str, None]] = {}
@@ -159,6 +80,15 @@ def commands(findings: Sequence[Finding]) -> list[str]:
     ]
 
 
+def verdict_on(effect: Interval, region: Region) -> Verdict:
+    """Return what an effect's interval over seeds says; one value has none, and is inconclusive."""
+    if effect.half is None:
+        return "inconclusive"
+    if effect.low > region.high or effect.high < region.low:
+        return "not reproduced"
+    return "reproduced" if region.holds(effect.low) and region.holds(effect.high) else "inconclusive"
+
+
 def judge(claim: Claim, records: Sequence[Record]) -> Judged:
     """Judge one claim on every published data set that it names."""
     rule, groups, found = claim.rule, by_protocol(records), []
@@ -168,7 +98,7 @@ def judge(claim: Claim, records: Sequence[Record]) -> Judged:
         region = rule.region(place.dataset)
         if check := rule.check:
             effect = t_interval(checks()[check])
-            found.append(Finding(check, place.name, region, region.verdict(effect), effect=effect, check=check))
+            found.append(Finding(check, place.name, region, verdict_on(effect, region), effect=effect, check=check))
         for contrast in rule.rows:
             rows = [row._replace(settings=merged(place.settings.get(row.method, {}), row.settings)) for row in contrast]
             bare = Finding(rule.name(rows), place.name, region, quantity=quantity, flags=flags)
@@ -201,7 +131,7 @@ def _judged(bare: Finding, claim: Claim, rows: Sequence[Row], place: Place, grou
     needs = [f"{SEEDS} seeds instead of {effect.n}"] if effect.n < SEEDS else []
     needs += [f"{r.method} at seed {r.seed} ({r.status}: {r.reason})" for r in lost]
     lacking = tuple(row for row in rows if row.method != DATA and effect.n < SEEDS)
-    told = replace(bare, verdict=bare.region.verdict(effect), effect=effect, group=key, runs=tuple(runs))
+    told = replace(bare, verdict=verdict_on(effect, bare.region), effect=effect, group=key, runs=tuple(runs))
     return replace(told, needs=tuple(needs), lacking=lacking)
 
 

@@ -10,11 +10,11 @@ from scipy import stats
 
 from latent_ot.bench.plan import parse_overrides
 from latent_ot.budgets import benchmarks
+from latent_ot.claims import Claim, claims, difference
 from latent_ot.errors import InputError
 from latent_ot.published import load_table, stand_ins, table_names
 from latent_ot.report.claims import claims_grid, claims_json, render_claims
-from latent_ot.report.rules import difference
-from latent_ot.report.verdicts import Claim, claims, commands, judge
+from latent_ot.report.verdicts import commands, judge
 
 COUNTS = {"gldo": 35, "aeotgan": 16, "otgen": 16, "iwgan": 10, "sdkl": 11}
 IDS = {"gldo-c08b"} | {f"{paper}-c{i:02}" for paper, n in COUNTS.items() for i in range(1, n + 1)}

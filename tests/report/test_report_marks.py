@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from latent_ot.claims import Claim
 from latent_ot.metrics.quality import Report
 from latent_ot.metrics.quality import Row as Scored
 from latent_ot.report import page
@@ -17,7 +18,7 @@ from latent_ot.report.quality import quality_grid
 from latent_ot.report.ranking import bench_table
 from latent_ot.report.tables import render_published as table
 from latent_ot.report.text import render, to_csv, to_rich
-from latent_ot.report.verdicts import Claim, judge
+from latent_ot.report.verdicts import judge
 from latent_ot.results import add, load
 
 WHY = "glo is version 2 now"

@@ -5,11 +5,10 @@ import re
 import numpy as np
 import pytest
 
+from latent_ot.claims import FUNCTIONS, Claim, Region, Row, claims, excess_images, follow, smooth
 from latent_ot.errors import InputError
-from latent_ot.report import rules
-from latent_ot.report.rules import FUNCTIONS, Region, Row
 from latent_ot.report.statistics import Interval
-from latent_ot.report.verdicts import Claim, claims, judge
+from latent_ot.report.verdicts import judge, verdict_on
 
 OTHER = {"dataset": "celeba64_crop160", "protocol": {"id": "celeba64_crop160/e/n1000", "evaluator": "e", "n": 1000}}
 CROP = {"dataset": "celeba64_crop108", "protocol": {"id": "celeba64_crop108/e/n1000", "evaluator": "e", "n": 1000}}
@@ -192,8 +191,8 @@ def test_the_excess_over_the_data_is_compared_with_the_published_one_and_data_se
 
 def test_a_run_that_never_gets_there_counts_only_when_it_has_drawn_too_much_already():
     slow = [(8000.0, 90.0), (16000.0, 50.0)]
-    assert rules.excess_images(slow, [(64000.0, 10.0)], factor=10) == 10 * 16000 - 64000
-    assert rules.excess_images(slow, [(640000.0, 10.0)], factor=10) is None
+    assert excess_images(slow, [(64000.0, 10.0)], factor=10) == 10 * 16000 - 64000
+    assert excess_images(slow, [(640000.0, 10.0)], factor=10) is None
 
 
 @pytest.mark.parametrize(
@@ -211,7 +210,7 @@ def test_a_run_that_never_gets_there_counts_only_when_it_has_drawn_too_much_alre
     ],
 )
 def test_a_verdict_is_where_the_interval_lies(region, interval, verdict):
-    assert region.verdict(interval) == verdict
+    assert verdict_on(interval, region) == verdict
 
 
 def test_a_row_is_read_as_records_name_it():
@@ -243,8 +242,8 @@ def test_a_record_is_of_a_row_by_its_configuration_and_nothing_else_may_be_set(r
 def test_smoothing_is_the_moving_average():
     ys = np.sin(np.arange(50.0))
     values = list(zip(range(50), ys, strict=True))
-    np.testing.assert_allclose(rules.smooth(values, 0.1), [np.mean(ys[i : i + 5]) for i in range(46)], atol=1e-12)
-    assert list(rules.smooth(values, 1e-6)) == list(ys)
+    np.testing.assert_allclose(smooth(values, 0.1), [np.mean(ys[i : i + 5]) for i in range(46)], atol=1e-12)
+    assert list(smooth(values, 1e-6)) == list(ys)
 
 
 FALLS = [(0.0, 8.0), (1.0, 4.0), (2.0, 2.0), (3.0, 1.0)]
@@ -276,4 +275,4 @@ def test_a_function_gives_what_is_computed_by_hand(name, curves, parameters, exp
 
 def test_a_curve_that_was_not_finite_or_is_not_there_is_not_followed(record):
     run = record(curves={"fid": [[1.0, 2.0], [2.0, None]], "modes": [[1.0, 2.0]]})
-    assert [rules.follow(run, key) for key in ("fid", "loss.kl", "modes")] == [None, None, [(1.0, 2.0)]]
+    assert [follow(run, key) for key in ("fid", "loss.kl", "modes")] == [None, None, [(1.0, 2.0)]]

@@ -1,13 +1,14 @@
-"""What a claim comes down to, as data: rows of results, what is read of their records, and where an effect should lie.
+"""The papers' claims as data, from ``benchmarks/claims``: statements, each with its rule.
 
 A rule lists contrasts. For each, a figure is read of a record of every row at one seed, and a function combines them to
 an effect, which lies in a region if the claim is true. A new kind of claim is a rule in YAML, with a function at most.
 """
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from inspect import signature
 from itertools import pairwise, product
 from statistics import fmean
@@ -17,13 +18,14 @@ import numpy as np
 import yaml
 from pydantic import Field, PlainValidator, model_validator
 
+from latent_ot.budgets import benchmarks
 from latent_ot.config import Config, keywords
 from latent_ot.errors import InputError, choose
+from latent_ot.published import Settings, load_table
 from latent_ot.quantities import QUANTITIES
 from latent_ot.record import DATA, Record
-from latent_ot.report.statistics import Interval
 
-Verdict = Literal["reproduced", "not reproduced", "inconclusive", "not run"]
+PAPERS = ("gldo", "aeotgan", "otgen", "iwgan", "sdkl")
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Points = Sequence[tuple[float, float]]  # of a curve of training: (images seen, value), all finite
@@ -173,14 +175,6 @@ class Region(NamedTuple):
         """Whether a single value lies there."""
         return self.low <= value <= self.high and not (self.strict and value in (self.low, self.high))
 
-    def verdict(self, effect: Interval) -> Verdict:
-        """Return what an effect's interval over seeds says; one value has none, and is inconclusive."""
-        if effect.half is None:
-            return "inconclusive"
-        if effect.low > self.high or effect.high < self.low:
-            return "not reproduced"
-        return "reproduced" if self.holds(effect.low) and self.holds(effect.high) else "inconclusive"
-
 
 Function = Annotated[partial[Any], PlainValidator(_function)]
 Contrast = tuple[Annotated[Row, PlainValidator(Row.parse)], ...]
@@ -288,3 +282,74 @@ def value(*, method: str, v: float, rel_tol: Positive, floor: float | None = Non
 
 FORMS: dict[str, Callable[..., dict[str, Any]]] = {"better": better, "value": value}
 """Short forms: the key under which a claim gives one -> the rule that it stands for."""
+
+
+class Place(Config):
+    """A published data set, as a claim names it: by its id, or as ``table/column`` for rows with that table's settings.
+
+    ``name``: the id, or the column's label if others have its data set and metric. ``settings``: of methods, there.
+    """
+
+    dataset: str
+    name: str
+    settings: dict[str, Settings] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, given: str) -> dict[str, Any]:
+        table, slash, key = given.partition("/")
+        if not slash:
+            return {"dataset": given, "name": given}
+        spec = load_table(table)
+        columns = {column.key: column for column in spec.columns}
+        column = columns[choose(f"column of {table}", key, columns)]
+        alike = [c for c in spec.columns if (c.dataset, c.metric) == (column.dataset, column.metric)]
+        settings = {row.method: spec.settings(row, column) for row in reversed(spec.rows) if row.method}
+        name = column.label if len(alike) > 1 else column.dataset
+        return {"dataset": column.dataset, "name": name, "settings": settings}
+
+
+class Claim(Config):
+    """One statement with its rule, which the file gives as ``rule`` or in a short form (``FORMS``).
+
+    ``evaluator``: "own" asks for the classifier of the data set's own domain. ``paper_holds``: whether the paper's own
+    numbers satisfy the claim, "na" where it prints none. ``note``: what to know about it.
+    """
+
+    id: str
+    paper: str
+    source: str
+    statement: str
+    datasets: tuple[Place, ...]
+    rule: Rule
+    evaluator: Literal["own", "inception"] | None = None
+    paper_holds: bool | Literal["partial", "na"]
+    note: str | None = None
+
+    @classmethod
+    def build(cls, values: Mapping[str, Any], where: str) -> Self:
+        """Check a claim as a file has it: its metric and direction are the rule's. Raises: see ``Config.build``."""
+        kinds = [kind for kind in (*FORMS, "rule") if kind in values]
+        if len(kinds) != 1:
+            raise InputError(f"{where}: a claim has exactly one of {', '.join(FORMS)}, rule")
+        rest, at = dict(values), f"{where}: {kinds[0]}"
+        given = rest.pop(kinds[0])
+        about: dict[str, Any] = {key: rest.pop(key) for key in ("metric", "direction") if key in rest}
+        given = given if isinstance(given, dict) else {"groups": given}
+        if kinds[0] in FORMS:
+            given = FORMS[kinds[0]](**keywords(FORMS[kinds[0]], given, at))
+        return super().build({**rest, "rule": Rule.build({**about, **given}, at)}, where)
+
+
+@cache
+def checks() -> dict[str, list[float]]:
+    """Return what each numeric check gave, seed by seed, when ``benchmarks/claims/checks.py`` was last run."""
+    return json.loads((benchmarks() / "claims" / "checks.json").read_text(encoding="utf-8"))
+
+
+@cache
+def claims() -> tuple[Claim, ...]:
+    """Return every claim of ``benchmarks/claims``, paper by paper."""
+    files = [benchmarks() / "claims" / f"{paper}.yaml" for paper in PAPERS]
+    rows = ((f.name, row) for f in files for row in yaml.safe_load(f.read_text(encoding="utf-8")))
+    return tuple(Claim.build(row, f"{name}, {row.get('id')}") for name, row in rows)
