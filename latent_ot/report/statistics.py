@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit  # scipy.stats has the same quantile, but takes a second to import
 
 from latent_ot.quantities import NONE, Quantity
 
@@ -39,7 +38,12 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
 
 def _half_widths(values: pd.DataFrame, level: float = 0.95) -> pd.Series:
     """Return half the width of each row's t interval; NaN for one that has fewer than two values."""
-    return stdtrit(values.count(axis=1) - 1, 0.5 + level / 2) * values.sem(axis=1)
+    n = values.count(axis=1)
+    if n.max() < 2:
+        return n * np.nan
+    from scipy.special import stdtrit  # half a second to import; scipy.stats, which has the same quantile, twice that
+
+    return stdtrit(n - 1, 0.5 + level / 2) * values.sem(axis=1)
 
 
 def spread(quantity: Quantity, interval: Interval, always: bool = True) -> str:
