@@ -39,7 +39,8 @@ class Benchmark:
         self.budget: Budget = budget(request.budget, self.dataset.id, len(self.dataset.train), self.dataset.kind)
         self.methods = list(request.methods) or settings()["defaults"]["methods"][self.dataset.kind]
         if ALL in self.methods:
-            self.methods = self.catalog.methods_for(self.dataset.kind)
+            rest = (name for name in self.methods if name != ALL)
+            self.methods = list(dict.fromkeys([*self.catalog.methods_for(self.dataset.kind), *rest]))
         if request.grid is not None:
             self.methods = self._pairs(*request.grid)
         self.request = request = request if request.stop is None else self._stopping(request, request.stop)
