@@ -12,7 +12,7 @@ export PYTHONUNBUFFERED := 1
 .DEFAULT_GOAL := help
 
 help:  ## what there is to make
-	@echo 'make bench        train, evaluate and rank the suite  [DATASET= SUBSET= METHODS= SEEDS= BUDGET=ci|short|paper GPUS= THREADS= EVALUATOR= DATA_DIR=]'
+	@echo 'make bench        train, evaluate and rank the suite  [DATASET= SUBSET= METHODS=|all SEEDS= BUDGET=ci|short|paper GPUS= THREADS= EVALUATOR= DATA_DIR=]'
 	@echo 'make table        a published table beside ours       [TABLE=gldo-table1 DATASET= BUDGET=; RUN=1 runs what is missing, SEEDS= SUBSET= GPUS= EVALUATOR= DATA_DIR= as above]'
 	@echo 'make claims       every claim, checked against the records'
 	@echo 'make leaderboard  generate leaderboards/ from its results/'

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 from latent_ot._version import __version__
 
 if TYPE_CHECKING:
-    from latent_ot.api import Run, load, train
+    from latent_ot.api import Run, evaluate, load, train
 
-__all__ = ["Run", "__version__", "load", "train"]
+__all__ = ["Run", "__version__", "evaluate", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,16 +5,18 @@ import latent_ot as lo
 run = lo.train("ae_ot_sd", dataset="mnist5k", budget="ci")
 x = run.sample(64, seed=0)
 run.evaluate()
+
+``lo.evaluate(images, dataset="mnist5k")`` scores images of any other origin.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from latent_ot.errors import Declined, InputError, choose
+from latent_ot.errors import Declined, InputError, choose, nearest
 from latent_ot.record import Record, checked
 
 if TYPE_CHECKING:
@@ -47,8 +49,8 @@ def train(
 
     Args:
         method: a name, or representation+sampler; ``latent-ot list`` has them all.
-        dataset: a data set's name, ``folder:PATH``, or images (see ``datasets.own.as_images``), which are kept under
-            ``data_dir``; default: mnist5k.
+        dataset: a data set's name, ``folder:PATH``, a ``Path``, or images (see ``datasets.own.as_images``), which are
+            kept under ``data_dir``; default: mnist5k.
         budget: ci, short or paper (``benchmarks/budgets.yaml``).
         seed: of the run.
         test: held-out images, where ``dataset`` is images; default: one in ten of those.
@@ -71,6 +73,8 @@ def train(
     from latent_ot.datasets import own
 
     data_dir, store = Path(data_dir), Path(store)
+    if isinstance(dataset, Path):
+        dataset = f"folder:{dataset}"
     if not isinstance(dataset, str):
         dataset = own.keep(dataset, test, data_dir)
     elif test is not None:
@@ -92,6 +96,50 @@ def load(path: Path | str) -> "Run":
         InputError: if that is no folder of a trained stage, or one of those that it builds on is not there.
     """
     return Run(Path(path))
+
+
+def evaluate(
+    images: Any,
+    dataset: str = "",
+    evaluator: str | None = None,
+    *,
+    seed: int = 0,
+    data_dir: Path | str = "data",
+    store: Path | str = "runs",
+    plugins: Sequence[Path | str] = (),
+) -> dict[str, float]:
+    """Score images that were made elsewhere as if a method of the suite had drawn them, and return their metrics.
+
+    Args:
+        images: as ``datasets.own.as_images`` takes them, of the data set's shape; or a folder of any images, as a path,
+            which are brought to it. Of more than the protocol's number the first ones count.
+        dataset: the set that they are to resemble; default: mnist5k.
+        evaluator: the feature network that scores; default: the data set's own.
+        seed: of the clusterings behind precision and recall (F8).
+        data_dir: where data sets lie.
+        store: where the features of real images are kept.
+        plugins: Python files with metrics, evaluators or other parts of your own.
+
+    Raises:
+        InputError: for fewer images than the protocol's number, other shapes, an unknown name, or 2-D points.
+    """
+    import torch
+
+    from latent_ot.bench.benchmark import Benchmark
+    from latent_ot.bench.evaluate import Scorer
+    from latent_ot.bench.request import Request
+    from latent_ot.budgets import settings
+
+    name, plugged = dataset or settings()["defaults"]["dataset"], [Path(plugin) for plugin in plugins]
+    request = Request(name, data_dir=Path(data_dir), store=Path(store), evaluator=evaluator, plugins=plugged)
+    benchmark = Benchmark(request)
+    if benchmark.dataset.kind != "image":
+        raise InputError(f"evaluate scores images; {benchmark.dataset.id} holds 2-D points")
+    found, rules = _given(images, benchmark.dataset.shape), benchmark.rules
+    if len(found) < rules.n:
+        raise InputError(f"{len(found)} images; allowed: {rules.n} or more, as many as {rules.id} scores")
+    scorer = Scorer(benchmark.dataset, asdict(rules), None, benchmark.store.cache, torch.device("cpu"))
+    return scorer.score(found[: rules.n], seed)[0]
 
 
 @dataclass(frozen=True)
@@ -220,15 +268,10 @@ class Run:
         return checked(records[-1])
 
     def _images(self, images: Any) -> "Tensor":
-        from latent_ot.bench.train import as_tensor
-        from latent_ot.datasets.own import as_images
         from latent_ot.stage import as_float
 
-        found = as_tensor(as_images(images).copy())
         shape = json.loads((self.folders["train"] / "config.json").read_text())["spec"]["shape"]
-        if list(found.shape[1:]) != shape:
-            raise InputError(f"images of shape {tuple(found.shape[1:])}; allowed: {tuple(shape)}, as it was trained on")
-        return as_float(found)
+        return as_float(_given(images, tuple(shape)))
 
     @staticmethod
     def _able(call: Any) -> Any:
@@ -236,6 +279,23 @@ class Run:
             return call()
         except Declined as reason:
             raise InputError(str(reason)) from None
+
+
+def _given(images: Any, shape: tuple[int, ...]) -> "Tensor":
+    """Return someone's images, or those in a folder, as uint8 (n, C, H, W) of a set of ``shape``."""
+    import numpy as np
+
+    from latent_ot.bench.train import as_tensor
+    from latent_ot.datasets.folder import read_like
+    from latent_ot.datasets.own import as_images
+
+    if isinstance(images, str | Path):
+        folder = Path(str(images).removeprefix("folder:")).expanduser()
+        images = np.stack(list(read_like(folder, shape)[0].values()))
+    found = as_tensor(as_images(images).copy())
+    if tuple(found.shape[1:]) != shape:
+        raise InputError(f"images of shape {tuple(found.shape[1:])}; allowed: {shape}, that of the real ones")
+    return found
 
 
 def _as(images: "Tensor", form: str) -> "Tensor":
@@ -268,5 +328,6 @@ def _job(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         status, job = None, {}
     if status != "done" or job.get("role") not in ("train", "sampler", "refine"):
-        raise InputError(f"'{folder}' holds no trained stage; allowed: a folder under STORE/stages that is done")
+        near = nearest(folder.name, [path.name for path in folder.parent.glob("*") if (path / "result.json").exists()])
+        raise InputError(f"'{folder}' holds no trained stage; allowed: a folder under STORE/stages that is done{near}")
     return job

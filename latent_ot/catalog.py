@@ -83,10 +83,15 @@ class Catalog:
         return [name for name in self.method_names() if kind in self.accepts(name)]
 
     def accepts(self, name: str) -> tuple[str, ...]:
-        """Return the kinds of data sets that a method takes; 2-D points are a named pair's codes."""
-        if name in self.pairs:
-            return ("image", "points")
-        return getattr(self.stage("methods", self.recipe(name).parts[0]), "accepts", ("image",))
+        """Return the kinds of data sets that a method takes; 2-D points are a named pair's codes.
+
+        A pair that is a setting of its representation is nothing of its own on them.
+        """
+        row = self.pairs.get(name, {})
+        first = row.get("representation") or self.recipe(name).parts[0]
+        own = getattr(self.stage("methods", first), "accepts", ("image",))
+        anywhere = bool(row) and first not in row.get("settings", {})
+        return tuple(kind for kind in ("image", "points") if kind in own or (kind == "points" and anywhere))
 
     def summary(self, kind: str, name: str) -> str:
         """Return the first line of the file's docstring."""

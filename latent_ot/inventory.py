@@ -3,12 +3,14 @@
 import json
 import textwrap
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from latent_ot.catalog import Catalog
-from latent_ot.errors import InputError
+from latent_ot.errors import InputError, choose
 from latent_ot.record import plain
 
 if TYPE_CHECKING:
@@ -50,8 +52,14 @@ def _method(catalog: Catalog, name: str) -> dict[str, Any]:
     }
 
 
+def _sampler(catalog: Catalog, name: str) -> dict[str, Any]:
+    return {"paper": catalog.source("samplers", name), "about": catalog.summary("samplers", name)}
+
+
 def card(request: "Request") -> dict[str, Any]:
     """Return what the one method of a request is, as a program reads it, for its data set at its budget.
+
+    A latent sampler's name alone stands for its one stage, on the codes of PCA or on 2-D points.
 
     Keys: ``name``, ``about``, ``paper``, ``dataset``, ``budget`` and ``stages``, each with ``name``, ``role``, what it
     is ``about``, its ``networks`` (name -> trained parameters) and ``settings``: ``name``, ``value``, the ``default``,
@@ -63,16 +71,23 @@ def card(request: "Request") -> dict[str, Any]:
     from latent_ot.bench.benchmark import Benchmark
     from latent_ot.bench.plan import Planner
     from latent_ot.catalog import KIND
+    from latent_ot.datasets.base import find
 
+    catalog, (name,) = Catalog(request.plugins), request.methods
+    alone = name in catalog.sampler_names() and name not in catalog.method_names()
+    if alone:
+        representation = "points" if find(request.dataset, request.data_dir).kind == "points" else "pca"
+        request = replace(request, methods=[f"{representation}+{name}"])
+    elif "+" not in name:
+        choose("method or latent sampler", name, {*catalog.method_names(), *catalog.sampler_names()})
     benchmark = Benchmark(request)
-    catalog, (name,) = benchmark.catalog, benchmark.methods
     planner = Planner(catalog, benchmark.facts, benchmark.budget, lambda: benchmark.rules, request.overrides)
-    plan = planner.training(name, 0)
+    plan = planner.training(benchmark.methods[0], 0)
     if plan.declined:
         raise InputError(plan.declined)
-    known = _method(catalog, name)
+    known = _sampler(catalog, name) if alone else _method(catalog, name)
     stages = []
-    for job, stage in planner.built(plan):
+    for job, stage in islice(planner.built(plan), int(alone), None):
         kind, fields = KIND[job["role"]], type(stage.config).model_fields
         settings = [
             {

@@ -1,8 +1,10 @@
 """Every test draws the same random numbers each time; records to read are made here."""
 
 import json
+import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -105,3 +107,13 @@ def rich_board(board):
         values("data", 0, {"ot_divergence": 0.0312, "modes": 25.0, "high_quality": 0.99}, stages=[], **points)
     )
     return board(*json.loads(json.dumps(records)))
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """Nothing is fetched while tests run, wherever they do."""
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise URLError("no network in tests")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)

@@ -2,6 +2,8 @@
 
 import pytest
 
+from latent_ot.bench.benchmark import Benchmark
+from latent_ot.bench.request import Request
 from latent_ot.catalog import Catalog
 from latent_ot.errors import InputError
 from latent_ot.methods.base import Method
@@ -71,3 +73,22 @@ def test_a_pair_goes_by_its_shortest_name():
 def test_representations_are_told_apart_by_what_they_take():
     assert {"ae", "vae", "wae_mmd", "rae_gp", "glo", "gldo", "pca"} <= set(Catalog().representations("image"))
     assert Catalog().representations("points") == ["points"]
+
+
+def test_each_kind_of_data_has_the_methods_that_take_it():
+    catalog = Catalog()
+    images, points = catalog.methods_for("image"), catalog.methods_for("points")
+    assert set(images) | set(points) == set(catalog.method_names())
+    assert {"gldo", "wgan_gp", "ae_ot_sd", "glo_lap", "pca", "ae_ot_gan"} <= set(images)
+    assert {"wgan_gp", "iwgan", "ae_ot_sd", "kmeans_gauss_k16", "points"} <= set(points)
+    assert not {"vae", "pca", "glo_lap", "gldo_mix", "ae_ot_gan"} & set(points)  # nothing of their own on points
+    assert not {"points", "kmeans_gauss", "kmeans_gauss_k8"} & set(images)
+
+
+def test_all_stands_for_each_method_that_takes_the_data_set(tmp_path):
+    request = Request("ring8", ["all", "points+gmm"], budget="smoke", data_dir=tmp_path, store=tmp_path / "runs")
+    benchmark = Benchmark(request)
+    assert benchmark.methods == [*Catalog().methods_for("points"), "points+gmm"]
+    plans = benchmark.plan()
+    assert not [plan.label for plan in plans if plan.declined]
+    assert len(plans) == 1 + len(benchmark.methods)

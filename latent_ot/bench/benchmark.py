@@ -32,12 +32,15 @@ class Benchmark:
         self.catalog = Catalog(request.plugins)
         if request.threads < 1:
             raise InputError(f"threads = {request.threads}; allowed: 1 or more; nearest: 1")
+        if min(request.seeds) < 0:
+            raise InputError(f"seed {min(request.seeds)}; allowed: 0 or more; nearest: 0")
         self.dataset: Dataset = load(request.dataset, request.data_dir, request.subset, request.verify)
         self.facts = Facts.of(self.dataset)
         self.budget: Budget = budget(request.budget, self.dataset.id, len(self.dataset.train), self.dataset.kind)
         self.methods = list(request.methods) or settings()["defaults"]["methods"][self.dataset.kind]
         if ALL in self.methods:
-            self.methods = self.catalog.methods_for(self.dataset.kind)
+            rest = (name for name in self.methods if name != ALL)
+            self.methods = list(dict.fromkeys([*self.catalog.methods_for(self.dataset.kind), *rest]))
         if request.grid is not None:
             self.methods = self._pairs(*request.grid)
         self.request = request = request if request.stop is None else self._stopping(request, request.stop)

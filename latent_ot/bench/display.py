@@ -1,5 +1,11 @@
-"""One progress display for a whole benchmark: a live table on a terminal, plain lines anywhere else. All on stderr."""
+"""One progress display for a whole benchmark, on stderr: a live table on a terminal, plain lines anywhere else.
 
+Under a notebook's cell it is one output that is replaced, which needs no widgets.
+"""
+
+import html
+import io
+import os
 import sys
 import time
 from typing import Any, Protocol
@@ -8,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 LINE_SECONDS = 15.0
+CELL_SECONDS, CELL_WIDTH = 0.25, 100  # between replacements of a notebook's output, and its characters
 
 
 class Display(Protocol):
@@ -78,14 +85,62 @@ class Live:
             self.progress.remove_task(self.rows.pop(name))
         if status not in ("reused", "waiting", "skipped"):
             took = clock(time.monotonic() - self.began.pop(name, time.monotonic()))
-            self.progress.console.print(f"{self.labels.get(name, name):<28} {status} in {took}" + _why(reason))
+            self.say(f"{self.labels.get(name, name):<28} {status} in {took}" + _why(reason))
         if status not in ("stopped", "waiting"):
             self.ended += 1
             self.progress.update(self.total, completed=self.ended)
 
+    def say(self, line: str) -> None:
+        """Leave a line above the rows."""
+        self.progress.console.print(line)
+
     def close(self) -> None:
         """Leave the terminal as it was."""
         self.progress.stop()
+
+
+class Notebook(Live):
+    """The same rows as one output under a notebook's cell, below a line for each stage that ended."""
+
+    def __init__(self, total: int) -> None:
+        self.handle: Any = None
+        self.shown, self.lines = 0.0, list[str]()
+        super().__init__(total, Console(file=io.StringIO(), width=CELL_WIDTH, force_jupyter=False, color_system=None))
+        self.progress.stop()  # nobody reads the file: rows are drawn when they change
+
+    def update(self, name: str, state: dict[str, Any]) -> None:
+        """Move the stage's bar."""
+        super().update(name, state)
+        self._show()
+
+    def end(self, name: str, status: str, reason: str | None) -> None:
+        """Remove the row, leave a line, advance the total."""
+        super().end(name, status, reason)
+        self._show(now=True)
+
+    def say(self, line: str) -> None:
+        """Leave a line above the rows."""
+        self.lines.append(line)
+
+    def close(self) -> None:
+        """Leave what was said, and how many stages there were."""
+        self._show(now=True)
+
+    def _show(self, now: bool = False) -> None:
+        """Draw the output, or draw it anew if the last time is long enough ago."""
+        from IPython.display import display as output
+
+        if not now and time.monotonic() - self.shown < CELL_SECONDS:
+            return
+        self.shown, console = time.monotonic(), self.progress.console
+        with console.capture() as rows:
+            console.print(self.progress.get_renderable())
+        text = "\n".join([*self.lines, *(line.rstrip() for line in rows.get().splitlines())])
+        drawn = {"text/plain": text, "text/html": f"<pre>{html.escape(text)}</pre>"}
+        if self.handle is None:
+            self.handle = output(drawn, raw=True, display_id=True)
+        else:
+            self.handle.update(drawn, raw=True)
 
 
 class Plain:
@@ -132,6 +187,8 @@ def _why(reason: str | None) -> str:
 
 
 def display(total: int) -> Display:
-    """Return the display that fits stderr."""
+    """Return the display that fits stderr; a command run from a cell has lines, though it is given a terminal there."""
     console = Console(stderr=True)
-    return Live(total, console) if console.is_terminal else Plain(total)
+    if console.is_jupyter:
+        return Notebook(total)
+    return Live(total, console) if sys.stderr.isatty() and "JPY_PARENT_PID" not in os.environ else Plain(total)

@@ -56,7 +56,7 @@ class Scorer:
         self.repeats = rules["repeats"]
         rows = np.random.default_rng(derive(0, "real")).permutation(len(dataset.train))[: self.n]
         self.real = as_tensor(np.ascontiguousarray(dataset.train[np.sort(rows)]))
-        self.held_out = as_tensor(np.ascontiguousarray(dataset.test[: self.n]))
+        self.held_out = as_tensor(np.array(dataset.test[: self.n]))
 
     def points(self, split: str, array: np.ndarray) -> np.ndarray:
         """Return the protocol's draws of n real points, (repeats, n, 2): the same ones for every method and seed."""

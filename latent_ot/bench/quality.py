@@ -4,14 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from latent_ot.bench.benchmark import Benchmark
 from latent_ot.bench.load import decoding, load_stage
 from latent_ot.bench.pictures import folders
 from latent_ot.bench.train import as_tensor
-from latent_ot.datasets.folder import files, read_square
+from latent_ot.datasets.folder import read_like
 from latent_ot.datasets.order import numpy_generator
 from latent_ot.errors import Declined, InputError
 from latent_ot.methods.base import Method
@@ -43,7 +42,7 @@ def quality(benchmark: Benchmark, method: str, seed: int, images: Path, n: int, 
         raise InputError(f"quality scores images; {dataset.id} holds 2-D points")
     model = load_stage(benchmark.catalog, decoding(folders(benchmark, method, seed)))
     assert isinstance(model, Method)
-    named, unreadable = _read(images, dataset.shape)
+    named, unreadable = read_like(images, dataset.shape)
     rows = np.sort(numpy_generator(0, "quality").permutation(len(dataset.train))[:REFERENCE])
     try:
         errors = _errors(model, as_tensor(np.stack(list(named.values()))))
@@ -64,21 +63,3 @@ def _errors(model: Method, images: Tensor) -> Tensor:
     """Return the reconstruction errors (n,) of uint8 images (n, C, H, W), in units of [0, 1] pixels."""
     chunks = (as_float(chunk) for chunk in images.split(CHUNK))
     return torch.cat([reconstruction_errors(x, model.decode(model.encode(x))) for x in chunks])
-
-
-def _read(root: Path, shape: tuple[int, ...]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return the images under a folder by file name, uint8 (H, W, C), and the names of the files that are none."""
-    if not root.is_dir():
-        raise InputError(f"there is no folder '{root}'; allowed: a folder with images")
-    images, unreadable = {}, []
-    for path in files(root):
-        name = path.relative_to(root).as_posix()
-        try:
-            image = read_square(path, shape[1])
-        except Exception:  # a damaged file makes Pillow's decoders raise errors of almost any type
-            unreadable.append(name)
-            continue
-        images[name] = image if shape[0] == 3 else np.asarray(Image.fromarray(image).convert("L"))[..., None]
-    if not images:
-        raise InputError(f"'{root}' holds no readable image; allowed: a folder with images")
-    return images, unreadable

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from latent_ot.datasets.fetch import fetch
 from latent_ot.datasets.source import Source
 from latent_ot.datasets.stream import Splits
 from latent_ot.errors import InputError
@@ -20,6 +21,7 @@ class Cifar10(Source):
     version = 1
     evaluator = "cifar10"
     shareable = True
+    downloads = True
 
     def missing(self, name: str, data_dir: Path, source: Path | None = None) -> str | None:
         """Say so if there are neither batches nor the archive."""
@@ -68,12 +70,7 @@ class Cifar10(Source):
         """Let torchvision fetch and check the archive."""
         from torchvision.datasets import CIFAR10
 
-        try:
-            CIFAR10(data_dir, download=True)
-        except (OSError, RuntimeError) as error:
-            raise InputError(
-                f"data set 'cifar10': the download failed ({error}); put the files there by hand"
-            ) from None
+        fetch(name, data_dir, CIFAR10, self.missing(name, data_dir))
 
 
 def _root(data_dir: Path, source: Path | None) -> Path:

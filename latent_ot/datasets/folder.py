@@ -136,6 +136,31 @@ def read_images(root: Path, size: int) -> Splits:
     return Splits(pixels[order[test:]], pixels[order[:test]], notes=tuple(notes))
 
 
+def read_like(root: Path, shape: tuple[int, ...]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Return the images under a folder as those of a set of ``shape`` (C, H, H), and the files that are no images.
+
+    Returns:
+        File name -> image, uint8 (H, H, C), in a fixed order; and the names of the others.
+
+    Raises:
+        InputError: if there is no such folder, or no image in it.
+    """
+    if not root.is_dir():
+        raise InputError(f"there is no folder '{root}'; allowed: a folder with images")
+    images, unreadable = {}, []
+    for path in files(root):
+        name = path.relative_to(root).as_posix()
+        try:
+            image = read_square(path, shape[1])
+        except Exception:  # a damaged file makes Pillow's decoders raise errors of almost any type
+            unreadable.append(name)
+            continue
+        images[name] = image if shape[0] == 3 else np.asarray(Image.fromarray(image).convert("L"))[..., None]
+    if not images:
+        raise InputError(f"'{root}' holds no readable image; allowed: a folder with images")
+    return images, unreadable
+
+
 def read_square(path: Path, size: int) -> np.ndarray:
     """Return one image as uint8 (size, size, 3)."""
     with Image.open(path) as file:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from latent_ot.datasets.fetch import fetch
 from latent_ot.datasets.images import resize, scaled
 from latent_ot.datasets.source import Source
 from latent_ot.datasets.stream import Splits
@@ -44,6 +45,7 @@ class IdxSource(Source):
     folder: str
     version = 1
     shareable = True
+    downloads = True
 
     def missing(self, name: str, data_dir: Path, source: Path | None = None) -> str | None:
         """Name the first IDX file that is not there."""
@@ -82,10 +84,7 @@ class IdxSource(Source):
         """Let torchvision fetch and check the files."""
         from torchvision import datasets
 
-        try:
-            getattr(datasets, self.folder)(data_dir, download=True)
-        except (OSError, RuntimeError) as error:
-            raise InputError(f"data set '{name}': the download failed ({error}); put the files there by hand") from None
+        fetch(name, data_dir, getattr(datasets, self.folder), self.missing(name, data_dir))
 
     def _path(self, file: str, data_dir: Path, source: Path | None) -> Path | None:
         folders = (

@@ -77,7 +77,7 @@ class Making:
         return Card(self.origin, files=self.files(), place=place)
 
     def read(self) -> tuple["Making", Splits | Stream, Card]:
-        """Read the original files: only they tell the whole set from a part with an id of its own.
+        """Read the original files, fetched if they can be: only they tell the whole set from a part with its own id.
 
         Returns:
             How the set is made that they amount to, its images, and its card.
@@ -86,7 +86,9 @@ class Making:
             InputError: if files are missing or damaged.
         """
         problem = self.missing()
-        if problem:
+        if problem and self.source.downloads and self.place is None:
+            self.source.download(self.name, self.data_dir)
+        elif problem:
             raise InputError(problem)
         card = self.card()  # before the files are read, so that one replaced meanwhile is noticed the next time
         made = self.source.read(self.name, self.data_dir, self.place)

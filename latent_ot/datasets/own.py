@@ -5,6 +5,7 @@ another machine find the same set, and a result made with them has the same key.
 """
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -65,12 +66,13 @@ def as_images(images: Any) -> np.ndarray:
     Args:
         images: an array or tensor (N, H, H), (N, H, H, C) or (N, C, H, H), uint8, or float in [0, 1]; or anything that
             yields images or batches of them, alone, first in a tuple, or in a column called ``image``: a DataLoader, a
-            data set of torch or of Hugging Face, a list of Pillow images.
+            data set of torch or of Hugging Face, a list of Pillow images. Of a pair (images, labels) the images.
 
     Raises:
         InputError: with what was found and what is allowed.
     """
-    if hasattr(images, "shape") and hasattr(images, "dtype"):
+    images = _without_labels(images)
+    if _is_array(images) and images.dtype != object:
         return _checked(_array(images))
     if isinstance(images, str | bytes | Mapping) or not (isinstance(images, Iterable) or _is_indexed(images)):
         allowed = "an array, a tensor, a DataLoader, a data set, a list of images"
@@ -80,6 +82,22 @@ def as_images(images: Any) -> np.ndarray:
     if len(shapes) != 1:
         raise InputError(f"images of shapes {', '.join(map(str, shapes)) or 'none'}; allowed: one or more, all alike")
     return np.concatenate(parts)
+
+
+def _is_array(images: Any) -> bool:
+    return hasattr(images, "shape") and hasattr(images, "dtype")
+
+
+def _without_labels(images: Any) -> Any:
+    """Return the images of a pair (images, labels), which no method here looks at, and anything else as it is."""
+    if not (isinstance(images, tuple | list) and len(images) == 2 and all(map(_is_array, images))):
+        return images
+    found, labels = images
+    if labels.ndim != 1:
+        return images
+    if len(labels) != len(found):
+        raise InputError(f"{len(labels)} labels of {len(found)} images; allowed: as many, or the images alone")
+    return found
 
 
 def _each(images: Any) -> Iterator[Any]:
@@ -100,14 +118,22 @@ def _batch(part: Any) -> np.ndarray:
         part = part[column]
     elif isinstance(part, list | tuple) and len(part) and not isinstance(part, str):
         part = part[0]
+    if isinstance(part, str | os.PathLike):
+        raise InputError(
+            f"'{part}' in place of an image; allowed: images; nearest: the data set folder:PATH of a folder"
+        )
     array = _array(part)
-    return array if array.ndim == 4 else array[None]
+    whole = array.ndim == 4 or (array.ndim == 3 and not {array.shape[0], array.shape[2]} & {1, 3})
+    return array if whole else array[None]
 
 
 def _array(images: Any) -> np.ndarray:
     """Return a tensor, an array or a Pillow image as an array."""
     if hasattr(images, "detach"):
         images = images.detach().cpu().numpy()
+    mode = "L" if _is_array(images) else getattr(images, "mode", "L")
+    if mode not in ("L", "RGB"):
+        raise InputError(f"a picture of mode {mode}; allowed: L, RGB; nearest: picture.convert('RGB')")
     return np.asarray(images)
 
 
@@ -118,15 +144,22 @@ def _checked(array: np.ndarray) -> np.ndarray:
         array = array[..., None]
     elif array.ndim == 4 and array.shape[1] in (1, 3) and array.shape[3] not in (1, 3):
         array = array.transpose(0, 2, 3, 1)
-    if array.ndim != 4 or not len(array) or array.shape[1] != array.shape[2] or array.shape[3] not in (1, 3):
+    if array.ndim != 4 or not array.size or array.shape[1] != array.shape[2] or array.shape[3] not in (1, 3):
         allowed = "(N, H, H), (N, H, H, C) or (N, C, H, H), N >= 1, C = 1 or 3"
         raise InputError(f"images of shape {shape}; allowed: {allowed}")
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array)
-    if array.dtype.kind != "f":
+    if array.dtype.kind not in "fiub":
         raise InputError(f"images of type {array.dtype}; allowed: uint8, or float in [0, 1]")
     low, high = float(array.min()), float(array.max())
+    if array.dtype.kind != "f":
+        nearest = "images.astype('uint8')" if low >= 0 and 1 < high <= 255 else f"{low:g} to {high:g} scaled to [0, 1]"
+        raise InputError(f"images of type {array.dtype}; allowed: uint8, or float in [0, 1]; nearest: {nearest}")
+    bad = int((~np.isfinite(array)).sum())
+    if bad:
+        raise InputError(f"float images from {low:.4g} to {high:.4g}, {bad} pixels not finite; allowed: 0 to 1")
     if not (low >= 0 and high <= 1):
-        nearest = "divide by 255" if low >= 0 and 1 < high <= 255 else "scale them to [0, 1]"
+        scale = "(images + 1) / 2" if -1 <= low < 0 and high <= 1 else "scale them to [0, 1]"
+        nearest = "divide by 255" if low >= 0 and 1 < high <= 255 else scale
         raise InputError(f"float images from {low:.4g} to {high:.4g}; allowed: 0 to 1; nearest: {nearest}")
     return np.ascontiguousarray(np.rint(array * 255).astype(np.uint8))

@@ -61,6 +61,8 @@ class Source(ABC):
     kind: ClassVar[Literal["image", "points"]] = "image"
     evaluator: str | None = "inception"
     shareable: bool = False
+    downloads: bool = False
+    """Whether ``download`` fetches what is missing; whoever loads the set then need not ask for it."""
 
     def identify(self, name: str, data_dir: Path | None = None) -> str:
         """Return the id under which the set is kept; what an earlier load noted in ``data_dir`` may save reading."""

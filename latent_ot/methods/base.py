@@ -5,10 +5,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from latent_ot.errors import Declined
+from latent_ot.errors import Declined, InputError
 from latent_ot.methods._inversion import invert
 from latent_ot.samplers.base import LatentSampler
-from latent_ot.stage import Spec, Stage, as_float
+from latent_ot.stage import Batch, Spec, Stage, as_float
 
 
 def require_images(spec: Spec, name: str) -> tuple[int, int, int]:
@@ -20,6 +20,30 @@ def require_images(spec: Spec, name: str) -> tuple[int, int, int]:
     if len(spec.shape) != 3:
         raise Declined(f"{name} needs images (C, H, W); these examples are points of shape {spec.shape}")
     return spec.shape
+
+
+def unfit(batch: Any, spec: Spec, rows: int, first: bool) -> str | None:
+    """Say what is wrong with a batch of a step that consumes ``rows`` examples, and what is allowed; None if nothing.
+
+    ``first``: look at the pixels, too, for which a GPU would have to be waited for.
+    """
+    if not isinstance(batch, Batch):
+        parts = f" of {', '.join(map(str, batch))}" if isinstance(batch, dict) else ""
+        return f"a batch of type {type(batch).__name__}{parts}; allowed: latent_ot.stage.Batch(index, image)"
+    index, x = batch
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        kind = str(x.dtype) if isinstance(x, Tensor) else type(x).__name__
+        return f"batch.image of type {kind}; allowed: a tensor of floats, images in [0, 1]"
+    if x.shape != (rows, *spec.shape):
+        return f"batch.image of shape {tuple(x.shape)}; allowed: {(rows, *spec.shape)}, what one step draws"
+    if not isinstance(index, Tensor) or index.dtype != torch.int64 or index.shape != (rows,):
+        kind = f"{index.dtype} {tuple(index.shape)}" if isinstance(index, Tensor) else type(index).__name__
+        return f"batch.index is {kind}; allowed: torch.int64 {(rows,)}, the rows' places in the training set"
+    if (first or index.device.type == "cpu") and not 0 <= int(index.min()) <= int(index.max()) < spec.count:
+        return f"batch.index from {int(index.min())} to {int(index.max())}; allowed: 0 to {spec.count - 1}"
+    if first and len(spec.shape) == 3 and not 0 <= float(x.min()) <= float(x.max()) <= 1:
+        return f"batch.image from {float(x.min()):.4g} to {float(x.max()):.4g}; allowed: images in [0, 1]"
+    return None
 
 
 class Method(Stage):
@@ -43,6 +67,18 @@ class Method(Stage):
     data_range: tuple[float, float] = (0.0, 1.0)
     """Of the images that its networks take and make; their heads say which, and images outside are always [0, 1]."""
     latent_dim: int
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed the step to come, once its batch is one that it consumes whole, whoever's trainer and loader it is of.
+
+        Raises:
+            InputError: for another batch, with what was found, what is allowed and how to get it.
+        """
+        wrong = unfit(batch, self.spec, self.rows_per_step, batch_idx == 0)
+        if wrong:
+            how = f"DataLoader([Batch(i, x) for i, x in enumerate(images)], {self.rows_per_step}, drop_last=True)"
+            raise InputError(f"{type(self).__module__.rpartition('.')[2]}: {wrong}; get it by {how}")
+        super().on_train_batch_start(batch, batch_idx)
 
     def to_network(self, x: Tensor) -> Tensor:
         """Map images in [0, 1] to the networks' range; points have none and stay."""

@@ -73,7 +73,7 @@ def test_drift_is_the_mean_square_score_of_real_images(train, blobs):
     """Without it all else is the same, so the critic's gradients differ by the drift's."""
     without, method, (batch,) = build(drift=0), build(drift=0.5), blobs(1, 4)
     low = torch.nn.functional.avg_pool2d(2 * batch.image - 1, 4)  # the first step is at 4 pixels
-    low = low + torch.linspace(-1, 1, 4).view(4, 1, 1, 1)  # so that scores differ
+    low = (low + torch.linspace(-1, 1, 4).view(4, 1, 1, 1)) / 2  # so that scores differ
     image = torch.nn.functional.interpolate((low + 1) / 2, 16)
     method.f.blocks[0][-1].bias.data.fill_(2.0)
     without.load_state_dict(method.state_dict())

@@ -35,7 +35,7 @@ def test_a_step_lowers_the_objective_of_its_batch(train, blobs):
 
 
 def test_codes_are_drawn_to_the_prior(train, blobs):
-    methods = [train(build(mmd_weight=w, lr=5e-3), blobs(40, 64, seed=1)) for w in (0.0, 100.0)]
+    methods = [train(build(mmd_weight=w, lr=5e-3, batch_size=64), blobs(40, 64, seed=1)) for w in (0.0, 100.0)]
     x, prior = blobs(1, 256, seed=2)[0].image, torch.randn(256, 4)
     with torch.no_grad():  # with batch statistics: 40 steps are too few for the running ones
         free, held = (mmd_squared(m.train().encoder(x), prior).item() for m in methods)

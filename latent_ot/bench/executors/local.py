@@ -1,11 +1,14 @@
 """Run stages on this machine as their inputs become ready: one worker per GPU, or per CPU core when there is none."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 from typing import Any
 
 from latent_ot.bench import worker
@@ -96,7 +99,8 @@ class Local:
     def _start(self, stage: StagePlan, slot: str) -> tuple[Connection, Any]:
         ours, theirs = self.context.Pipe(duplex=False)
         process = self.context.Process(target=worker.main, args=(self.order(stage, slot), theirs), daemon=True)
-        process.start()
+        with _without_script():
+            process.start()
         theirs.close()
         return ours, process
 
@@ -121,3 +125,14 @@ class Local:
                 ends[name] = (status, reason)
                 display.end(name, "skipped", reason)
                 del waiting[name]
+
+
+@contextlib.contextmanager
+def _without_script() -> Iterator[None]:
+    """Hide the user's script from a worker, which would run it again to have what stands in it: it needs none of it."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
