@@ -21,7 +21,7 @@ from latent_ot.samplers.gaussian import Gaussian
 from latent_ot.stage import Stage
 
 PACKAGE = Path(latent_ot.__file__).parent
-COUNT = "import json, test_keys; print(json.dumps(test_keys.every_key()))"
+COUNT = "import json, test_identity; print(json.dumps(test_identity.every_key()))"
 
 
 def every_key() -> dict[str, list[str]]:
