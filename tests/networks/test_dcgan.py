@@ -1,16 +1,11 @@
 import pytest
 import torch
+from driving import count
 from torch import nn
 
-from latent_ot.errors import InputError
 from latent_ot.networks.dcgan import Critic, Generator
 
 WEIGHTS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
-BIG = [pytest.param(size, marks=pytest.mark.slow) for size in (128, 256)]
-
-
-def count(module):
-    return sum(p.numel() for p in module.parameters())
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -36,31 +31,11 @@ def test_at_32_pixels_there_is_one_layer_less_and_at_128_none_is_wider():
     assert [m.in_channels for m in larger if isinstance(m, nn.ConvTranspose2d)] == [512, 512, 256, 128, 64]
 
 
-@pytest.mark.parametrize("size", [8, 16, 32, 64, *BIG])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_shapes_and_range(size, channels):
-    torch.manual_seed(0)
-    shape = (channels, size, size)
-    x = Generator(10, shape, width=0.1)(torch.randn(3, 10))
-    assert x.shape == (3, *shape)
-    assert -1 <= x.min() < -0.1 < 0.1 < x.max() <= 1
-    critic = Critic(shape, 7, width=0.1)
-    assert critic(x).shape == (3, 7)
-    assert nn.Sequential(*critic)[:-2](x).shape[2:] == (4, 4)
-    assert isinstance(critic[-1], nn.Linear)
-
-
 @pytest.mark.parametrize(("norm", "slope"), [("batch", 0.2), ("none", 0.2), ("layer", 0.0)])
 def test_the_norm_chooses_the_units_of_the_critic(norm, slope):
     assert {m.negative_slope for m in Critic((1, 16, 16), width=0.1, norm=norm) if isinstance(m, nn.LeakyReLU)} == {
         slope
     }
-
-
-@pytest.mark.parametrize("norm", ["layer", "none"])
-def test_without_batch_norm_a_score_depends_on_its_own_image_only(norm):
-    critic, x = Critic((1, 16, 16), width=0.1, norm=norm), torch.rand(4, 1, 16, 16)
-    torch.testing.assert_close(critic(x)[:1], critic(x[:1]))
 
 
 def test_batch_normalisation_everywhere_but_at_the_image_and_the_score():
@@ -77,13 +52,7 @@ def test_initial_weights_have_the_published_deviation():
         assert weights.std().item() == pytest.approx(0.02, rel=0.01)
 
 
-@pytest.mark.parametrize("shape", [(2,), (1, 48, 48), (1, 32, 64), (1, 4, 4), (2, 32, 32)])
-def test_shapes_that_do_not_fit_are_refused(shape):
-    for build in (lambda: Generator(5, shape), lambda: Critic(shape)):
-        with pytest.raises(InputError, match=r"dcgan networks: shape .* allowed"):
-            build()
-
-
-def test_unknown_norm_is_refused():
-    with pytest.raises(InputError, match=r"dcgan networks.*nearest: layer"):
-        Critic((1, 16, 16), norm="layernorm")
+@pytest.mark.parametrize("size", [8, 16, 32, 64])
+def test_the_last_maps_of_the_critic_have_4_by_4_pixels(size):
+    critic = Critic((1, size, size), 7, width=0.1)
+    assert nn.Sequential(*critic)[:-2](torch.rand(3, 1, size, size)).shape[2:] == (4, 4)

@@ -2,19 +2,14 @@ import itertools
 
 import pytest
 import torch
+from driving import count
 from torch import nn
 
-from latent_ot.errors import InputError
 from latent_ot.networks.families import networks
 from latent_ot.networks.iwgan_celeba import CelebaCritic, CelebaEncoder, CelebaGenerator, MeanMap
 from latent_ot.networks.iwgan_mnist import MnistEncoder
 
 FAMILIES = ["iwgan_mnist", "iwgan_celeba"]
-ENCODERS = {"iwgan_mnist": MnistEncoder, "iwgan_celeba": CelebaEncoder}
-
-
-def count(module):
-    return sum(p.numel() for p in module.parameters())
 
 
 def test_mnist_networks_have_the_parameters_of_the_published_table():
@@ -48,34 +43,11 @@ def test_the_celeba_code_is_the_last_map_and_the_critic_its_mean():
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize(
-    "size", [8, 16, 32, 64, pytest.param(128, marks=pytest.mark.slow), pytest.param(256, marks=pytest.mark.slow)]
-)
-@pytest.mark.parametrize("channels", [1, 3])
-def test_shapes_and_range_at_every_size(family, size, channels):
-    shape = (channels, size, size)
-    generator, critic, (low, high) = networks(family, 10, shape, 0.05)
-    x = generator(5 * torch.randn(3, 10))
-    assert x.shape == (3, *shape)
-    assert low < x.min() < x.max() < high
-    assert critic(x).shape == (3, 1)
-    for latent_dim in (5, 64, 128):
-        assert ENCODERS[family](shape, latent_dim, 0.05)(x).shape == (3, latent_dim)
-
-
-@pytest.mark.parametrize("family", FAMILIES)
 def test_the_published_range_is_reached(family):
     generator, _, (low, high) = networks(family, 4, (1, 8, 8), 0.05)
     x = generator(1e4 * torch.randn(8, 4)).detach()
     assert x.min() < low + 0.05
     assert x.max() > high - 0.05
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("norm", [None, "none", "layer", "instance"])
-def test_the_critic_scores_each_image_alone(family, norm):
-    critic, x = networks(family, 4, (3, 16, 16), 0.1, norm).critic, torch.rand(5, 3, 16, 16)
-    torch.testing.assert_close(critic(x)[2:3], critic(x[2:3]))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -85,16 +57,3 @@ def test_layers_before_a_norm_that_centres_have_no_bias(family, norm):
     pairs = [(a, b) for a, b in itertools.pairwise(layers) if isinstance(a, nn.Conv2d)]
     assert [a.bias is None for a, _ in pairs] == [isinstance(b, nn.BatchNorm2d | nn.InstanceNorm2d) for _, b in pairs]
     assert any(a.bias is None for a, _ in pairs)
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("shape", [(2,), (1, 28, 28), (2, 32, 32), (1, 32, 16), (1, 4, 4)])
-def test_shapes_that_do_not_fit_are_refused(family, shape):
-    with pytest.raises(InputError, match="iwgan networks: shape"):
-        networks(family, 8, shape)
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_unknown_norms_are_refused(family):
-    with pytest.raises(InputError, match="nearest: instance"):
-        networks(family, 8, (1, 32, 32), 0.1, "instanec")

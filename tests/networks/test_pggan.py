@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from driving import count
 from torch import nn
 from torch.nn import functional as F
 
@@ -17,10 +18,6 @@ from latent_ot.networks.pggan import (
     shrink,
     split,
 )
-
-
-def count(module):
-    return sum(p.numel() for p in module.parameters())
 
 
 def conv(before, after, kernel=3):

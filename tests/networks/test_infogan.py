@@ -1,13 +1,9 @@
 import pytest
 import torch
+from driving import count
 from torch import nn
 
-from latent_ot.errors import InputError
-from latent_ot.networks.infogan import Encoder, Generator, init_normal
-
-
-def count(module):
-    return sum(p.numel() for p in module.parameters())
+from latent_ot.networks.infogan import Encoder, Generator, doublings, init_normal
 
 
 @pytest.mark.parametrize(("channels", "size"), [(1, 28), (1, 32), (3, 32), (3, 64)])
@@ -29,15 +25,6 @@ def test_discriminator_has_the_parameters_of_the_published_table():
     assert count(Encoder((3, 32, 32), 1, norm="none")) == convolutions + dense + 128 + 1024
 
 
-@pytest.mark.parametrize("shape", [(1, 28, 28), (1, 32, 32), (3, 64, 64)])
-@pytest.mark.parametrize("norm", ["batch", "layer", "none"])
-def test_shapes_and_range(shape, norm):
-    x = Generator(10, shape, width=0.125)(torch.randn(3, 10))
-    assert x.shape == (3, *shape)
-    assert 0 < x.min() < x.max() < 1
-    assert Encoder(shape, 7, width=0.125, norm=norm)(x).shape == (3, 7)
-
-
 def test_feature_maps_have_the_sizes_of_the_published_table():
     sizes, x = [], torch.randn(2, 100)
     for layer in Generator(100, (3, 32, 32)):
@@ -48,12 +35,6 @@ def test_feature_maps_have_the_sizes_of_the_published_table():
     assert sizes[6:] == [(128, 8, 8), (64, 16, 16), (64, 16, 16), (64, 16, 16), (3, 32, 32), (3, 32, 32)]
 
 
-@pytest.mark.parametrize("norm", ["layer", "none"])
-def test_without_batch_norm_an_output_depends_on_its_own_image_only(norm):
-    critic, x = Encoder((1, 8, 8), 1, width=0.125, norm=norm), torch.rand(4, 1, 8, 8)
-    torch.testing.assert_close(critic(x)[:1], critic(x[:1]))
-
-
 def test_init_normal_sets_weights_only():
     net = init_normal(nn.Sequential(nn.Linear(200, 200), nn.BatchNorm1d(200), nn.Conv2d(64, 64, 3)), 0.01)
     for layer in (net[0], net[2]):
@@ -62,12 +43,5 @@ def test_init_normal_sets_weights_only():
     assert (net[1].weight == 1).all()
 
 
-@pytest.mark.parametrize("shape", [(2,), (1, 30, 30), (1, 32, 28), (1, 4, 4)])
-def test_shapes_that_do_not_fit_are_refused(shape):
-    with pytest.raises(InputError, match="multiple of 4"):
-        Generator(10, shape)
-
-
-def test_unknown_norm_is_refused():
-    with pytest.raises(InputError, match="nearest: batch"):
-        Encoder((1, 32, 32), 1, norm="batchnorm")
+def test_doublings():
+    assert [doublings((1, 4 * 2**k, 4 * 2**k), "any") for k in range(1, 8)] == list(range(1, 8))

@@ -1,13 +1,10 @@
 import pytest
 import torch
+from driving import count
 from torch import nn
 
 from latent_ot.errors import InputError
 from latent_ot.networks.began import Critic, Encoder, Generator
-
-
-def count(module):
-    return sum(p.numel() for p in module.parameters())
 
 
 def conv(before, after):

@@ -1,15 +1,9 @@
 import pytest
 import torch
+from driving import count
 from torch import nn
 
-from latent_ot.errors import InputError
 from latent_ot.networks.sngan import Critic, Generator
-
-BIG = [pytest.param(size, marks=pytest.mark.slow) for size in (128, 256)]
-
-
-def count(module):
-    return sum(p.numel() for p in module.parameters())
 
 
 def weights(critic):
@@ -30,20 +24,6 @@ def test_parameters_are_those_of_the_published_table(channels, size):
     normalised = 64 + 128 + 128 + 256 + 256 + 512  # all but the first
     assert count(Critic(shape, norm="batch")) == critic + normalised  # scale and shift for a bias
     assert count(Critic(shape, norm="layer")) == critic + 2 * normalised
-
-
-@pytest.mark.parametrize("size", [8, 16, 32, 64, *BIG])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_shapes_and_range(size, channels):
-    torch.manual_seed(0)
-    shape = (channels, size, size)
-    x = Generator(10, shape, width=0.05)(torch.randn(3, 10))
-    assert x.shape == (3, *shape)
-    assert -1 <= x.min() < -0.05 < 0.05 < x.max() <= 1
-    critic = Critic(shape, 7, width=0.05)
-    assert critic(x).shape == (3, 7)
-    assert nn.Sequential(*critic)[:-2](x).shape == (3, 26, size // 8, size // 8)
-    assert isinstance(critic[-1], nn.Linear)
 
 
 def test_kernels_strides_and_units_are_those_of_the_published_table():
@@ -103,12 +83,6 @@ def test_the_gradient_runs_through_the_norm():
         assert abs((w.grad * w).sum()) < 1e-9 * w.grad.norm() * w.norm()
 
 
-@pytest.mark.parametrize("norm", ["spectral", "layer", "none"])
-def test_without_batch_norm_a_score_depends_on_its_own_image_only(norm):
-    critic, x = Critic((1, 8, 8), width=0.1, norm=norm).eval(), torch.rand(4, 1, 8, 8)
-    torch.testing.assert_close(critic(x)[:1], critic(x[:1]))
-
-
 def test_a_state_dict_holds_the_vectors_of_the_iteration():
     torch.manual_seed(0)
     one, other = Critic((1, 8, 8), width=0.1), Critic((1, 8, 8), width=0.1)
@@ -118,13 +92,7 @@ def test_a_state_dict_holds_the_vectors_of_the_iteration():
     assert torch.equal(one.eval()(x), other.eval()(x))
 
 
-@pytest.mark.parametrize("shape", [(2,), (1, 28, 28), (1, 32, 64), (1, 4, 4)])
-def test_shapes_that_do_not_fit_are_refused(shape):
-    for build in (lambda: Generator(5, shape), lambda: Critic(shape)):
-        with pytest.raises(InputError, match=r"sngan networks: shape .* allowed"):
-            build()
-
-
-def test_unknown_norm_is_refused():
-    with pytest.raises(InputError, match="nearest: spectral"):
-        Critic((1, 8, 8), norm="spectra")
+@pytest.mark.parametrize("size", [8, 16, 32, 64])
+def test_the_last_maps_of_the_critic_are_an_eighth_of_the_image(size):
+    critic = Critic((1, size, size), 7, width=0.05)
+    assert nn.Sequential(*critic)[:-2](torch.rand(3, 1, size, size)).shape == (3, 26, size // 8, size // 8)
