@@ -1,13 +1,10 @@
-import math
-
 import pytest
 import torch
-from driving import normal
+from driving import assert_slopes, normal, run
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
-from latent_ot.bench.train import Stopped, Watch, build, train
-from latent_ot.errors import InputError
+from latent_ot.bench.train import build
 from latent_ot.samplers.potential import Potential, PotentialConfig, couple
 from latent_ot.seeding import generator
 from latent_ot.stage import Spec
@@ -20,11 +17,8 @@ def make(z, steps=1, **config):
     return build(Potential, config, Spec(z.shape[1:], len(z), steps * config.batch_size))
 
 
-def run(sampler, z, folder, stop_at=math.inf):
-    """Train as the runner does, or stop once so many steps are done."""
-    folder.mkdir(exist_ok=True)
-    watch = Watch(lambda **_: None, lambda: sampler.step >= stop_at, checkpoint_seconds=3600)
-    sampler.result = train(sampler, z, folder, watch, torch.device("cpu"))
+def trained(sampler, z, folder):
+    run(sampler, z, folder)
     return sampler
 
 
@@ -88,16 +82,8 @@ def test_gradients_through_the_gradient_equal_finite_differences(activation, wei
     x, y = normal(16, 3, 1).double() + 2, normal(16, 3, 2).double()
     sampler = make(x, activation=activation, hidden=8, layers=3, gradient_weight=weight).double()
     parameters = list(sampler.psi.parameters())
-    gradients = torch.autograd.grad(sampler.loss(x, y)[0], parameters)
+    gradients = assert_slopes(lambda: sampler.loss(x, y)[0], parameters, abs=1e-7)
     assert abs(float(gradients[-1])) < 1e-9  # the constant of a potential is free
-    for number, (parameter, gradient) in enumerate(zip(parameters, gradients, strict=True)):
-        direction = normal(parameter.numel(), 1, number).double().view_as(parameter)
-        start, ends = parameter.detach().clone(), []
-        for step in (1e-6, -1e-6):
-            parameter.data = start + step * direction
-            ends.append(sampler.loss(x, y)[0].item())
-        parameter.data = start
-        assert float((gradient * direction).sum()) == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-5, abs=1e-7)
 
 
 @pytest.mark.parametrize(("potentials", "shift", "curvature"), [("two", 1.96, 0.95), ("single", 1.48, 0.50)])
@@ -127,7 +113,7 @@ def test_one_function_for_both_sides_has_wrong_slopes_and_two_have_the_right_one
 
 def test_a_shifted_gaussian_is_reached_by_the_shift(tmp_path):
     z = normal(4000, 2) + torch.tensor([2.0, -1.0])
-    sampler = run(make(z, 200, standardise=False, batch_size=128), z, tmp_path)
+    sampler = trained(make(z, 200, standardise=False, batch_size=128), z, tmp_path)
     found = moves(sampler, normal(1000, 2, 1))
     torch.testing.assert_close(found.mean(0), torch.tensor([2.0, -1.0]), atol=0.2, rtol=0)
     assert found.std(0).max() < 0.2
@@ -135,7 +121,7 @@ def test_a_shifted_gaussian_is_reached_by_the_shift(tmp_path):
 
 def test_a_gaussian_of_scale_two_has_curvature_one(tmp_path):
     z = 2 * normal(4000, 2)
-    sampler = run(make(z, 250, standardise=False, batch_size=128), z, tmp_path)
+    sampler = trained(make(z, 250, standardise=False, batch_size=128), z, tmp_path)
     y = normal(1000, 2, 1)
     y = y[y.norm(dim=1) < 1.5]  # outside a batch has few points
     curvature = torch.linalg.lstsq(y, moves(sampler, y)).solution
@@ -147,7 +133,7 @@ def test_the_map_onto_a_gaussian_is_the_root_of_its_covariance(root, tmp_path):
     """With a constant dimension, too."""
     root, mean = torch.tensor(root), torch.tensor([50.0, 20.0])
     z = normal(4000, 2) @ root + mean
-    sampler = run(make(z, 200, batch_size=128), z, tmp_path)
+    sampler = trained(make(z, 200, batch_size=128), z, tmp_path)
     y = normal(1000, 2, 1)
     error = sampler.transport(y) - (y @ root + mean)
     assert error.square().sum(1).mean() < 0.04 * root.square().sum()
@@ -176,51 +162,11 @@ def test_a_leaky_network_moves_its_pieces_as_wholes():
     assert len((bent * 1e9).round().unique(dim=0)) > 5
 
 
-def test_shift_and_factor_of_the_codes_come_back_in_the_draws(tmp_path):
-    z = normal(500, 3)
-    plain = run(make(z, 20), z, tmp_path / "plain").sample(50, generator(0, "draw"))
-    moved = run(make(z, 20), 1000 * z + 7, tmp_path / "moved").sample(50, generator(0, "draw"))
-    torch.testing.assert_close(moved, 1000 * plain + 7, rtol=1e-2, atol=1.0)
-
-
-def test_it_draws_where_gradients_are_off(tmp_path):
-    z = normal(300, 4)
-    sampler = run(make(z, 3), z, tmp_path)
-    with torch.no_grad():
-        drawn = sampler.sample(500, generator(0, "draw"))
-        assert torch.equal(sampler.transport(sampler.source(500, generator(0, "draw"))), drawn)
-    assert drawn.shape == (500, 4)
-    assert drawn.dtype == torch.float32
-    assert not drawn.requires_grad
-    assert all(p.grad is None or not p.grad.isnan().any() for p in sampler.parameters())
-
-
-@pytest.mark.parametrize("n", [1, 30])
-def test_codes_all_alike_are_drawn_again(n, tmp_path):
-    z = torch.full((n, 3), 0.1)
-    sampler = run(make(z, 3, batch_size=32), z, tmp_path)
-    assert torch.equal(sampler.sample(5, generator(0, "draw")), z[:1].expand(5, 3))
-    assert all(math.isfinite(value) for value in sampler.facts().values())
-
-
 def test_fewer_codes_than_dimensions_and_than_a_batch_can_be_trained_on(tmp_path):
     z = torch.cat([normal(10, 20), torch.full((10, 1), 5.0)], dim=1)
-    drawn = run(make(z, 60), z, tmp_path).sample(300, generator(0, "draw"))
+    drawn = trained(make(z, 60), z, tmp_path).sample(300, generator(0, "draw"))
     assert (drawn.mean(0) - z.mean(0)).abs().max() < 0.5
     assert drawn.std(0).max() < 2
-
-
-@pytest.mark.parametrize("potentials", ["two", "single"])
-def test_an_interrupted_training_ends_in_the_same_bytes(potentials, tmp_path):
-    z = normal(100, 3)
-    whole = run(make(z, 12, potentials=potentials), z, tmp_path / "whole")
-    with pytest.raises(Stopped):
-        run(make(z, 12, potentials=potentials), z, tmp_path / "broken", stop_at=5)
-    resumed = run(make(z, 12, potentials=potentials), z, tmp_path / "broken")
-    assert resumed.result["updates"] == {"potential": 12}
-    assert resumed.facts() == whole.facts()
-    files = [tmp_path / name / "model.safetensors" for name in ("whole", "broken")]
-    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_width_scales_hidden_layers_alone():
@@ -228,15 +174,3 @@ def test_width_scales_hidden_layers_alone():
     assert [layer.out_features for layer in sampler.psi if isinstance(layer, nn.Linear)] == [128] * 6 + [1]
     assert sampler.psi[0].in_features == 7
     assert isinstance(sampler.psi[1], nn.LeakyReLU)
-
-
-def test_what_cannot_be_done_is_refused():
-    z = normal(20, 2)
-    with pytest.raises(InputError, match="before it is fitted"):
-        make(z).sample(1, generator(0, "draw"))
-    with pytest.raises(InputError, match="1 of 20"):
-        make(z).fit(z.index_fill(0, torch.tensor([3]), math.nan))
-    bad = {"batch_size": 1, "gradient_weight": -1, "potentials": "three", "activation": "relu6", "lr": 0, "layers": 0}
-    for name, value in bad.items():
-        with pytest.raises(InputError, match=name):
-            PotentialConfig.build({name: value}, where="potential")

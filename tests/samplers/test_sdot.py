@@ -5,7 +5,6 @@ import torch
 from driving import solve
 
 from latent_ot.errors import InputError
-from latent_ot.pictures.plane import save_plane
 from latent_ot.samplers.sdot import Sdot, SdotConfig
 from latent_ot.seeding import generator
 from latent_ot.stage import Spec
@@ -89,29 +88,6 @@ def test_a_tight_tolerance_in_the_plane_is_met_in_double_precision():
     assert sampler.facts()["cell_error"] <= 0.05
 
 
-def test_state_dict_is_all_there_is_to_store(plane, space):
-    for sampler in (plane, space):
-        copy = make(len(sampler.targets), sampler.dim)
-        copy.load_state_dict(sampler.state_dict())
-        assert torch.equal(copy.sample(50, generator(1, "x")), sampler.sample(50, generator(1, "x")))
-        assert copy.facts() == sampler.facts()
-
-
-@pytest.mark.parametrize("at", [20, 150])
-def test_an_interrupted_training_ends_in_the_same_bytes(plane, at):
-    half = make(200, 2)
-    half.fit(codes(200, 2))
-    solve(half, steps=at)
-    resumed = make(200, 2)
-    resumed.fit(codes(200, 2))
-    resumed.load_state_dict(half.state_dict())
-    resumed.restore(half.counters())
-    solve(resumed)
-    assert resumed.step == plane.step
-    for name, value in plane.state_dict().items():
-        assert torch.equal(resumed.state_dict()[name], value), name
-
-
 def test_too_many_codes_are_a_random_subset():
     z = codes(500, 3)
     sampler = trained(z, max_targets=50)
@@ -147,32 +123,6 @@ def test_nothing_is_drawn_before_training():
         sampler.sample(1, generator(0, "draw"))
 
 
-def test_impossible_requests_are_one_clear_line():
-    with pytest.raises(InputError, match="'mode' = 'barycentric' in 10 dimensions"):
-        make(20, 10, mode="barycentric")
-    with pytest.raises(InputError, match="all equal"):
-        make(20, 2).fit(torch.ones(20, 2))
-    with pytest.raises(InputError, match="1 of 20"):
-        make(20, 2).fit(codes(20, 2).index_fill(0, torch.tensor([3]), math.nan))
-    for name, value in {
-        "tol": 0,
-        "mix": 1.5,
-        "quantile": -0.1,
-        "neighbours": 0,
-        "max_points": 0,
-        "mode": "idv",
-    }.items():
-        with pytest.raises(InputError, match=name):
-            SdotConfig.build({name: value}, where="sdot")
-
-
-def test_the_picture_of_the_plane_is_the_same_bytes_twice(plane, space, tmp_path):
-    for name in ("a.png", "b.png"):
-        save_plane(tmp_path / name, plane.plane(seed=0))
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    assert space.plane(seed=0) is None
-
-
 def test_the_held_out_error_is_seen_long_before_the_first_check():
     z = codes(300, 10)
     sampler = make(300, 10)
@@ -187,3 +137,10 @@ def test_the_held_out_error_is_seen_long_before_the_first_check():
     standard_error = (2 / 300) ** 0.5 * (truth**2 + 300 / 2**14)
     assert later**2 == pytest.approx(truth**2, abs=3 * standard_error)
     assert later < early
+
+
+def test_what_has_no_map_is_refused():
+    with pytest.raises(InputError, match="'mode' = 'barycentric' in 10 dimensions"):
+        make(20, 10, mode="barycentric")
+    with pytest.raises(InputError, match="all equal"):
+        make(20, 2).fit(torch.ones(20, 2))

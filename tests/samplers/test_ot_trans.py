@@ -1,13 +1,9 @@
-import math
-
 import pytest
 import torch
-from driving import assert_resuming_changes_nothing, normal, step_codes
+from driving import normal, step_codes
 from scipy.optimize import linear_sum_assignment
 
-from latent_ot.catalog import Catalog
 from latent_ot.errors import InputError
-from latent_ot.pictures.plane import save_plane
 from latent_ot.samplers.ot_trans import OtTrans, OtTransConfig
 from latent_ot.seeding import derive, generator
 from latent_ot.stage import Spec
@@ -179,41 +175,6 @@ def test_degenerate_codes_are_learnt_too(z):
         assert (drawn - z[0]).abs().max() < 0.3
 
 
-def test_state_dict_is_all_there_is_to_store():
-    z = codes(50, 3)
-    sampler = trained(z, 3)
-    copy = make(50, 3, steps=3)
-    copy.load_state_dict(sampler.state_dict())
-    assert torch.equal(copy.sample(9, generator(0, "x")), sampler.sample(9, generator(0, "x")))
-    assert copy.facts() == sampler.facts()
-
-
-@pytest.mark.parametrize("resample_ot", ["once", "per_step"])
-def test_an_interrupted_training_ends_in_the_same_bytes(resample_ot):
-    assert_resuming_changes_nothing(lambda: make(60, 2, steps=8, resample_ot=resample_ot), codes(60, 2))
-
-
-def test_the_picture_is_the_same_bytes_twice_and_of_the_plane_only(tmp_path):
-    sampler = trained(codes(60, 2), 3)
-    for name in ("a.png", "b.png"):
-        save_plane(tmp_path / name, sampler.plane(seed=0))
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    assert trained(codes(60, 3), 1).plane(seed=0) is None
-
-
-def test_impossible_requests_are_one_clear_line():
+def test_codes_outside_the_unit_cube_are_not_squashed():
     with pytest.raises(InputError, match=r"'squash' = true with codes from -.* allowed: within \[0, 1\]"):
         make(20, 2, squash=True).fit(codes(20, 2))
-    with pytest.raises(InputError, match="1 of 20"):
-        make(20, 2).fit(codes(20, 2).index_fill(0, torch.tensor([3]), math.nan))
-    with pytest.raises(InputError, match="before it is fitted"):
-        make(20, 2).sample(1, generator(0, "x"))
-    wrong = {"pairs": 0, "batch_size": 1, "lr": 0, "reg_loss": "l2", "resample_ot": "never", "squash": "maybe"}
-    for name, value in wrong.items():
-        with pytest.raises(InputError, match=name):
-            OtTransConfig.build({name: value}, where="ot_trans")
-
-
-@pytest.mark.parametrize("name", ["ot_trans", "ot_gen"])
-def test_the_catalog_finds_one_sampler_in_each_file(name):
-    assert Catalog().stage("samplers", name).__module__ == f"latent_ot.samplers.{name}"
