@@ -4,11 +4,9 @@ import numpy as np
 import ot
 import pytest
 import torch
-from driving import assert_interruption_changes_nothing, seeded
+from driving import assert_interruption_changes_nothing, assert_slopes, run, seeded
 from torch import nn
 
-from latent_ot.bench.train import Watch
-from latent_ot.bench.train import train as run_stage
 from latent_ot.errors import Declined, InputError
 from latent_ot.methods.iwgan import Iwgan, IwganConfig, objective
 from latent_ot.metrics.quality import reconstruction_errors
@@ -89,16 +87,7 @@ def test_the_gradient_of_the_objective_is_its_finite_difference():
     nets = [nn.Sequential(nn.Linear(a, 6), nn.Tanh(), nn.Linear(6, b)).double() for a, b in ((3, 2), (2, 3), (2, 1))]
     x, z = torch.randn(10, 2, dtype=torch.float64), torch.randn(10, 3, dtype=torch.float64)
     parameters = [p for net in nets for p in net.parameters()]
-    gradient = torch.autograd.grad(objective(*nets, x, z).value, parameters)
-    direction = [torch.randn_like(p) for p in parameters]
-    values, h = [], 1e-5
-    for shift in (h, -2 * h):
-        with torch.no_grad():
-            for p, v in zip(parameters, direction, strict=True):
-                p.add_(v, alpha=shift)
-            values.append(objective(*nets, x, z).value.item())
-    expected = sum((g * v).sum() for g, v in zip(gradient, direction, strict=True)).item()
-    assert (values[0] - values[1]) / (2 * h) == pytest.approx(expected, rel=1e-6)
+    assert_slopes(lambda: objective(*nets, x, z).value, parameters, step=1e-5, rel=1e-6)
 
 
 def test_the_penalty_of_a_linear_critic_is_known():
@@ -278,15 +267,9 @@ def rows(method):
     return torch.randn(method.spec.count, 2, generator=seeded(4))
 
 
-def run(method, folder):
-    folder.mkdir(exist_ok=True)
-    watch = Watch(lambda **values: None, lambda: False, 1e9)
-    return run_stage(method, rows(method), folder, watch, torch.device("cpu"))
-
-
 def test_the_gap_is_in_the_log_from_the_first_step_on(tmp_path):
     method = build(steps=7, gap_every=3)
-    result = run(method, tmp_path)
+    result = run(method, rows(method), tmp_path)
     logged = [(row["gap"], row["objective"]) for row in result["curve"]]
     assert len(logged) == 7
     assert len(set(logged)) == 4  # after steps 1, 3, 5 and 7
@@ -308,9 +291,9 @@ def test_a_run_goes_on_while_gap_or_objective_are_large(gap, value, stop, finish
 
 
 def test_the_rule_ends_a_run_at_the_first_estimate_that_meets_it(tmp_path):
-    first = run(build(steps=6, stop="duality_gap", gap_tol=1e3, objective_tol=1e3), tmp_path / "first")
+    first = run(build(steps=6, stop="duality_gap", gap_tol=1e3, objective_tol=1e3), rows(build()), tmp_path / "first")
     assert first["images_seen"] == build().rows_per_step
-    never = run(build(steps=6, stop="duality_gap", gap_tol=1e3, objective_tol=1e-9), tmp_path / "never")
+    never = run(build(steps=6, stop="duality_gap", gap_tol=1e3, objective_tol=1e-9), rows(build()), tmp_path / "never")
     assert never["images_seen"] == 6 * build().rows_per_step
 
 
@@ -319,8 +302,6 @@ def test_an_interruption_between_two_estimates_changes_nothing(tmp_path):
         return build(steps=6, gap_every=2)
 
     assert_interruption_changes_nothing(make, rows(make()), tmp_path, after=2)
-    logs = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "halves")]
-    assert logs[0] == logs[1]
 
 
 # The method
@@ -359,6 +340,3 @@ def test_networks_that_do_not_fit_the_data_are_one_line():
     for shape, network in (((2,), "iwgan_mnist"), ((1, 16, 16), "toy"), ((1, 28, 28), "iwgan_mnist")):
         with pytest.raises((InputError, Declined), match="allowed"):
             build(shape, network=network)
-    for key, value in (("batch_size", 1), ("gap_steps", 51), ("stop", "never"), ("gap_tol", 0), ("network", "resnet")):
-        with pytest.raises(InputError, match=key):
-            IwganConfig.build({key: value}, "iwgan")

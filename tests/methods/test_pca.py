@@ -5,7 +5,6 @@ import pytest
 import torch
 from sklearn.decomposition import TruncatedSVD
 
-from latent_ot.errors import Declined
 from latent_ot.methods.pca import Pca, PcaConfig
 from latent_ot.stage import Spec
 
@@ -79,16 +78,3 @@ def test_codes_come_in_training_order_from_bytes():
     x = (images() * 255).round().to(torch.uint8)
     method = pca(x.float() / 255, 5)
     torch.testing.assert_close(method.codes(x), method.encode(x.float() / 255))
-
-
-def test_state_dict_is_all_there_is_to_store():
-    x = images()
-    fitted = pca(x, 5)
-    copy = Pca(fitted.config, fitted.spec)
-    copy.load_state_dict(fitted.state_dict())
-    assert torch.equal(copy.encode(x), fitted.encode(x))
-
-
-def test_points_are_declined():
-    with pytest.raises(Declined, match="pca needs images"):
-        Pca(PcaConfig(), Spec(shape=(2,), count=10, images=10))

@@ -1,5 +1,5 @@
 import torch
-from test_method_sdkl import build, images, moved, parameters
+from hybrids import build, images, moved, parameters
 
 
 def test_its_discriminator_learns_as_that_of_sdkl_without_sampling_and_its_generator_otherwise(train):

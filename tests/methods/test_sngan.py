@@ -1,10 +1,8 @@
 import pytest
 import torch
-from driving import assert_interruption_changes_nothing, record_updates
 from torch import nn
 from torch.nn.functional import relu
 
-from latent_ot.errors import InputError
 from latent_ot.methods.sngan import Sngan, SnganConfig
 from latent_ot.seeding import generator
 from latent_ot.stage import Spec
@@ -21,17 +19,6 @@ def build(network="sngan", images=10**4, **settings):
 
 def layers(net):
     return [m for m in net.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-
-
-@pytest.mark.parametrize(("network", "n_dis"), [("sngan", 1), ("sngan_resnet", 5)])
-def test_each_pair_of_networks_has_its_own_ratio_and_each_step_moves_one(network, n_dis, train, blobs):
-    method = build(network)
-    assert method.rows_per_step == 4 * n_dis
-    moves = record_updates(method)
-    train(method, blobs(2, method.rows_per_step))
-    assert moves == ([("discriminator", {"D"})] * n_dis + [("generator", {"G"})]) * 2
-    assert method.updates == {"discriminator": 2 * n_dis, "generator": 2}
-    assert method.images_seen == 8 * n_dis
 
 
 def test_each_pair_of_networks_has_its_own_optimizer_and_a_chosen_setting_wins():
@@ -95,16 +82,3 @@ def test_the_reported_norm_is_the_true_one():
         for _ in range(50):
             method.D(torch.rand(1, 1, 16, 16))
         assert method.eval().facts() == {"spectral_norm": pytest.approx(1, abs=1e-3)}
-
-
-@pytest.mark.parametrize("network", NETWORKS)
-def test_an_interruption_changes_nothing(network, tmp_path):
-    images = torch.rand(100, 1, 16, 16)
-    make = lambda: build(network, n_dis=2, generator_batch=4, images=32)  # noqa: E731
-    assert_interruption_changes_nothing(make, images, tmp_path, after=2)
-
-
-@pytest.mark.parametrize("key", ["n_dis", "generator_batch", "beta1", "beta2", "network"])
-def test_impossible_settings_are_one_line(key):
-    with pytest.raises(InputError, match=key):
-        SnganConfig.build({key: -1}, "sngan")

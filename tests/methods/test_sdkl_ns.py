@@ -1,5 +1,5 @@
 import torch
-from test_method_sdkl import build, images, moved, parameters
+from hybrids import build, images, moved, parameters
 
 from latent_ot.methods.sdkl import Sdkl
 

@@ -2,7 +2,6 @@ import pytest
 import torch
 from torch import nn
 
-from latent_ot.errors import InputError
 from latent_ot.losses.consistency import consistency
 from latent_ot.methods.ctgan import Ctgan, CtganConfig, with_dropout
 from latent_ot.methods.wgan_gp import WganGp, WganGpConfig
@@ -72,17 +71,3 @@ def test_dropout_is_on_in_every_pass_of_the_critic(train, blobs):
     assert on == [True] * (3 * 4 + 1)  # two looks, generated and between for each critic step, then the generator's
     with torch.no_grad():
         assert torch.equal(*(method.eval().look(blobs(1, 4)[0].image)[0] for _ in range(2)))
-
-
-def test_the_residual_critic_has_its_own_rates():
-    assert Ctgan.defaults((3, 32, 32), {"network": "sngan_resnet"}) == {"dropout": (0.2, 0.5, 0.5)}
-    assert Ctgan.defaults((3, 32, 32), {}) == {}
-
-
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [({"dropout": [0.5, 0.5]}, "dropout"), ({"dropout": [0.5, 0.5, 1]}, "dropout.2"), ({"network": "toy"}, "network")],
-)
-def test_bad_settings_are_refused_in_one_line(settings, said):
-    with pytest.raises(InputError, match=f"ctgan: setting '{said}"):
-        CtganConfig.build(settings, "ctgan")

@@ -2,63 +2,15 @@
 
 import pytest
 import torch
+from hybrids import build, images, moved, parameters, vae_loss
 from torch.nn.functional import softplus
-
-from latent_ot.catalog import Catalog
-from latent_ot.errors import InputError
-from latent_ot.stage import Batch, Spec
 
 ENCODERS = ["vae_adv_perc", "sdkl", "sdkl_ns", "vaegan"]
 NETWORKS = ["E", "G", "D"]
 
 
-def build(name, rates=None, **settings):
-    """Build a small method in double precision; ``rates``: step sizes of plain gradient descent for E, G and D."""
-    torch.manual_seed(0)
-    stage = Catalog().stage("methods", name)
-    config = stage.Config.build({"batch_size": 4, "latent_dim": 5, **settings}, name)
-    method = stage(config, Spec((1, 16, 16), 100, 10**4, width=0.1)).double()
-    if rates is not None:
-        method.configure_optimizers = lambda: [
-            torch.optim.SGD(net.parameters(), lr=rate)
-            for net, rate in zip((method.E, method.G, method.D), rates, strict=True)
-        ]
-    fixed = torch.randn(4, 10**4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    method.noise = lambda n, d: fixed[:n, :d]  # the same in every draw, so that a test can draw it, too
-    return method
-
-
-def images(method, steps=1, seed=0):
-    g = torch.Generator().manual_seed(seed)
-    rows = method.rows_per_step
-    return [
-        Batch(torch.arange(rows), torch.rand(rows, 1, 16, 16, generator=g, dtype=torch.float64)) for _ in range(steps)
-    ]
-
-
-def parameters(method):
-    return {k: v.detach().clone() for k, v in method.named_parameters()}
-
-
-def moved(method, before, network):
-    """Return how far a network's parameters went, as one vector."""
-    return torch.cat(
-        [(v.detach() - before[k]).flatten() for k, v in method.named_parameters() if k.startswith(network + ".")]
-    )
-
-
 def gradient(loss, network):
     return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(network.parameters()), retain_graph=True)])
-
-
-def vae_loss(method, x):
-    """L_VAE written out: half the squared distance of features in units of sigma^2, and the KL divergence, in nats."""
-    mean, log_std = method.E(x).chunk(2, dim=1)
-    std = log_std.exp()
-    decoded = method.D.features(method.G(mean + std * method.noise(len(x), 5)))
-    squared = (method.D.features(x) - decoded).square().flatten(1).sum(dim=1)
-    kl = 0.5 * (mean.square() + std.square() - 1 - 2 * log_std).sum(dim=1)
-    return (0.5 * squared / method.config.sigma**2).mean(), kl.mean()
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -192,11 +144,3 @@ def test_it_runs_on_the_networks_of_vaegan(name, train):
     before = parameters(method)
     train(method, images(method))
     assert all(moved(method, before, network).any() for network in NETWORKS)
-
-
-@pytest.mark.parametrize(
-    "settings", [{"n_critic": 0}, {"sigma": 0.0}, {"orthogonal": -1}, {"network": "infogan"}, {"lr_d": 0}]
-)
-def test_impossible_settings_are_one_line(settings):
-    with pytest.raises(InputError, match=next(iter(settings))):
-        build("sdkl", **settings)

@@ -32,23 +32,3 @@ def test_initial_weights_are_normal_with_the_stated_deviation():
         weights = torch.cat([m.weight.flatten() for m in net if isinstance(m, WEIGHTS)])
         assert abs(weights.mean()) < 1e-4
         assert abs(weights.std() / 0.02 - 1) < 0.01
-
-
-def test_one_step_of_each_network_for_a_batch_and_both_move(train, blobs):
-    method = build()
-    before = {k: v.clone() for k, v in method.named_parameters()}
-    train(method, blobs(3, 16))
-    assert method.updates == {"discriminator": 3, "generator": 3}
-    assert method.images_seen == 48
-    assert all(not torch.equal(v, before[k]) for k, v in method.named_parameters())
-    assert all(p.requires_grad for p in method.parameters())
-
-
-def test_the_discriminator_learns_to_tell_when_the_generator_stands_still(train, blobs):
-    method = build()
-    method.configure_optimizers = lambda: [
-        torch.optim.SGD(method.G.parameters(), lr=0.0),
-        torch.optim.Adam(method.D.parameters(), lr=2e-3),
-    ]
-    train(method, blobs(60, 16))
-    assert method.observed["discriminator"] < 0.7  # 2 log 2 = 1.39 for one that knows nothing

@@ -1,9 +1,8 @@
 import pytest
 import torch
-from driving import assert_interruption_changes_nothing, record_updates
+from driving import record_updates
 from torch import nn
 
-from latent_ot.errors import InputError
 from latent_ot.methods.wgan import Wgan, WganConfig
 from latent_ot.stage import Spec
 
@@ -104,15 +103,3 @@ def test_the_generator_moves_up_the_critic(train, blobs):
 def test_a_network_moves_by_root_mean_square_propagation():
     rates = [(type(o), o.param_groups[0]["lr"]) for o in build().configure_optimizers()]
     assert rates == [(torch.optim.RMSprop, 5e-5)] * 2
-
-
-def test_an_interruption_among_long_phases_changes_nothing(tmp_path):
-    images = torch.rand(100, 1, 16, 16)
-    make = lambda: build(images=48, long_first=2, long_every=4, long_n_critic=5)  # noqa: E731
-    assert_interruption_changes_nothing(make, images, tmp_path, after=3)
-
-
-@pytest.mark.parametrize("key", ["clip", "n_critic", "long_n_critic", "long_first", "long_every"])
-def test_impossible_settings_are_one_line(key):
-    with pytest.raises(InputError, match=key):
-        WganConfig.build({key: -1}, "wgan")
