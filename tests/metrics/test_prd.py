@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 
-from latent_ot.errors import InputError
 from latent_ot.metrics.prd import curve, f_beta, prd
 
 
@@ -13,13 +12,6 @@ def blobs(n, centres, seed):
 
 
 ONE, OTHER = (0.0, 0.0), (50.0, 0.0)
-
-
-def test_identical_sets_score_one():
-    x = torch.randn(500, 8, generator=torch.Generator().manual_seed(0))
-    found = prd(x, x)
-    assert found.f8 > 0.99
-    assert found.f1_8 > 0.99
 
 
 def test_disjoint_sets_score_zero():
@@ -71,10 +63,3 @@ def test_the_seed_decides_the_clusterings():
     x, y = torch.randn(2, 300, 6, generator=torch.Generator().manual_seed(0))
     assert np.array_equal(prd(x, y, seed=3).precision, prd(x, y, seed=3).precision)
     assert not np.array_equal(prd(x, y, seed=3).precision, prd(x, y, seed=4).precision)
-
-
-def test_unequal_or_too_few_samples_are_refused():
-    with pytest.raises(InputError, match="30 real and 31 generated"):
-        prd(torch.zeros(30, 2), torch.zeros(31, 2))
-    with pytest.raises(InputError, match="9 samples of each; allowed: 10 or more"):
-        prd(torch.zeros(9, 2), torch.zeros(9, 2))

@@ -1,11 +1,8 @@
-import numpy as np
 import pytest
 import torch
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
-from latent_ot.errors import InputError
 from latent_ot.metrics.psnr import CEILING, psnr
-from latent_ot.metrics.ssim import ssim
 
 
 def images(n, seed, size=16, channels=3):
@@ -46,37 +43,3 @@ def test_values_outside_the_unit_interval_are_clamped():
     assert psnr(x.float() / 255 * 1e3, torch.ones(2, 3, 16, 16)) == pytest.approx(
         psnr((x.float() / 255 * 1e3).clamp(0, 1), torch.ones(2, 3, 16, 16))
     )
-
-
-def test_ssim_of_equal_images_is_one():
-    x = images(4, 0)
-    assert ssim(x, x) == pytest.approx(1, rel=1e-12)
-
-
-def test_ssim_of_constant_images_is_the_luminance_term():
-    a, b, c1 = 0.2, 0.7, 0.01**2
-    x, y = torch.full((2, 1, 16, 16), a, dtype=torch.float64), torch.full((2, 1, 16, 16), b, dtype=torch.float64)
-    assert ssim(x, y) == pytest.approx((2 * a * b + c1) / (a * a + b * b + c1), rel=1e-9)
-
-
-def test_ssim_of_a_batch_is_the_mean_over_its_images(monkeypatch):
-    x, y = images(5, 0), images(5, 1)
-    alone = np.mean([ssim(x[i : i + 1], y[i : i + 1]) for i in range(5)])
-    monkeypatch.setattr("latent_ot.metrics.ssim.CHUNK", 2)
-    assert ssim(x, y) == pytest.approx(alone, rel=1e-9)
-
-
-@pytest.mark.parametrize("metric", [psnr, ssim])
-def test_what_is_no_pair_of_image_batches_is_refused(metric):
-    x = images(2, 0)
-    with pytest.raises(InputError, match="two equal"):
-        metric(x, x[:1])
-    with pytest.raises(InputError, match=r"torch\.int32"):
-        metric(x.int(), x.int())
-    with pytest.raises(InputError, match="not finite"):
-        metric(x.float() / 255, torch.full(x.shape, float("nan")))
-
-
-def test_ssim_needs_images_as_large_as_its_window():
-    with pytest.raises(InputError, match="8 x 8 px; allowed: 11 x 11"):
-        ssim(images(1, 0, size=8), images(1, 1, size=8))
