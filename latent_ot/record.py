@@ -41,7 +41,10 @@ class StageRef(_Part):
 
 
 class Protocol(_Part):
-    """How ``n`` samples were scored: by an evaluator (None for 2-D points), against a split of the real data."""
+    """How ``n`` samples are scored: by an evaluator (None for 2-D points), against a split of the real data.
+
+    Numbers of different protocols are never compared.
+    """
 
     id: str
     evaluator: str | None = None

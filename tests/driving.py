@@ -3,10 +3,10 @@
 import lightning as L
 import pytest
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
-from latent_ot.bench.train import Stopped, Watch
-from latent_ot.bench.train import train as run_stage
+from latent_ot.bench.train import Stopped, Watch, train
 from latent_ot.methods.ae import Ae, AeConfig
 from latent_ot.methods.base import Pair
 from latent_ot.samplers.sdot import Sdot, SdotConfig
@@ -20,6 +20,30 @@ def seeded(seed=0):
 
 def normal(n, d, seed=0):
     return torch.randn(n, d, generator=seeded(seed))
+
+
+def count(module):
+    """How many parameters a module has, or one that is made without memory for them."""
+    if not isinstance(module, nn.Module):
+        with torch.device("meta"):
+            module = module()
+    return sum(p.numel() for p in module.parameters())
+
+
+def assert_slopes(value, tensors, step=1e-6, rel=1e-5, abs=1e-9, directions=3):
+    """The gradient of ``value()`` in each tensor is, along random directions, the central difference; return them."""
+    gradients = torch.autograd.grad(value(), tensors, allow_unused=True)
+    for number, (tensor, gradient) in enumerate(zip(tensors, gradients, strict=True)):
+        for seed in range(directions):
+            direction = torch.randn(tensor.shape, generator=seeded(97 * number + seed), dtype=tensor.dtype)
+            start, ends = tensor.detach().clone(), []
+            for way in (step, -step):
+                tensor.data = start + way * direction
+                ends.append(value().item())
+            tensor.data = start
+            found = 0.0 if gradient is None else float((gradient * direction).sum())
+            assert found == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=rel, abs=abs)
+    return gradients
 
 
 def fit(stage, batches):
@@ -36,14 +60,22 @@ def fit(stage, batches):
 
 
 def record_updates(method):
-    """Return a list that training fills: each optimizer step's name and the networks whose parameters it moved."""
-    log, update = [], method.update
+    """Return a list that training fills: each optimizer step's name and the networks whose parameters it moved.
+
+    The gradients of the other networks must be those of their own last step: no loss leaves any in a network beside.
+    """
+    log, update, left = [], method.update, {}
 
     def watched(name, optimizer):
         before = {key: value.clone() for key, value in method.named_parameters()}
+        gradients = {key: value.grad for key, value in method.named_parameters() if value.grad is not None}
         update(name, optimizer)
         moved = {key for key, value in method.named_parameters() if not torch.equal(value, before[key])}
         log.append((name, {key.split(".")[0] for key in moved}))
+        for key, gradient in gradients.items():
+            if key.split(".")[0] not in log[-1][1]:
+                assert torch.equal(gradient, left[key]), key
+            left[key] = gradient.clone()
 
     method.update = watched
     return log
@@ -70,22 +102,6 @@ def step_codes(sampler, z, steps=None):
     if sampler.step == sampler.total_steps:
         sampler.on_train_end()
     return sampler.eval()
-
-
-def assert_resuming_changes_nothing(make, codes, at=5):
-    """Step ``make()`` on codes to its end, and again as two samplers of which the second takes the first's state."""
-    whole, half, resumed = make(), make(), make()
-    for sampler in (whole, half, resumed):
-        sampler.fit(codes)
-    step_codes(whole, codes)
-    step_codes(half, codes, steps=at)
-    resumed.load_state_dict(half.state_dict())
-    resumed.restore(half.counters())
-    resumed.adam = resumed.configure_optimizers()
-    resumed.adam.load_state_dict(half.adam.state_dict())
-    step_codes(resumed, codes)
-    for name, value in whole.state_dict().items():
-        assert torch.equal(resumed.state_dict()[name], value), name
 
 
 def solve(sampler, steps=None):
@@ -115,19 +131,23 @@ def solved_pair(images, width=0.1, **settings):
     return Pair(ae, solve(sdot).eval())
 
 
-def assert_interruption_changes_nothing(make, codes, folder, after):
-    """Train ``make()`` on codes whole, and again with a stop after so many steps; both must end in the same bytes."""
+def run(stage, examples, folder, stop=lambda: False):
+    """Train as the runner does, in a folder; return the result."""
+    folder.mkdir(exist_ok=True)
+    return train(stage, examples, folder, Watch(lambda **values: None, stop, 1e9), torch.device("cpu"))
+
+
+def assert_interruption_changes_nothing(make, examples, folder, after):
+    """Train ``make()`` whole, and again with a stop after so many steps; both must end in the same bytes and facts."""
     asked, whole, half, resumed = [], make(), make(), make()
-    for name in ("whole", "halves"):
-        (folder / name).mkdir()
-
-    def run(sampler, name, stop=lambda: False):
-        run_stage(sampler, codes, folder / name, Watch(lambda **values: None, stop, 1e9), torch.device("cpu"))
-
-    run(whole, "whole")
+    first = run(whole, examples, folder / "whole")
     with pytest.raises(Stopped):
-        run(half, "halves", lambda: asked.append(1) or len(asked) == after)
-    run(resumed, "halves")
+        run(half, examples, folder / "halves", lambda: asked.append(1) or len(asked) == after)
+    second = run(resumed, examples, folder / "halves")
     assert half.step == after
+    for key in ("images_seen", "updates", "curve", "facts"):
+        assert second[key] == first[key], key
     for name, value in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
+    for name in ("model.safetensors", "metrics.jsonl"):
+        assert (folder / "halves" / name).read_bytes() == (folder / "whole" / name).read_bytes()

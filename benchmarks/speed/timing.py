@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from latent_ot.bench.machine import cores, describe, versions
+from latent_ot.files import write_atomic
 
 
 def measure(call: Callable[[], Any], repeats: int = 3) -> tuple[dict[str, Any], Any]:
@@ -51,10 +52,7 @@ def environment() -> dict[str, Any]:
 def write(script: str, results: dict[str, Any]) -> None:
     """Print the results and write them beside the script (metrics.py -> metrics.json), whole or not at all."""
     text = json.dumps(environment() | results, indent=1, sort_keys=True) + "\n"
-    path = Path(script).with_suffix(".json")
-    unfinished = path.with_suffix(".partial")
-    unfinished.write_text(text)
-    unfinished.replace(path)
+    write_atomic(Path(script).with_suffix(".json"), text.encode())
     print(text, end="")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from latent_ot.bench import finished, machine
 from latent_ot.bench.force import forced
-from latent_ot.bench.plan import Facts, Planner, Protocol, RunPlan, StagePlan, decoding, protocol
+from latent_ot.bench.plan import Facts, Planner, RunPlan, StagePlan, decoding, protocol
 from latent_ot.bench.request import Request
 from latent_ot.bench.store import Store
 from latent_ot.budgets import Budget, budget, settings
@@ -19,6 +19,7 @@ from latent_ot.catalog import SCORING, Catalog
 from latent_ot.datasets.base import Dataset, load
 from latent_ot.errors import InputError, choose
 from latent_ot.quantities import foreign
+from latent_ot.record import Protocol
 from latent_ot.results import add
 
 ALL = "all"
@@ -238,10 +239,7 @@ class Benchmark:
             "reasons": last.get("reasons", {}),
             "facts": facts,
             "curves": {**last.get("curves", {}), "loss": loss},
-            "protocol": {
-                "id": rules.id, "evaluator": rules.evaluator, "checksum": rules.checksum, "n": rules.n,
-                "real": rules.real, "reconstruction": dict(rules.reconstruction), "repeats": rules.repeats,
-            },
+            "protocol": rules.model_dump(),
             "images_seen": drawn.get("images_seen", 0),
             "updates": updates,
             "parameters": sum(r.get("parameters", 0) for s, r in trained if s is main or s.job["role"] == "sampler"),

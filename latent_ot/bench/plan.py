@@ -1,7 +1,7 @@
 """What to run: methods x seeds on one data set at one budget, expanded into stages that runs share where they agree."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from latent_ot.budgets import Budget
 from latent_ot.catalog import KIND, SCORING, Catalog, Recipe
 from latent_ot.datasets.base import Dataset
 from latent_ot.errors import Declined, InputError, choose
+from latent_ot.record import Protocol
 
 if TYPE_CHECKING:
     from latent_ot.stage import Stage
@@ -81,19 +82,6 @@ class RunPlan:
     declined: str | None = None
 
 
-@dataclass(frozen=True)
-class Protocol:
-    """How samples are scored; numbers of different protocols are never compared."""
-
-    id: str
-    evaluator: str | None
-    checksum: str | None
-    n: int
-    real: str
-    reconstruction: Mapping[str, int]
-    repeats: int = 1
-
-
 def protocol(
     dataset: Facts, budget: Budget, evaluator: str | None, checksum: str | None, n: int, repeats: int = 1
 ) -> Protocol:
@@ -103,15 +91,13 @@ def protocol(
     """
     n = min(n, dataset.test, dataset.train)
     rebuild = {**budget.reconstruction, "images": min(budget.reconstruction["images"], dataset.test)}
-    parts = [dataset.id, f"n{n}x{repeats}"]
+    parts = [f"n{n}x{repeats}"]
     if dataset.kind == "image":
-        parts = [
-            dataset.id,
-            f"{evaluator}-{(checksum or '')[:8]}",
-            f"n{n}",
-            f"rec{rebuild['images']}x{rebuild['steps']}",
-        ]
-    return Protocol("/".join(parts), evaluator, checksum, n, "train", rebuild, repeats)
+        parts = [f"{evaluator}-{(checksum or '')[:8]}", f"n{n}", f"rec{rebuild['images']}x{rebuild['steps']}"]
+    return Protocol(
+        id="/".join([dataset.id, *parts]), evaluator=evaluator, checksum=checksum, n=n, reconstruction=rebuild,
+        repeats=repeats,
+    )  # fmt: skip
 
 
 class Planner:
@@ -250,7 +236,7 @@ class Planner:
             "role": "reconstruct",
             "name": trained.job["name"],
             "made_of": self._scorers["reconstruct"],
-            "rules": dict(self.rules().reconstruction),
+            "rules": self.rules().reconstruction,
         }
         return self._stage(f"{trained.job['name']}-reconstruct", seed, job, (trained,))
 
@@ -259,7 +245,7 @@ class Planner:
             "role": "evaluate",
             "name": method,
             "made_of": self._scorers["evaluate"],
-            "protocol": asdict(self.rules()),
+            "protocol": self.rules().model_dump(),
         }
         return self._stage(f"{method}-evaluate", seed, job, stages)
 

@@ -1,7 +1,6 @@
 """Train one stage with Lightning: batches by index on the device, exact resume, snapshots, a stop at any whole step."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from latent_ot.datasets.order import batch_rows
+from latent_ot.files import whole
 from latent_ot.methods.base import Method
 from latent_ot.samplers.base import LatentSampler
 from latent_ot.seeding import derive
@@ -86,9 +86,8 @@ def build(stage: type[Stage], config: Any, spec: Spec, *base: Any) -> Stage:
 
 def save_weights(path: Path, stage: Stage) -> None:
     """Write a stage's parameters and buffers as safetensors, atomically."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    save_file({name: value.detach().cpu().contiguous() for name, value in stage.state_dict().items()}, part)
-    part.replace(path)
+    with whole(path) as part:
+        save_file({name: value.detach().cpu().contiguous() for name, value in stage.state_dict().items()}, part)
 
 
 class Keeper:
@@ -127,18 +126,15 @@ class Keeper:
 
     def checkpoint(self) -> None:
         """Write everything that the next step depends on, atomically."""
-        part = self.checkpoint_path.with_suffix(f".{os.getpid()}.part")
-        torch.save(
-            {
-                "model": self.stage.state_dict(),
-                "optimizers": [o.state_dict() for o in self.stage.trainer.optimizers],
-                "counters": self.stage.counters(),
-                "curve": self.curve,
-                "seconds": self.seconds,
-            },
-            part,
-        )
-        part.replace(self.checkpoint_path)
+        state = {
+            "model": self.stage.state_dict(),
+            "optimizers": [o.state_dict() for o in self.stage.trainer.optimizers],
+            "counters": self.stage.counters(),
+            "curve": self.curve,
+            "seconds": self.seconds,
+        }
+        with whole(self.checkpoint_path) as part:
+            torch.save(state, part)
         self.saved = time.monotonic()
 
     def after_step(self) -> None:

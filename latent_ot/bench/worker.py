@@ -27,7 +27,7 @@ from latent_ot.bench.train import Diverged, Stopped, Watch, as_tensor, train
 from latent_ot.catalog import SCORING, Catalog
 from latent_ot.datasets.base import Dataset, load
 from latent_ot.errors import Declined, InputError
-from latent_ot.files import write_json
+from latent_ot.files import whole, write_json
 from latent_ot.methods.base import Method
 from latent_ot.stage import Spec
 
@@ -206,7 +206,6 @@ def _train(
     if isinstance(stage, Method) and stage.role == "representation":
         with torch.no_grad():
             codes = load_stage(catalog, folder).to(device).codes(as_tensor(rows))  # type: ignore[operator]
-        part = folder / f".codes.{os.getpid()}.part"
-        save_file({"codes": codes.float().cpu().contiguous()}, part)
-        part.replace(folder / "codes.safetensors")
+        with whole(folder / "codes.safetensors") as part:
+            save_file({"codes": codes.float().cpu().contiguous()}, part)
     return result

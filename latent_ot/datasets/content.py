@@ -5,11 +5,9 @@ content id, which is believed while the arrays' own sizes and times stay as reco
 own. Content ids hold content alone: where files lie and when they were written never enters.
 """
 
-import contextlib
 import hashlib
 import json
 import os
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 
 from latent_ot.datasets.stream import Pictures, Splits, Stream
 from latent_ot.errors import InputError
+from latent_ot.files import write_atomic
 
 if TYPE_CHECKING:
     from latent_ot.datasets.stream import Splits
@@ -70,13 +69,7 @@ def write_card(folder: Path, card: Card) -> None:
     Raises:
         OSError: if the folder cannot be written.
     """
-    part = folder / f".content.{os.getpid()}.{threading.get_ident()}.part"
-    try:
-        part.write_text(json.dumps(asdict(card)))
-        part.replace(folder / CARD)
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+    write_atomic(folder / CARD, json.dumps(asdict(card)).encode())
 
 
 def content_id(key: str, splits: "Splits | Stream", origin: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from latent_ot.errors import InputError
+from latent_ot.files import whole
 from latent_ot.metrics.evaluators.base import Evaluator
 
 T = TypeVar("T")
@@ -39,10 +40,8 @@ class FeatureSet:
 
     def save(self, path: Path) -> None:
         """Write to ``path`` (.npz), which appears whole or not at all."""
-        unfinished = path.with_suffix(".partial")
-        with unfinished.open("wb") as file:
+        with whole(path) as part, part.open("wb") as file:
             np.savez(file, features=self.features.numpy(), logits=self.logits.numpy())
-        unfinished.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> Self:

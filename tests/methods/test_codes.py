@@ -2,19 +2,10 @@ import time
 
 import pytest
 import torch
+from sharing import batches, share, table
 from torch import distributed, multiprocessing
 
 from latent_ot.methods._codes import CodeTable
-
-
-def table(n=12, d=5, seed=0):
-    return CodeTable(torch.randn(n, d, generator=torch.Generator().manual_seed(seed)))
-
-
-def batches(count, n=12, d=5, size=4):
-    generator = torch.Generator().manual_seed(7)
-    for _ in range(count):
-        yield torch.randperm(n, generator=generator)[:size], torch.randn(size, d, generator=generator)
 
 
 def state(table):
@@ -101,18 +92,9 @@ def test_codes_are_state_and_no_parameters():
     assert torch.equal(codes.codes, copy.codes)
 
 
-def _share(rank, world, port_file, results):
-    distributed.init_process_group("gloo", init_method=f"file://{port_file}", rank=rank, world_size=world)
-    codes = table()
-    for index, gradient in batches(10):
-        codes.step(index.chunk(world)[rank], gradient.chunk(world)[rank] * world, 0.05)  # gradient of the share's mean
-    torch.save(codes.state_dict(), f"{results}/{rank}.pt")
-    distributed.destroy_process_group()
-
-
 @pytest.mark.skipif(not distributed.is_gloo_available(), reason="torch was built without gloo")
 def test_two_processes_equal_one_with_the_same_global_batch(tmp_path):
-    multiprocessing.spawn(_share, args=(2, tmp_path / "store", tmp_path), nprocs=2)
+    multiprocessing.spawn(share, args=(2, tmp_path / "store", tmp_path), nprocs=2)
     one, first, second = table(), *(torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     for index, gradient in batches(10):
         one.step(index, gradient, 0.05)

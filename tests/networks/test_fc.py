@@ -1,12 +1,9 @@
 import pytest
 import torch
+from driving import count
 from torch import nn
 
 from latent_ot.networks.fc import Decoder, Encoder
-
-
-def count(module):
-    return sum(p.numel() for p in module.parameters())
 
 
 def kinds(module):

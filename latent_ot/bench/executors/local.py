@@ -35,15 +35,8 @@ class Local:
         Returns:
             Stage name -> (status, reason): done, reused, diverged, failed, skipped (an input is missing) or stopped.
         """
-        ends: dict[str, tuple[str, str | None]] = {}
-        waiting = {stage.name: stage for stage in stages}
-        for name in list(waiting):
-            found = self.store.result(name)
-            if found is not None:
-                status = "reused" if found["status"] == "done" else found["status"]
-                ends[name] = (status, found.get("reason"))
-                display.end(name, "reused", None)
-                del waiting[name]
+        ends = self._reuse(stages, display)
+        waiting = {stage.name: stage for stage in stages if stage.name not in ends}
         running: dict[Connection, tuple[StagePlan, Any, str]] = {}
         free = list(self.slots)
         asked_to_stop = False
@@ -84,17 +77,32 @@ class Local:
                         ends[stage.name] = (end["end"], end.get("reason"))
                         display.end(stage.name, end["end"], end.get("reason"))
                 except KeyboardInterrupt:
-                    for _, process, _ in running.values():
-                        if asked_to_stop:  # asked twice: now, at the price of the work since the last checkpoint
-                            process.kill()
-                        else:  # the worker finishes its step, writes a checkpoint and ends
-                            os.kill(process.pid, STOP)
+                    self._stop([process for _, process, _ in running.values()], at_once=asked_to_stop)
                     asked_to_stop = True
         finally:
             signal.signal(signal.SIGINT, previous)
         for name in waiting:
             ends[name] = ("stopped", None)
         return ends
+
+    def _reuse(self, stages: Sequence[StagePlan], display: Display) -> dict[str, tuple[str, str | None]]:
+        """Return the ends of the stages that came to one before."""
+        ends = {}
+        for name in (stage.name for stage in stages):
+            found = self.store.result(name)
+            if found is not None:
+                status = "reused" if found["status"] == "done" else found["status"]
+                ends[name] = (status, found.get("reason"))
+                display.end(name, "reused", None)
+        return ends
+
+    @staticmethod
+    def _stop(processes: Sequence[Any], at_once: bool) -> None:
+        for process in processes:
+            if at_once:  # asked twice: at the price of the work since the last checkpoint
+                process.kill()
+            else:  # the worker finishes its step, writes a checkpoint and ends
+                os.kill(process.pid, STOP)
 
     def _start(self, stage: StagePlan, slot: str) -> tuple[Connection, Any]:
         ours, theirs = self.context.Pipe(duplex=False)

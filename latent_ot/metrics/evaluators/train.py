@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import os
 import platform
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from latent_ot.config import Config
 from latent_ot.datasets.base import Dataset, load
 from latent_ot.datasets.order import batch_rows
 from latent_ot.errors import InputError, choose
+from latent_ot.files import write_atomic
 from latent_ot.metrics.evaluators.base import WEIGHTS
 from latent_ot.metrics.evaluators.small import SmallNet
 from latent_ot.seeding import derive, generator
@@ -115,8 +115,8 @@ def train_evaluator(
         "seconds": round(seconds),
         "versions": {"latent_ot": __version__, "torch": torch.__version__, "python": platform.python_version()},
     }
-    _write(out / f"{name}.safetensors", content)
-    _write(out / f"{name}.json", (json.dumps(card, indent=2) + "\n").encode())
+    write_atomic(out / f"{name}.safetensors", content)
+    write_atomic(out / f"{name}.json", (json.dumps(card, indent=2) + "\n").encode())
     return card
 
 
@@ -187,9 +187,3 @@ def _fit(name: str, data: Dataset, rows: np.ndarray, recipe: Recipe, seed: int, 
                 file=sys.stderr,
             )
     return net.eval()
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
-    part.replace(path)

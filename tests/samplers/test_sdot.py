@@ -1,0 +1,146 @@
+import math
+
+import pytest
+import torch
+from driving import solve
+
+from latent_ot.errors import InputError
+from latent_ot.samplers.sdot import Sdot, SdotConfig
+from latent_ot.seeding import generator
+from latent_ot.stage import Spec
+from latent_ot.transport.cells import Cells
+from latent_ot.transport.semidiscrete import Schedule
+
+
+def codes(n, d, seed=0):
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
+
+
+def make(n, d, **config):
+    return Sdot(SdotConfig(**config), Spec(shape=(d,), count=n, images=1))
+
+
+def trained(z, **config):
+    sampler = make(*z.shape, **config)
+    sampler.fit(z)
+    return solve(sampler)
+
+
+@pytest.fixture(scope="module")
+def plane():
+    return trained(codes(200, 2))
+
+
+@pytest.fixture(scope="module")
+def space():
+    return trained(codes(300, 10))
+
+
+def test_training_ends_when_the_tolerance_is_met_on_fresh_points(space):
+    facts = space.facts()
+    assert space.finished
+    assert space.step < space.total_steps
+    assert facts["cell_error"] <= 0.1
+    assert facts["cell_error_reached"] is True
+    assert facts["cell_error_points"] >= 1_000_000
+    assert facts["empty_cells"] == 0
+    assert facts["sdot_points"] == facts["sdot_iterations"] * Schedule(300).batch
+    assert 0 <= facts["training_code_share"] < 0.5
+    assert space.images_seen == space.step
+
+
+def test_the_default_extension_is_exact_in_few_dimensions_and_pairs_above(plane, space):
+    assert plane.facts()["extension"] == "barycentric"
+    assert plane.facts()["eps"] > 0
+    assert space.facts()["extension"] == "pairs"
+    assert 0 < space.facts()["threshold"] < math.pi
+
+
+@pytest.mark.parametrize("case", ["plane", "space"])
+def test_draws_are_mixtures_of_codes_with_their_mean(case, request):
+    sampler = request.getfixturevalue(case)
+    drawn = sampler.sample(20_000, generator(0, "draw"))
+    assert drawn.shape == (20_000, sampler.dim)
+    assert drawn.dtype == torch.float32
+    assert drawn.abs().max() <= sampler.targets.abs().max()
+    assert (drawn.mean(0) - sampler.targets.mean(0)).abs().max() < 0.15
+
+
+def test_a_threshold_of_zero_draws_the_training_codes_in_equal_shares():
+    z = codes(100, 6)
+    sampler = trained(z, threshold=0.0)
+    drawn = sampler.sample(20_000, generator(0, "draw"))
+    row = torch.cdist(drawn, z).argmin(1)
+    assert torch.equal(drawn, z[row])
+    assert (torch.bincount(row, minlength=100) / 200 - 1).abs().max() < 0.5
+    assert sampler.facts()["training_code_share"] == 1.0
+
+
+def test_inverse_distance_weights_can_be_chosen_in_any_dimension():
+    sampler = trained(codes(100, 6), mode="idw")
+    assert torch.equal(Cells(sampler.targets).assign(sampler.centres, sampler.heights), torch.arange(100))
+    assert 0 < sampler.facts()["training_code_share"] < 1
+
+
+def test_a_tight_tolerance_in_the_plane_is_met_in_double_precision():
+    sampler = trained(codes(60, 2), tol=0.05)
+    assert sampler.targets.dtype == torch.float64
+    assert sampler.facts()["cell_error"] <= 0.05
+
+
+def test_too_many_codes_are_a_random_subset():
+    z = codes(500, 3)
+    sampler = trained(z, max_targets=50)
+    assert sampler.facts()["targets"] == 50
+    assert (sampler.targets[:, None] == z).all(2).any(1).all()
+    assert len(sampler.targets.unique(dim=0)) == 50
+    assert make(60_000, 2).targets.shape == (2000, 2)
+    assert make(60_000, 64).targets.shape == (60_000, 64)
+
+
+def test_what_runs_out_of_points_still_draws_and_says_so():
+    sampler = trained(codes(200, 5), tol=0.02, max_points=20_000)
+    assert not sampler.finished
+    assert sampler.step == sampler.total_steps
+    facts = sampler.facts()
+    assert facts["cell_error"] > 0.02
+    assert facts["cell_error_reached"] is False
+    assert sampler.sample(3, generator(0, "draw")).shape == (3, 5)
+
+
+def test_observed_values_are_finite_from_the_first_step():
+    sampler = make(100, 4)
+    sampler.fit(codes(100, 4))
+    solve(sampler, steps=1)
+    assert sampler.observed
+    assert all(math.isfinite(float(value)) for value in sampler.observed.values())
+
+
+def test_nothing_is_drawn_before_training():
+    sampler = make(20, 2)
+    sampler.fit(codes(20, 2))
+    with pytest.raises(InputError, match="before it is fitted"):
+        sampler.sample(1, generator(0, "draw"))
+
+
+def test_the_held_out_error_is_seen_long_before_the_first_check():
+    z = codes(300, 10)
+    sampler = make(300, 10)
+    sampler.fit(z)
+    assert "error" not in solve(sampler, 15).observed
+    early = float(solve(sampler, 1).observed["error"])
+    later = float(solve(sampler, 48).observed["error"])
+    assert not torch.isfinite(sampler.state.best_error)  # no check yet
+    cells = Cells(sampler.problem.cells.slopes[:300])
+    volume = cells.volumes(sampler.state.average, 400_000, generator(1, "judge"))
+    truth = float(((300 * volume - 1).square().mean() - 300 / 400_000).sqrt())
+    standard_error = (2 / 300) ** 0.5 * (truth**2 + 300 / 2**14)
+    assert later**2 == pytest.approx(truth**2, abs=3 * standard_error)
+    assert later < early
+
+
+def test_what_has_no_map_is_refused():
+    with pytest.raises(InputError, match="'mode' = 'barycentric' in 10 dimensions"):
+        make(20, 10, mode="barycentric")
+    with pytest.raises(InputError, match="all equal"):
+        make(20, 2).fit(torch.ones(20, 2))

@@ -1,0 +1,185 @@
+import math
+
+import pytest
+import torch
+from driving import fit, fit_codes, normal, seeded
+from torch import nn
+from torch.distributions import MultivariateNormal, Normal
+
+from latent_ot.bench.train import build
+from latent_ot.samplers.vae2 import LOG_GAMMA_MIN, Vae2, Vae2Config
+from latent_ot.stage import Batch, Spec
+
+
+def make(n, d, steps=1, width=1.0, **config):
+    config = Vae2Config(**{"hidden": 64, **config})
+    return build(Vae2, config, Spec(shape=(d,), count=n, images=steps * config.batch_size, width=width))
+
+
+def trained(codes, steps, **config):
+    return fit_codes(make(*codes.shape, steps=steps, **config), codes, steps)
+
+
+def relative(a, b):
+    return float((a - b).norm() / b.norm())
+
+
+class Posterior(nn.Module):
+    """Encoder with a linear mean and a constant standard deviation."""
+
+    def __init__(self, matrix, bias, log_std):
+        super().__init__()
+        self.matrix, self.bias, self.log_std = matrix, bias, log_std
+
+    def forward(self, z):
+        mean = z @ self.matrix.T + self.bias
+        return torch.cat([mean, self.log_std.expand_as(mean)], dim=1)
+
+
+@pytest.fixture
+def linear():
+    """The linear-Gaussian case z = W u + b + gamma noise, its codes, their log evidence and the true posterior."""
+    d, gamma = 4, 0.6
+    sampler = make(10, d).double()
+    W = torch.linalg.qr(normal(d, d).double()).Q * torch.tensor([2.0, 1.0, 0.3, 0.0])
+    b = normal(1, d, 1)[0].double()
+    decoder = nn.Linear(d, d).double()
+    decoder.weight.data, decoder.bias.data = W, b
+    sampler.decoder = decoder
+    sampler.log_gamma.data = torch.tensor(gamma, dtype=torch.float64).log()
+    z = b + normal(5, d, 2).double() @ W.T + gamma * normal(5, d, 3).double()
+    evidence = MultivariateNormal(b, W @ W.T + gamma**2 * torch.eye(d)).log_prob(z)
+    precision = 1 + W.square().sum(0) / gamma**2  # diagonal, since the columns of W are orthogonal
+    matrix = (W / gamma**2 / precision).T
+    return sampler, z, evidence, Posterior(matrix, -matrix @ b, -0.5 * precision.log())
+
+
+def elbo(sampler, z):
+    """The bound exactly: a quadratic's Gaussian mean is its mean over the 2d points mu +- sqrt(d) sigma_j e_j."""
+    d = sampler.dim
+    points = math.sqrt(d) * torch.cat([torch.eye(d), -torch.eye(d)]).double()
+    nll = torch.stack([sampler.bound(z, p.expand(len(z), d))[0] for p in points]).mean(0)
+    return -(nll + sampler.bound(z, torch.zeros_like(z))[1])
+
+
+def test_bound_equals_the_log_evidence_at_the_true_posterior(linear):
+    sampler, z, evidence, posterior = linear
+    sampler.encoder = posterior
+    torch.testing.assert_close(elbo(sampler, z), evidence)
+
+
+def test_bound_is_below_the_log_evidence_at_any_other_posterior(linear):
+    sampler, z, evidence, posterior = linear
+    for seed in range(20):
+        shift = [0.2 * normal(*size, seed).double() for size in ((4, 4), (1, 4), (1, 4))]
+        terms = (posterior.matrix + shift[0], posterior.bias + shift[1][0], posterior.log_std + shift[2][0])
+        sampler.encoder = Posterior(*terms)
+        assert (elbo(sampler, z) < evidence).all()
+
+
+def test_the_loss_is_made_of_log_densities(linear):
+    sampler, z, _, _ = linear
+    sampler.encoder = Posterior(0.3 * torch.eye(4).double(), torch.ones(4).double(), torch.full((4,), -0.5).double())
+    noise = normal(5, 4, 5).double()
+    nll, kl = sampler.bound(z, noise)
+    u = 0.3 * z + 1 + math.exp(-0.5) * noise
+    expected = -Normal(u @ sampler.decoder.weight.T + sampler.decoder.bias, 0.6).log_prob(z).sum(1)
+    torch.testing.assert_close(nll, expected)
+    torch.testing.assert_close(
+        kl, torch.distributions.kl_divergence(Normal(0.3 * z + 1, math.exp(-0.5)), Normal(0.0, 1.0)).sum(1)
+    )
+
+
+def test_kl_of_the_encoder_equals_monte_carlo():
+    sampler, z = make(10, 3).double(), normal(4, 3, 1).double()
+    with torch.no_grad():
+        sampler.encoder.head.weight.mul_(5)  # far enough from the prior for a relative tolerance
+        kl = sampler.bound(z, torch.zeros_like(z))[1]
+        mean, log_std = sampler.encoder(z).chunk(2, dim=1)
+    u = mean + log_std.exp() * torch.randn(200_000, 4, 3, generator=seeded(2), dtype=torch.float64)
+    estimate = (Normal(mean, log_std.exp()).log_prob(u) - Normal(0.0, 1.0).log_prob(u)).sum(-1).mean(0)
+    torch.testing.assert_close(kl, estimate, rtol=0.01, atol=0.01)
+
+
+def test_the_best_gamma_is_the_root_mean_squared_residual():
+    sampler, z, noise = make(10, 3).double(), normal(50, 3, 1).double(), normal(50, 3, 2).double()
+    with torch.no_grad():
+        mean, log_std = sampler.encoder(z).chunk(2, dim=1)
+        residual = z - sampler.decoder(mean + log_std.exp() * noise)
+    sampler.log_gamma.data = residual.square().mean().sqrt().log()
+    sampler.bound(z, noise)[0].mean().backward()
+    assert abs(sampler.log_gamma.grad.item()) < 1e-12
+
+
+def test_training_finds_that_gamma():
+    codes = normal(512, 3, 1)
+    sampler = trained(codes, steps=60, lr=1e-12, gamma_lr=1e-1, batch_size=128)
+    z = sampler.frame(codes)
+    with torch.no_grad():
+        mean, log_std = sampler.encoder(z).chunk(2, dim=1)
+        residual = z - sampler.decoder(mean + log_std.exp() * normal(512, 3, 2))
+    assert sampler.facts()["gamma"] == pytest.approx(residual.square().mean().sqrt().item(), rel=0.05)
+
+
+def test_gamma_has_a_floor():
+    codes = torch.full((64, 2), 3.0)
+    sampler = make(64, 2, gamma_lr=1.0)
+    sampler.fit(codes)
+    sampler.decoder.head.weight.data.zero_()
+    sampler.decoder.head.bias.data.zero_()  # the codes are told exactly, so the best gamma is 0
+    sampler.log_gamma.data.fill_(LOG_GAMMA_MIN + 0.5)
+    assert fit(sampler, [Batch(torch.arange(64), codes)]).log_gamma.item() == LOG_GAMMA_MIN
+
+
+def test_draws_have_the_mean_and_covariance_of_gaussian_codes():
+    codes = normal(5000, 4, 1) @ normal(4, 4, 2) + 30
+    sampler = trained(codes, steps=600, lr=3e-3, hidden=32)
+    with torch.no_grad():
+        drawn = sampler.sample(50_000, seeded())
+    assert relative(drawn.T.cov(), codes.T.cov()) < 0.15
+    assert (drawn.mean(0) - codes.mean(0)).abs().max() < 0.1 * sampler.frame.scale
+    assert sampler.facts()["kl_nats"] > 1  # u is used: the draws are not gamma's noise alone
+
+
+def test_standardised_codes_have_mean_zero_and_mean_square_one_whatever_their_scale():
+    codes = normal(300, 5, 1) * torch.tensor([1.0, 2.0, 0.0, 0.1, 5.0])
+    plain, moved = make(300, 5), make(300, 5)
+    plain.fit(codes)
+    moved.fit(1000 * codes - 77)
+    z = plain.frame(codes)
+    torch.testing.assert_close(z.mean(0), torch.zeros(5), atol=1e-5, rtol=0)
+    assert z.square().mean().item() == pytest.approx(1, rel=1e-5)
+    torch.testing.assert_close(moved.frame(1000 * codes - 77), z, atol=1e-4, rtol=0)
+
+
+def test_a_draw_is_a_map_of_a_code_and_a_noise_of_width_gamma():
+    sampler = trained(100 * normal(300, 3, 1), steps=5)
+    with torch.no_grad():
+        w = sampler.source(7, seeded())
+        assert w.shape == (7, 6)
+        assert torch.equal(sampler.transport(w), sampler.sample(7, seeded()))
+        assert sampler.sample(7, seeded()).dtype == torch.float32
+        still = sampler.transport(torch.cat([w[:, :3], torch.zeros(7, 3)], dim=1))
+        spread = sampler.frame.scale * sampler.log_gamma.exp()
+        torch.testing.assert_close(sampler.transport(w) - still, spread * w[:, 3:], atol=1e-3, rtol=1e-4)
+    assert sampler.frame.scale > 90
+
+
+@pytest.mark.parametrize(("progress", "factor"), [(0.0, 1), (0.37, 1), (0.375, 0.5), (0.74, 0.5), (0.75, 0.25)])
+def test_rates_are_halved_after_300_and_600_of_800_epochs(progress, factor):
+    sampler = make(10, 2, steps=1000)
+    sampler.fit(normal(10, 2))
+    sampler.step = round(1000 * progress)
+    assert sampler.decay() == factor
+    fit(sampler, [Batch(torch.arange(10), normal(10, 2))])
+    rates = [group["lr"] for group in sampler.trainer.optimizers[0].param_groups]
+    assert rates == pytest.approx([1e-4 * factor, 1e-2 * factor])
+
+
+def test_networks_are_those_of_the_release():
+    sampler = make(10, 7, hidden=1024)
+    shapes = [tuple(p.shape) for p in sampler.encoder.parameters() if p.dim() == 2]
+    assert shapes == [(1024, 7), (1024, 1024), (1024, 1024), (14, 1031)]
+    assert [tuple(p.shape) for p in sampler.decoder.parameters() if p.dim() == 2][-1] == (7, 1031)
+    assert make(10, 7, hidden=1024, width=0.25).decoder.head.in_features == 7 + 256
+    assert sum(isinstance(layer, nn.ReLU) for layer in sampler.encoder.modules()) == 3
