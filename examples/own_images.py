@@ -19,7 +19,7 @@ parser.add_argument("--data-dir", default="data", help="where the arrays are kep
 args = parser.parse_args()
 
 images = load_digits().images / 16  # (1797, 8, 8), floats in [0, 1]
-images = images.repeat(4, axis=1).repeat(4, axis=2)  # to 32 pixels, the size that every method takes
+images = images.repeat(4, axis=1).repeat(4, axis=2)  # to 32 pixels, as the evaluator knows them
 
 places = {"store": args.store, "data_dir": args.data_dir}
 run = lo.train(args.method, images, args.budget, evaluator="digits", **places)  # one image in ten is held back

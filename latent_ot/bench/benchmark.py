@@ -33,7 +33,7 @@ class Benchmark:
         self.catalog = Catalog(request.plugins)
         if request.threads < 1:
             raise InputError(f"threads = {request.threads}; allowed: 1 or more; nearest: 1")
-        if min(request.seeds) < 0:
+        if min(request.seeds, default=0) < 0:
             raise InputError(f"seed {min(request.seeds)}; allowed: 0 or more; nearest: 0")
         self.dataset: Dataset = load(request.dataset, request.data_dir, request.subset, request.verify)
         self.facts = Facts.of(self.dataset)

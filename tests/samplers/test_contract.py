@@ -15,6 +15,7 @@ from latent_ot.pictures.plane import save_plane
 from latent_ot.stage import Batch, Spec
 
 SAMPLERS = {name: Catalog().stage("samplers", name) for name in Catalog().files["samplers"]}
+SMALL = {"sdot": {"tol": 0.3}}
 STEPPED = {"flow": "flow", "imle": "mapping", "ot_gen": "map", "ot_trans": "map", "potential": "potential"}
 STEPPED |= {"vae2": "autoencoder"}
 LEARNING = [name for name, stage in SAMPLERS.items() if not stage.closed_form]
@@ -23,7 +24,7 @@ LEARNING = [name for name, stage in SAMPLERS.items() if not stage.closed_form]
 def make(name, n, d, steps=3, seed=0, **settings):
     """Build a small sampler for so many steps."""
     stage = SAMPLERS[name]
-    small = {"batch_size": 32} if "batch_size" in stage.Config.model_fields else {}
+    small = {"batch_size": 32} if "batch_size" in stage.Config.model_fields else SMALL.get(name, {})
     config = stage.Config.build({**small, **settings}, name)
     return build(stage, config, Spec((d,), n, steps * getattr(config, "batch_size", 1), width=0.125, seed=seed))
 

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from driving import solve
+from driving import normal, solve
 
 from latent_ot.errors import InputError
 from latent_ot.samplers.sdot import Sdot, SdotConfig
@@ -10,10 +10,6 @@ from latent_ot.seeding import generator
 from latent_ot.stage import Spec
 from latent_ot.transport.cells import Cells
 from latent_ot.transport.semidiscrete import Schedule
-
-
-def codes(n, d, seed=0):
-    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
 
 
 def make(n, d, **config):
@@ -28,12 +24,12 @@ def trained(z, **config):
 
 @pytest.fixture(scope="module")
 def plane():
-    return trained(codes(200, 2))
+    return trained(normal(200, 2))
 
 
 @pytest.fixture(scope="module")
 def space():
-    return trained(codes(300, 10))
+    return trained(normal(300, 10))
 
 
 def test_training_ends_when_the_tolerance_is_met_on_fresh_points(space):
@@ -67,7 +63,7 @@ def test_draws_are_mixtures_of_codes_with_their_mean(case, request):
 
 
 def test_a_threshold_of_zero_draws_the_training_codes_in_equal_shares():
-    z = codes(100, 6)
+    z = normal(100, 6)
     sampler = trained(z, threshold=0.0)
     drawn = sampler.sample(20_000, generator(0, "draw"))
     row = torch.cdist(drawn, z).argmin(1)
@@ -77,19 +73,19 @@ def test_a_threshold_of_zero_draws_the_training_codes_in_equal_shares():
 
 
 def test_inverse_distance_weights_can_be_chosen_in_any_dimension():
-    sampler = trained(codes(100, 6), mode="idw")
+    sampler = trained(normal(100, 6), mode="idw")
     assert torch.equal(Cells(sampler.targets).assign(sampler.centres, sampler.heights), torch.arange(100))
     assert 0 < sampler.facts()["training_code_share"] < 1
 
 
 def test_a_tight_tolerance_in_the_plane_is_met_in_double_precision():
-    sampler = trained(codes(60, 2), tol=0.05)
+    sampler = trained(normal(60, 2), tol=0.05)
     assert sampler.targets.dtype == torch.float64
     assert sampler.facts()["cell_error"] <= 0.05
 
 
 def test_too_many_codes_are_a_random_subset():
-    z = codes(500, 3)
+    z = normal(500, 3)
     sampler = trained(z, max_targets=50)
     assert sampler.facts()["targets"] == 50
     assert (sampler.targets[:, None] == z).all(2).any(1).all()
@@ -99,7 +95,7 @@ def test_too_many_codes_are_a_random_subset():
 
 
 def test_what_runs_out_of_points_still_draws_and_says_so():
-    sampler = trained(codes(200, 5), tol=0.02, max_points=20_000)
+    sampler = trained(normal(200, 5), tol=0.02, max_points=20_000)
     assert not sampler.finished
     assert sampler.step == sampler.total_steps
     facts = sampler.facts()
@@ -110,7 +106,7 @@ def test_what_runs_out_of_points_still_draws_and_says_so():
 
 def test_observed_values_are_finite_from_the_first_step():
     sampler = make(100, 4)
-    sampler.fit(codes(100, 4))
+    sampler.fit(normal(100, 4))
     solve(sampler, steps=1)
     assert sampler.observed
     assert all(math.isfinite(float(value)) for value in sampler.observed.values())
@@ -118,13 +114,13 @@ def test_observed_values_are_finite_from_the_first_step():
 
 def test_nothing_is_drawn_before_training():
     sampler = make(20, 2)
-    sampler.fit(codes(20, 2))
+    sampler.fit(normal(20, 2))
     with pytest.raises(InputError, match="before it is fitted"):
         sampler.sample(1, generator(0, "draw"))
 
 
 def test_the_held_out_error_is_seen_long_before_the_first_check():
-    z = codes(300, 10)
+    z = normal(300, 10)
     sampler = make(300, 10)
     sampler.fit(z)
     assert "error" not in solve(sampler, 15).observed
