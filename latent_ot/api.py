@@ -11,7 +11,7 @@ run.evaluate()
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -138,7 +138,7 @@ def evaluate(
     found, rules = _given(images, benchmark.dataset.shape), benchmark.rules
     if len(found) < rules.n:
         raise InputError(f"{len(found)} images; allowed: {rules.n} or more, as many as {rules.id} scores")
-    scorer = Scorer(benchmark.dataset, asdict(rules), None, benchmark.store.cache, torch.device("cpu"))
+    scorer = Scorer(benchmark.dataset, rules.model_dump(), None, benchmark.store.cache, torch.device("cpu"))
     return scorer.score(found[: rules.n], seed)[0]
 
 

@@ -13,6 +13,7 @@ import typer
 
 from latent_ot.errors import InputError, StoreError, choose
 from latent_ot.options import BENCH, ONE_RUN, WHERE, Options, app, command, numbers, words
+from latent_ot.terminal import is_terminal
 
 if TYPE_CHECKING:
     from latent_ot.bench.request import Request
@@ -316,7 +317,7 @@ def prune(
     if not found.items:
         return
     if not yes:
-        if not sys.stdin.isatty():
+        if not is_terminal(sys.stdin):
             print("nothing is removed; --yes removes it", file=sys.stderr)
             return
         typer.confirm("remove it?", abort=True)

@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from latent_ot import discovery
+from latent_ot import discovery, leaderboard
 from latent_ot.bench.benchmark import Benchmark
 from latent_ot.bench.currency import stored
 from latent_ot.bench.request import Request
 from latent_ot.catalog import Catalog
 from latent_ot.errors import InputError
 from latent_ot.quantities import QUANTITIES, foreign, learn
-from latent_ot.report import page
 from latent_ot.report.ranking import bench_table
 from latent_ot.report.text import render
 from latent_ot.results import load
@@ -191,7 +190,7 @@ def test_a_metric_is_a_column_of_the_table_the_csv_and_the_page(asked, folder):
     shown = load(asked.store, stored=True)
     assert "brightness gap ↓" in render(bench_table(shown), "text")
     assert "brightness" in next(csv.reader(render(bench_table(shown), "csv").splitlines()))
-    page.write(asked.store, stored(asked.store))
+    leaderboard.write(asked.store, stored(asked.store))
     assert "brightness gap ↓" in (asked.store / "digits.md").read_text()
     assert "brightness@" in (asked.store / "digits.csv").read_text().splitlines()[0]
 

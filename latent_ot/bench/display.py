@@ -5,13 +5,14 @@ Under a notebook's cell it is one output that is replaced, which needs no widget
 
 import html
 import io
-import os
 import sys
 import time
 from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from latent_ot.terminal import is_terminal
 
 LINE_SECONDS = 15.0
 CELL_SECONDS, CELL_WIDTH = 0.25, 100  # between replacements of a notebook's output, and its characters
@@ -187,8 +188,8 @@ def _why(reason: str | None) -> str:
 
 
 def display(total: int) -> Display:
-    """Return the display that fits stderr; a command run from a cell has lines, though it is given a terminal there."""
+    """Return the display that fits stderr."""
     console = Console(stderr=True)
     if console.is_jupyter:
         return Notebook(total)
-    return Live(total, console) if sys.stderr.isatty() and "JPY_PARENT_PID" not in os.environ else Plain(total)
+    return Live(total, console) if is_terminal(sys.stderr) else Plain(total)

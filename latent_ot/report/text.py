@@ -13,6 +13,7 @@ import pandas as pd
 from latent_ot.errors import choose
 from latent_ot.report import groups
 from latent_ot.report.groups import DAGGER
+from latent_ot.terminal import is_terminal
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -200,7 +201,7 @@ def to_rich(grid: Grid) -> "Table":
 def show(grids: Sequence[Grid], file: TextIO | None = None) -> None:
     """Print tables: drawn on a terminal, plain text anywhere else."""
     file = file or sys.stdout
-    if not file.isatty():
+    if not is_terminal(file):
         file.write(render(grids, "text"))
         return
     from rich.console import Console

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from latent_ot import leaderboard
 from latent_ot.bench.benchmark import Benchmark
 from latent_ot.bench.currency import stored
 from latent_ot.bench.request import Request
 from latent_ot.bench.sampling import draw
-from latent_ot.report import page
 from latent_ot.results import load
 
 BROKEN = """
@@ -85,8 +85,8 @@ def test_records_are_what_reports_read(ended, request_here):
     assert path.with_suffix(".samples.png").exists()
     marked = stored(request_here.store)
     assert [record.outdated for record in marked] == [()] * len(ended)
-    page.write(request_here.store, marked)
-    assert page.stale(request_here.store, marked) == []
+    leaderboard.write(request_here.store, marked)
+    assert leaderboard.stale(request_here.store, marked) == []
 
 
 def test_finished_work_is_reused(ended, request_here):

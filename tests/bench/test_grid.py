@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from latent_ot import leaderboard
 from latent_ot.bench.benchmark import Benchmark
 from latent_ot.bench.currency import stored
 from latent_ot.bench.request import Request
 from latent_ot.errors import InputError
 from latent_ot.metrics.base import keys_of
-from latent_ot.report import page
 
 CODES = set(keys_of("codes"))
 
@@ -52,7 +52,7 @@ def test_every_pair_says_how_good_its_codes_are(rows):
 
 
 def test_the_page_has_the_heat_map_and_the_pictures(rows, request_here):
-    page.write(request_here.store, stored(request_here.store))
+    leaderboard.write(request_here.store, stored(request_here.store))
     assert list(request_here.store.glob("figures/digits/*--grid.svg"))
     text = (request_here.store / "digits.md").read_text()
     assert "of representations with latent samplers" in text

@@ -57,7 +57,7 @@ def test_words_helpers_colours_and_new_families_change_no_key(tmp_path):
     shutil.copytree(PACKAGE.parent / "benchmarks", tmp_path / "benchmarks")
     edit(copy / "errors.py", "is unknown; allowed", "is not known; allowed")
     edit(copy / "stage.py", "def as_float(", "def unused(x):\n    return 2 * x\n\n\ndef as_float(")
-    edit(copy / "report" / "plots.py", "#444444", "#454545")
+    edit(copy / "pictures" / "charts.py", "#444444", "#454545")
     (copy / "networks" / "brand_new.py").write_text(
         "from torch import nn\n\nfrom latent_ot.networks.base import Family\n\n\n"
         "class Net(nn.Linear):\n    pass\n\n\nclass BrandNew(Family):\n    version = 1\n    generator = Net\n"

@@ -242,11 +242,11 @@ def test_settings_follow_the_data_and_the_networks(name, shape, chosen, expected
     assert STAGES[name].defaults(shape, chosen) == expected
 
 
-@pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("key", ["batch_size", "lr", "latent_dim"])
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [(n, k) for n in METHODS for k in ("batch_size", "lr", "latent_dim") if k in STAGES[n].Config.model_fields],
+)
 def test_impossible_settings_are_one_line(name, key):
-    if key not in STAGES[name].Config.model_fields:
-        pytest.skip(f"{name} has no {key}")
     with pytest.raises(InputError, match=key):
         build(name, **{key: -1})
 

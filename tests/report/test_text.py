@@ -53,7 +53,9 @@ def test_an_unknown_format_is_refused_with_the_nearest(grid):
         render([grid], "markdow")
 
 
-def test_a_terminal_gets_a_drawn_table_and_a_pipe_plain_text(grid):
+def test_a_terminal_gets_a_drawn_table_and_a_pipe_or_a_cell_plain_text(grid, monkeypatch):
+    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
+
     class Terminal(io.StringIO):
         def isatty(self):
             return True
@@ -64,3 +66,6 @@ def test_a_terminal_gets_a_drawn_table_and_a_pipe_plain_text(grid):
     assert pipe.getvalue() == render([grid], "text")
     assert "┃" in terminal.getvalue()
     assert "1.50 ± 0.10" in terminal.getvalue()
+    monkeypatch.setenv("JPY_PARENT_PID", "1")  # that of a notebook's cell
+    show([grid], cell := Terminal())
+    assert cell.getvalue() == pipe.getvalue()

@@ -6,24 +6,24 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from latent_ot import claims
 from latent_ot.budgets import benchmarks
-from latent_ot.report import verdicts
 
 SPEC = importlib.util.spec_from_file_location("claim_checks", benchmarks() / "claims" / "checks.py")
 assert SPEC
 assert SPEC.loader
 checks = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(checks)
-REGIONS = {c.rule.check: c.rule.region(c.datasets[0].dataset) for c in verdicts.claims() if c.rule.check}
+REGIONS = {c.rule.check: c.rule.region(c.datasets[0].dataset) for c in claims.claims() if c.rule.check}
 
 
 def test_every_check_that_a_claim_names_is_kept_and_no_other():
-    assert REGIONS.keys() == verdicts.checks().keys() == {check.__name__ for check in checks.CHECKS}
+    assert REGIONS.keys() == claims.checks().keys() == {check.__name__ for check in checks.CHECKS}
 
 
 @pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
 def test_what_is_kept_is_what_the_check_gives_and_the_claims_bounds_decide_alike(check):
-    kept, region = verdicts.checks()[check.__name__], REGIONS[check.__name__]
+    kept, region = claims.checks()[check.__name__], REGIONS[check.__name__]
     again = check(checks.SEEDS[0])
     assert len(kept) == len(checks.SEEDS), "run `python benchmarks/claims/checks.py`"
     assert again == pytest.approx(kept[0], rel=0.05, abs=1e-8)
