@@ -34,3 +34,17 @@ def test_plain_lines_give_rate_and_time_left(capsys, monkeypatch):
 
 def test_hours_are_shown_from_one_hour_on():
     assert [display.clock(s) for s in (5, 65, 3605)] == ["0:05", "1:05", "1:00:05"]
+
+
+def test_a_command_run_from_a_notebooks_cell_has_lines_though_it_is_given_a_terminal(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr("sys.stderr", Terminal())
+    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
+    live = display.display(1)
+    live.close()
+    assert isinstance(live, display.Live)
+    monkeypatch.setenv("JPY_PARENT_PID", "1")
+    assert isinstance(display.display(1), display.Plain)

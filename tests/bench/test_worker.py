@@ -73,7 +73,9 @@ def request_for(tmp_path):
 INTERRUPTIONS = ((signal.SIGKILL, 0.0), (worker.STOP, 0.02), (signal.SIGKILL, 0.11), (worker.STOP, 0.05))
 
 
-@pytest.mark.parametrize("method", ["gldo", "iwgan", "pggan", "ae_ot_gan"])
+@pytest.mark.parametrize(
+    "method", ["gldo", "ae_ot_gan", *(pytest.param(name, marks=pytest.mark.slow) for name in ("iwgan", "pggan"))]
+)
 def test_an_interrupted_run_ends_with_the_same_bytes(method, request_for, monkeypatch):
     monkeypatch.setitem(settings()["budgets"]["smoke"], "images", 1600)
     undisturbed, broken = Benchmark(request_for("whole")), Benchmark(request_for("broken"))
