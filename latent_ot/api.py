@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from latent_ot.bench.benchmark import Benchmark
+    from latent_ot.catalog import Catalog
     from latent_ot.methods.base import Method, Pair
 
 Form = Literal["uint8", "float"]
@@ -166,15 +167,20 @@ class Run:
         return json.loads((self.folder / "config.json").read_text())["job"]
 
     @cached_property
+    def catalog(self) -> "Catalog":
+        """Where the classes of its stages are found."""
+        from latent_ot.catalog import Catalog
+
+        return self.benchmark.catalog if self.benchmark else Catalog()
+
+    @cached_property
     def model(self) -> "Method | Pair":
         """The model, in eval mode on the CPU."""
         import torch
 
         from latent_ot.bench.load import load_model
-        from latent_ot.catalog import Catalog
 
-        catalog = self.benchmark.catalog if self.benchmark else Catalog()
-        return load_model(catalog, self.folders, torch.device("cpu"))
+        return load_model(self.catalog, self.folders, torch.device("cpu"))
 
     def sample(self, n: int = 64, seed: int = 0, form: Form = "uint8") -> "Tensor":
         """Draw n images (n, C, H, W), uint8 or float32 in [0, 1]; of a 2-D set points (n, 2).
@@ -230,10 +236,8 @@ class Run:
         from latent_ot.bench.load import decoding
         from latent_ot.bench.reconstruct import searchable
         from latent_ot.bench.sampling import rebuild
-        from latent_ot.catalog import Catalog
 
-        catalog = self.benchmark.catalog if self.benchmark else Catalog()
-        model = searchable(catalog, decoding(self.folders), torch.device("cpu"))
+        model = searchable(self.catalog, decoding(self.folders), torch.device("cpu"))
         return _as(self._able(lambda: rebuild(model, self._images(images), self.job["seed"], steps))[1], form)
 
     def picture(self, n: int = 64, seed: int = 0) -> "Image":

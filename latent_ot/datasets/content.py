@@ -11,16 +11,13 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from latent_ot.datasets.stream import Pictures, Splits, Stream
 from latent_ot.errors import InputError
 from latent_ot.files import write_atomic
-
-if TYPE_CHECKING:
-    from latent_ot.datasets.stream import Splits
 
 CARD = "content.json"
 SLICE_BYTES = 16 << 20  # of images in memory at once while a set is written
@@ -72,7 +69,7 @@ def write_card(folder: Path, card: Card) -> None:
     write_atomic(folder / CARD, json.dumps(asdict(card)).encode())
 
 
-def content_id(key: str, splits: "Splits | Stream", origin: Mapping[str, Any]) -> str:
+def content_id(key: str, splits: Splits | Stream, origin: Mapping[str, Any]) -> str:
     """Return 12 hex digits of sha256 over origin, id and both splits' shapes and bytes (labels are not part of it)."""
     digest = hashlib.sha256(json.dumps([origin, key], sort_keys=True).encode())
     for array in (splits.train, splits.test):

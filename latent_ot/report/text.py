@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import pandas as pd
 
 from latent_ot.errors import choose
-from latent_ot.report import groups
-from latent_ot.report.groups import DAGGER
+from latent_ot.report.groups import DAGGER, outdated, unique
 from latent_ot.terminal import is_terminal
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class Grid:
     @property
     def remarks(self) -> tuple[str, ...]:
         """Why cells bear a dagger, one line a reason, and the notes."""
-        return (*(f"{DAGGER}: {line}" for line in groups.outdated(self.rests)), *self.notes)
+        return (*(f"{DAGGER}: {line}" for line in outdated(self.rests)), *self.notes)
 
     def flat(self) -> pd.DataFrame:
         """Return the table as programs read it; what a row lacks is None.
@@ -100,14 +99,14 @@ class Grid:
             rows.append({f"{key}_{sub}" if sub else key: value for key, data in parts for sub, value in data.items()})
         if every := self.rests:
             for row, cells in zip(rows, self.rows, strict=True):
-                row["outdated"] = "; ".join(groups.outdated(_rests(cells), every)) or None
+                row["outdated"] = "; ".join(outdated(_rests(cells), every)) or None
         names = sorted(dict.fromkeys(itertools.chain(*rows)), key="outdated".__eq__)
         table = pd.DataFrame(rows, columns=names, dtype=object)
         return table.where(table.notna(), None)
 
 
 def _rests(cells: "Iterable[Cell]") -> "list[Record]":
-    return groups.unique(record for cell in cells for record in cell.rests)
+    return unique(record for cell in cells for record in cell.rests)
 
 
 def to_text(grid: Grid) -> str:

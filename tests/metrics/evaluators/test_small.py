@@ -4,9 +4,9 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from scoring import noise, right
 
 from latent_ot.datasets.base import available, load
 from latent_ot.errors import InputError
@@ -16,16 +16,6 @@ from latent_ot.metrics.evaluators.small import SmallNet, conform
 from latent_ot.metrics.evaluators.train import train_evaluator
 
 NAMES = ["cifar10", "digits", "fashion_mnist", "mnist"]
-
-
-def noise(n, channels=1, size=32):
-    rng = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (n, channels, size, size), dtype=torch.uint8, generator=rng)
-
-
-def right(evaluator, images, labels):
-    logits = evaluator(torch.from_numpy(np.array(images)).permute(0, 3, 1, 2))[1]
-    return (logits.argmax(dim=1).numpy() == labels).mean()
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
+from scoring import noise, right
 
 from latent_ot.datasets.base import load
 from latent_ot.errors import InputError
@@ -13,16 +13,6 @@ from latent_ot.metrics.evaluators.base import Evaluator
 from latent_ot.metrics.evaluators.find import load_evaluator
 from latent_ot.metrics.evaluators.train import Recipe, augment, train_evaluator, without
 from latent_ot.seeding import generator
-
-
-def noise(n, channels=1, size=32):
-    rng = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (n, channels, size, size), dtype=torch.uint8, generator=rng)
-
-
-def right(evaluator, images, labels):
-    logits = evaluator(torch.from_numpy(np.array(images)).permute(0, 3, 1, 2))[1]
-    return (logits.argmax(dim=1).numpy() == labels).mean()
 
 
 def test_augmentation_without_amounts_is_the_identity_and_shifts_are_whole_pixels():
