@@ -99,9 +99,7 @@ def card(request: "Request") -> dict[str, Any]:
             }
             for key, info in fields.items()
         ]
-        networks = {key: sum(p.numel() for p in child.parameters()) for key, child in stage.named_children()}
-        own = sum(p.numel() for p in stage.parameters(recurse=False))
-        networks = {key: count for key, count in {**networks, "": own}.items() if count}
+        networks = {key: count for key, count in stage.sizes().items() if count}
         about = catalog.summary(kind, job["name"])
         stages.append({"name": job["name"], "role": job["role"], "about": about, "networks": networks})
         stages[-1]["settings"] = settings

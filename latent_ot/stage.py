@@ -59,6 +59,8 @@ class Stage(L.LightningModule):
     Config: ClassVar[type[BaseConfig]] = BaseConfig
     declines: ClassVar[dict[str, str]] = {}
     """What the stage cannot do -> the reason, e.g. ``{"reconstruct": "a GAN without an encoder"}``."""
+    per_image: ClassVar[frozenset[str]] = frozenset()
+    """Its modules that hold a row for each training image: no part of the model's size."""
 
     @classmethod
     def defaults(cls, shape: tuple[int, ...], chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,6 +106,12 @@ class Stage(L.LightningModule):
     def progress(self) -> float:
         """Share of the budget that is spent, in [0, 1]; learning-rate schedules read it."""
         return min(1.0, self.step / self.total_steps)
+
+    def sizes(self) -> dict[str, int]:
+        """Return the learned parameters of each of its networks; under "" those that are in none."""
+        networks = {name: child for name, child in self.named_children() if name not in self.per_image}
+        counts = {name: sum(p.numel() for p in child.parameters()) for name, child in networks.items()}
+        return {**counts, "": sum(p.numel() for p in self.parameters(recurse=False))}
 
     def noise(self, n: int, dim: int) -> Tensor:
         """Return this step's next standard normal draw, (n, dim), on the module's device."""

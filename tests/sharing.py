@@ -10,6 +10,10 @@ def table(n=12, d=5, seed=0):
     return CodeTable(torch.randn(n, d, generator=torch.Generator().manual_seed(seed)))
 
 
+def adam(codes, lr=0.05):
+    return torch.optim.Adam([codes.codes], lr=lr, betas=(0.5, 0.999))
+
+
 def batches(count, n=12, d=5, size=4):
     generator = torch.Generator().manual_seed(7)
     for _ in range(count):
@@ -19,7 +23,8 @@ def batches(count, n=12, d=5, size=4):
 def share(rank, world, port_file, results):
     distributed.init_process_group("gloo", init_method=f"file://{port_file}", rank=rank, world_size=world)
     codes = table()
+    step = adam(codes).step
     for index, gradient in batches(10):
-        codes.step(index.chunk(world)[rank], gradient.chunk(world)[rank] * world, 0.05)  # gradient of the share's mean
+        codes.move(index.chunk(world)[rank], gradient.chunk(world)[rank] * world, step)  # gradient of the share's mean
     torch.save(codes.state_dict(), f"{results}/{rank}.pt")
     distributed.destroy_process_group()

@@ -66,6 +66,7 @@ def glo(steps: int, width: float) -> Rivals:
     generator, codes = copy.deepcopy((stage.G, stage.Z))
     betas = (stage.config.beta1, 0.999)
     optimizer = torch.optim.Adam(generator.parameters(), lr=stage.config.lr, betas=betas, fused=True)
+    of_codes = torch.optim.Adam([codes.codes], lr=stage.lr_z, betas=betas, fused=True)
     x = as_float(as_tensor(images))
 
     def loop() -> Iterator[None]:
@@ -78,7 +79,7 @@ def glo(steps: int, width: float) -> Rivals:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            codes.step(rows, z.grad, stage.lr_z, stage.project)
+            codes.move(rows, z.grad, of_codes.step, stage.project)
             if step % steps == 0:
                 yield
 

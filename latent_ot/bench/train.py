@@ -204,7 +204,7 @@ def train(stage: Stage, data: np.ndarray | Tensor, folder: Path, watch: Watch, d
         "images_seen": stage.images_seen,
         "updates": dict(stage.updates),
         "seconds": round(keeper.seconds, 3),
-        "parameters": sum(p.numel() for p in stage.parameters()),
+        "parameters": sum(stage.sizes().values()),
         "curve": keeper.curve,
         "facts": stage.facts(),
     }

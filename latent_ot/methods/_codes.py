@@ -1,46 +1,43 @@
-"""A learned code per training image, moved by a lazy Adam with moments and step counter of its own for every row.
+"""A learned code per training image: an ordinary parameter, which torch's Adam moves as a whole at every step.
 
-A dense Adam over the table would go on moving rows that the batch does not hold, by their old momentum, and would
-correct the bias of all moments by one common step counter. Here the rows of a batch are the only ones that change.
+So do the public codes of this family (GLANN's ``optim.Adam(netZ.parameters())``): a row that the batch does not hold has
+the gradient 0 and goes on by its momentum, while its second moment decays until the row is met again. One visit thus
+moves a row by many times the step size, the more the rarer visits are; ``adam_travel`` says how far all of them do.
 """
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, distributed, nn
 
+CHUNK = 4096  # rows projected together: a copy of a whole large table costs more than the projection
+
 
 class CodeTable(nn.Module):
-    """Codes (N, d) as buffers; nothing here is a parameter, so no optimizer or weight decay reaches them.
+    """Codes (N, d), one parameter with a dense gradient.
 
     Args:
         codes: initial codes (N, d).
-        betas: decay rates of Adam's two moments.
-        eps: Adam's denominator offset.
     """
 
-    codes: Tensor
-    mean: Tensor
-    square: Tensor
-    updates: Tensor
-
-    def __init__(self, codes: Tensor, betas: tuple[float, float] = (0.5, 0.999), eps: float = 1e-8) -> None:
+    def __init__(self, codes: Tensor) -> None:
         super().__init__()
-        self.betas, self.eps = betas, eps
-        self.register_buffer("codes", codes.clone())
-        self.register_buffer("mean", torch.zeros_like(codes))
-        self.register_buffer("square", torch.zeros_like(codes))
-        self.register_buffer("updates", torch.zeros(len(codes), dtype=torch.int64, device=codes.device))
+        self.codes = nn.Parameter(codes.clone())
 
     def forward(self, index: Tensor) -> Tensor:
-        """Return a copy of the codes (B, d) of rows ``index`` (B,), with gradient."""
-        return self.codes[index].requires_grad_()
+        """Return a copy of the codes (B, d) of rows ``index`` (B,), a leaf with a gradient of its own."""
+        return self.codes.detach()[index].requires_grad_()
 
     @torch.no_grad()
-    def step(
-        self, index: Tensor, gradient: Tensor, lr: float, project: Callable[[Tensor], Tensor] | None = None
+    def move(
+        self,
+        index: Tensor,
+        gradient: Tensor,
+        step: Callable[[], object],
+        project: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        """Move the rows of a batch by one Adam step.
+        """Call an optimizer's ``step`` with the gradient of a batch, which is 0 for all rows that it does not hold.
 
         The gradients of a row that the batch holds twice are summed. Under several processes each calls with rows and
         gradients of its own share of the batch, all shares of one size and each gradient that of the mean over its
@@ -49,38 +46,69 @@ class CodeTable(nn.Module):
         Args:
             index: rows (B,), int64.
             gradient: (B, d), of the mean loss over the batch.
-            lr: Adam's step size.
-            project: maps the moved codes (rows, d) onto the set of valid codes.
+            step: of the optimizer that holds ``codes``.
+            project: maps codes (rows, d) onto the set of valid codes; all rows are mapped.
         """
-        rows, gradient = self._gather(index, gradient)
-        mean, square = self.mean[rows], self.square[rows]
-        updates = self.updates[rows] + 1
-        mean.lerp_(gradient, 1 - self.betas[0])
-        square.lerp_(gradient.square(), 1 - self.betas[1])
-        mean_bias, square_bias = (1 - torch.pow(beta, updates.to(mean.dtype))[:, None] for beta in self.betas)
-        moved = self.codes[rows] - lr * (mean / mean_bias) / ((square / square_bias).sqrt_() + self.eps)
-        self.codes[rows] = moved if project is None else project(moved)
-        self.mean[rows], self.square[rows], self.updates[rows] = mean, square, updates
-
-    @torch.no_grad()
-    def descend(
-        self, index: Tensor, gradient: Tensor, lr: float, project: Callable[[Tensor], Tensor] | None = None
-    ) -> None:
-        """Move the rows of a batch by plain gradient descent; arguments as for ``step``."""
-        rows, gradient = self._gather(index, gradient)
-        moved = self.codes[rows] - lr * gradient
-        self.codes[rows] = moved if project is None else project(moved)
-        self.updates[rows] += 1
+        index, gradient = self._gather(index, gradient)
+        if self.codes.grad is None:
+            self.codes.grad = torch.zeros_like(self.codes)
+        self.codes.grad.index_add_(0, index, gradient)
+        step()
+        self.codes.grad[index] = 0  # not of the whole table, which would cost as much as the step
+        if project is not None:
+            for rows in self.codes.split(CHUNK):
+                rows.copy_(project(rows))
 
     @staticmethod
     def _gather(index: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """Return each row of the batch of all processes once, in order, and its summed gradient."""
+        """Return rows and gradients of the batch of all processes."""
         if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
             world = distributed.get_world_size()
             indices = [torch.empty_like(index) for _ in range(world)]
             gradients = [torch.empty_like(gradient) for _ in range(world)]
             distributed.all_gather(indices, index.contiguous())
             distributed.all_gather(gradients, gradient.contiguous())
-            index, gradient = torch.cat(indices), torch.cat(gradients) / world
-        rows, place = index.unique(return_inverse=True)
-        return rows, gradient.new_zeros(len(rows), gradient.shape[1]).index_add_(0, place, gradient)
+            return torch.cat(indices), torch.cat(gradients) / world
+        return index, gradient
+
+
+def adam_travel(
+    epochs: float, steps: float, betas: tuple[float, float], decay: Callable[[int], float], restart: bool = False
+) -> float:
+    """Return how far a coordinate of a table is from its start after ``epochs``, in units of Adam's step size.
+
+    The root mean square over coordinates whose gradient at each visit is a fresh standard normal number (its scale does
+    not matter to Adam), unprojected. A row is visited once an epoch, at a random one of its ``steps`` steps. The moves
+    that follow from one visit add up to sqrt(1 - b2^t) g / sqrt(v), t steps after Adam's start, with v the mean of
+    squared gradients that forgets by b2 a step; those of different visits are uncorrelated. For normal gradients
+
+        E[g_0^2 / sum_i w_i g_i^2] = int_0^1 prod_{i>0} u / sqrt(u^2 + w_i (1 - u^2)) du,  w_0 = 1,
+
+    with w_i = b2^(steps between the visits), averaged over the places of visits within their epochs. What the end of
+    the training (or of an Adam) cuts off of its last visit's moves is not counted.
+
+    Args:
+        epochs: visits of each row, not necessarily whole.
+        steps: of an epoch, at least 1.
+        betas: Adam's.
+        decay: epoch, from 0 -> factor on the step size.
+        restart: whether each epoch has a new Adam.
+    """
+    b1, b2 = betas
+    visits = max(1, int(np.ceil(epochs)))
+    rate = -np.log(b2) * steps  # by which v forgets in an epoch
+    apart = np.arange(1, visits)
+    weights = (np.sinh(rate / 2) / (rate / 2)) ** 2 * np.exp(-rate * apart) * (not restart)
+    nodes, measure = np.polynomial.legendre.leggauss(400)
+    u = (1 + nodes) / 2
+    logs = np.log(u) - np.log(u**2 + np.minimum(weights, 1)[:, None] * (1 - u**2)) / 2
+    ratios = np.exp(np.vstack([np.zeros_like(u), logs * (not restart)]).cumsum(axis=0)) @ measure / 2
+    later = 1 + b1 / (1 - b1)  # the steps over which a visit is spent, on average
+    unmet = b2**later * (1 - np.exp(-rate)) / (steps * (1 - b2)) * np.exp(-rate * np.arange(visits) * (not restart))
+    kept = b1 / b2**0.5  # of a move in the step after it
+    spent = ((1 - b1) / (1 - kept)) ** 2 / (1 - b2)
+    to_come = np.arange(1, steps + 1)
+    cut = np.where(restart | (np.arange(visits) == visits - 1), np.mean((1 - kept**to_come) ** 2), 1)
+    share = np.minimum(1, epochs - np.arange(visits))
+    factors = np.array([decay(epoch) for epoch in range(visits)])
+    return float(np.sqrt(spent * np.sum(share * factors**2 * cut * (1 - unmet) * ratios)))

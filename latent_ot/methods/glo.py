@@ -6,12 +6,12 @@ runs it: codes and generator descend the reconstruction loss together (its Eq. 2
 each step. There is no encoder; unseen images are reconstructed by a search over codes.
 
 What differs, and why:
-- The GLDO paper gives no decay of the step sizes at 32 pixels. Both are halved every 20 epochs, as the public code of
-  GLANN does, which is GLO with another sampler. Epochs, not shares of the budget: ten halvings squeezed into 20 epochs
-  leave both unfinished (held-out reconstructions of mnist5k lose 6 dB).
-- Adam moves a coordinate by no more than its step size at each update of its row, so that in a short training the
-  paper's step size for codes leaves them at their random start, and samples are overlaid halves of images.
-  ``code_step`` states the rule that lets codes travel about their own length.
+- Codes are one parameter under Adam, as in the public code of GLANN, which is GLO with another sampler; this paper's code
+  is not public. What a step size then means depends on the number of images: over 200 epochs at 0.003 a coordinate
+  travels 0.91 with 60,000 images and 0.32 with 4,000 (``adam_travel``), where codes of GLDO start at scale 1 and those
+  of GLO on the sphere at 0.1. ``travel`` asks for a way in lengths of the start instead of a step size.
+- The step sizes do not decay at 32 pixels, since the paper names no decay there. GLANN's code halves them
+  (``halve_every``) and makes its optimizers anew at each epoch (``new_optimizers``); ``glann`` does.
 - The regularisers of the GLDO paper's Section 4.9.2 leave their weights open: ``weight_decay``, ``code_l1`` and
   ``spectral`` have ours, as has the perceptual loss, to which the paper adds "a weighted squared loss".
 - Batch normalisation is in training mode while training, as in the paper: through the batch's statistics one code's
@@ -20,7 +20,7 @@ What differs, and why:
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
@@ -29,15 +29,17 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from latent_ot.config import Config
+from latent_ot.errors import InputError
 from latent_ot.losses.laplacian import lap1
 from latent_ot.losses.perceptual import Maps, backbone, backbone_parts, perceptual
-from latent_ot.methods._codes import CodeTable
+from latent_ot.methods._codes import CodeTable, adam_travel
 from latent_ot.methods._inversion import invert
 from latent_ot.methods.base import Method, Spec, require_images
 from latent_ot.networks.infogan import Generator, init_normal
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, as_float
 
+BETA2 = 0.999  # of Adam; the GLDO paper is silent
 PCA_IMAGES = 24_576  # two 64-pixel colour images' worth of values, as a public re-implementation of GLO fits it to
 
 
@@ -63,34 +65,29 @@ class GloConfig(Config):
     lr: float = Field(1e-3, gt=0, description="step size, generator; GLDO, Section 4.1 (128 pixels: 0.005)")
     lr_z: float = Field(3e-3, gt=0, description="step size, codes; GLDO, Section 4.1 (128 pixels: 0.05)")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam; the GLDO paper is silent, GLANN's code has 0.5")
-    halve_every: float = Field(
-        20, gt=0, description="epochs after which both step sizes are halved; GLANN's code, MNIST"
+    halve_every: float | None = Field(
+        None, gt=0, description="epochs after which both step sizes are halved; none: never, GLDO 4.1 (128 pixels: 10)"
     )
+    new_optimizers: bool = Field(False, description="whether each epoch begins with new optimizers, as in GLANN's code")
     travel: float | None = Field(
-        1.0,
+        None,
         gt=0,
-        description="how far a short training should move a code, in lengths of its start; none: lr_z as it is",
-    )
-    paper_epochs: int = Field(
-        200, ge=1, description="from here on lr_z is the paper's; epochs of GLANN's code on MNIST"
+        description="how far codes go from their start by Adam on random gradients, in lengths of it; none: by lr_z",
     )
     init_std: float = Field(
         0.01, gt=0, description="initial weights N(0; 0.01), read as a standard deviation; GLDO 4.1"
     )
 
 
-def code_step(config: GloConfig, spec: Spec, scale: float) -> float:
-    """Return the step size for codes whose coordinates start with the root mean square ``scale``.
+def predicted_travel(config: GloConfig, spec: Spec) -> float:
+    """Return how far Adam takes a coordinate on random gradients in the whole budget, in units of its step size."""
+    steps, betas = max(1.0, spec.count / config.batch_size), (config.beta1, BETA2)
+    return adam_travel(spec.epochs, steps, betas, lambda epoch: decay(config, epoch), config.new_optimizers)
 
-    It is the paper's where the budget has the paper's number of epochs. In a shorter one it is raised until codes end
-    about ``travel`` times their length from their start: Adam moves a coordinate by about its step size at each of the
-    row's updates, whose signs come out nearly independent, so that steps add up like those of a random walk.
-    """
-    if config.optim == "sgd" or config.travel is None or spec.epochs >= config.paper_epochs:
-        return config.lr_z
-    halvings, rest = divmod(spec.epochs, config.halve_every)
-    squares = config.halve_every * (1 - 0.25**halvings) / 0.75 + rest * 0.25**halvings  # of the decay, over all epochs
-    return max(config.lr_z, config.travel * scale / max(1.0, squares) ** 0.5)
+
+def decay(config: GloConfig, epoch: float) -> float:
+    """Return the factor on both step sizes in an epoch, counted from 0."""
+    return 1.0 if config.halve_every is None else 0.5 ** int(epoch / config.halve_every)
 
 
 def principal_components(x: Tensor, d: int) -> Tensor:
@@ -104,9 +101,10 @@ def principal_components(x: Tensor, d: int) -> Tensor:
 class Glo(Method):
     """Generator G and the table of codes Z (N, d)."""
 
-    version = 1
+    version = 2
     Config: ClassVar[type[GloConfig]] = GloConfig
     role = "representation"
+    per_image = frozenset({"Z"})
     declines = {"encode": "an auto-decoder has no encoder; it reconstructs by a search over codes"}
     config: GloConfig
     trail: Tensor
@@ -119,11 +117,15 @@ class Glo(Method):
         for layer in [m for m in self.G.modules() if config.spectral and isinstance(m, nn.ConvTranspose2d)]:
             spectral_norm(layer)
         start = self.first_codes()
-        self.Z = CodeTable(start, betas=(config.beta1, 0.999))
-        self.lr_z = code_step(config, spec, scale=float(start.square().mean().sqrt()))
+        self.Z = CodeTable(start)
+        self.scale = float(start.square().mean().sqrt())
+        self.lr_z = config.lr_z
+        if config.travel is not None:
+            if config.optim != "adam":
+                raise InputError(f"glo: setting 'travel' = {config.travel} with optim '{config.optim}'; allowed: none")
+            self.lr_z = config.travel * self.scale / predicted_travel(config, spec)
         self.register_buffer("trail", torch.zeros(2))  # mean squared error and code gradient of the last steps
-        tables = [f"Z.{name}" for name, _ in self.Z.named_buffers()]
-        self._ddp_params_and_buffers_to_ignore = tables  # every process takes the same steps: nothing to broadcast
+        self._ddp_params_and_buffers_to_ignore = ["Z.codes"]  # every process takes the same steps: nothing to reduce
 
     @classmethod
     def defaults(cls, shape: tuple[int, ...], chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,7 +146,7 @@ class Glo(Method):
         """Start from the images' principal components, of one common scale like that of N(0, I), if so set."""
         if self.config.start == "pca":
             scores = principal_components(as_float(examples()).flatten(1), self.latent_dim)
-            self.Z.codes.copy_(self.project(scores / scores.square().mean().sqrt()))
+            self.Z.codes.data.copy_(self.project(scores / scores.square().mean().sqrt()))
 
     def project(self, z: Tensor) -> Tensor:
         """Return the nearest codes on the unit sphere (in the unit ball, or the codes as they are)."""
@@ -152,11 +154,13 @@ class Glo(Method):
             return F.normalize(z, dim=1)
         return z / z.norm(dim=1, keepdim=True).clamp_min(1) if self.config.projection == "ball" else z
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The generator's; codes have their own."""
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """The generator's and the codes', of one kind."""
+        rates = ((self.G.parameters(), self.config.lr), ([self.Z.codes], self.lr_z))
         if self.config.optim == "sgd":
-            return torch.optim.SGD(self.G.parameters(), lr=self.config.lr)
-        return torch.optim.Adam(self.G.parameters(), lr=self.config.lr, betas=(self.config.beta1, 0.999), fused=True)
+            return [torch.optim.SGD(parameters, lr=lr) for parameters, lr in rates]
+        betas = (self.config.beta1, BETA2)
+        return [torch.optim.Adam(parameters, lr=lr, betas=betas, fused=True) for parameters, lr in rates]
 
     @cached_property
     def maps(self) -> Maps:
@@ -186,26 +190,32 @@ class Glo(Method):
         self.observe(loss=loss)
 
     @property
-    def decay(self) -> float:
-        """The factor on both step sizes in this epoch."""
-        epoch = self.step * self.config.batch_size / self.spec.count
-        return 0.5 ** int(epoch / self.config.halve_every)
+    def epoch(self) -> float:
+        """How often the steps so far drew each image."""
+        return self.step * self.config.batch_size / self.spec.count
+
+    def schedule(self) -> None:
+        """Set both step sizes for this epoch; begin it with new optimizers, if so set."""
+        optimizers: Any = self.optimizers()
+        begun = int(self.epoch) > int((self.step - 1) * self.config.batch_size / self.spec.count)
+        for optimizer, lr in zip(optimizers, (self.config.lr, self.lr_z), strict=True):
+            if self.config.new_optimizers and begun:
+                optimizer.state.clear()
+            for group in optimizer.param_groups:
+                group["lr"] = lr * decay(self.config, self.epoch)
 
     def move_generator(self, loss: Tensor) -> None:
         """Step the generator down the gradient of ``loss`` and of its own squared weights."""
-        optimizer: Any = self.optimizers()
-        for group in optimizer.param_groups:
-            group["lr"] = self.config.lr * self.decay
+        self.schedule()
         if self.config.weight_decay:
             loss = loss + self.config.weight_decay * sum(w.square().sum() for w in self.G.parameters())
-        self.descend(loss, generator=optimizer)
+        self.descend(loss, generator=cast(Any, self.optimizers())[0])
 
     def move_codes(self, batch: Batch, gradient: Tensor) -> None:
-        """Step the batch's codes down ``gradient`` (m, d), that of the mean loss, and their penalty's; project them."""
+        """Step all codes, the batch's down ``gradient`` (m, d), that of the mean loss, and their penalty's; project."""
         if self.config.code_l1:
-            gradient = gradient + self.config.code_l1 * self.Z.codes[batch.index].sign() / len(gradient)
-        step = self.Z.step if self.config.optim == "adam" else self.Z.descend
-        step(batch.index, gradient, self.lr_z * self.decay, self.project)
+            gradient = gradient + self.config.code_l1 * self.Z.codes.detach()[batch.index].sign() / len(gradient)
+        self.Z.move(batch.index, gradient, cast(Any, self.optimizers())[1].step, self.project)
 
     def follow(self, output: Tensor, x: Tensor, gradient: Tensor) -> None:
         """Keep a running mean of the squared error and of the code gradient of an image's own loss."""
@@ -215,7 +225,7 @@ class Glo(Method):
 
     def codes(self, images: Tensor) -> Tensor:
         """Return the learned codes (N, d)."""
-        return self.Z.codes
+        return self.Z.codes.detach()
 
     def decode(self, z: Tensor) -> Tensor:
         """Return images G(z)."""
@@ -226,15 +236,16 @@ class Glo(Method):
         return invert(self.decode, x, start, steps, project=self.project)
 
     def facts(self) -> dict[str, Any]:
-        """Return the step size of codes, how far they went, and where training ended."""
-        found: dict[str, Any] = {}
+        """Return the step size of codes and what set it, how far they should have gone and went, and the end's values.
+
+        Ways are root mean squares over coordinates, in lengths of the start.
+        """
+        found: dict[str, Any] = {"lr_z_rule": "lr_z" if self.config.travel is None else "travel", "lr_z": self.lr_z}
+        found["visits_per_row"] = self.epoch
+        if self.config.optim == "adam":
+            found["code_travel_predicted"] = self.lr_z * predicted_travel(self.config, self.spec) / self.scale
         if self.config.start == "normal":
             start = self.first_codes().to(self.device)
-            found["code_travel"] = ((self.Z.codes - start).norm(dim=1).mean() / start.norm(dim=1).mean()).item()
-        return {
-            "lr_z": self.lr_z,
-            "updates_per_row": self.Z.updates.double().mean().item(),
-            **found,
-            "train_mse": self.trail[0].item(),
-            "code_gradient": self.trail[1].item(),
-        }
+            way, length = (self.Z.codes.detach() - start).square().mean().sqrt(), start.square().mean().sqrt()
+            found["code_travel"] = (way / length).item()
+        return {**found, "train_mse": self.trail[0].item(), "code_gradient": self.trail[1].item()}

@@ -15,7 +15,6 @@ from golden.arrays import codes, digits, images, squashed, statistics
 from latent_ot.bench.train import Batches, Rows, as_tensor, build
 from latent_ot.catalog import Catalog
 from latent_ot.errors import Declined
-from latent_ot.methods._codes import CodeTable
 from latent_ot.methods.base import Method, Pair
 from latent_ot.networks.families import Among
 from latent_ot.seeding import generator
@@ -88,14 +87,15 @@ MORE: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "glo": [
         ("grey", {"weight_decay": 1e-2}),
         ("grey", {"code_l1": 1e-3, "projection": "none"}),
-        ("grey", {"travel": None}),
-        ("grey", {"travel": None, "optim": "sgd", "lr": 1, "lr_z": 10, "loss": "lap1", "projection": "ball"}),
+        ("grey", {"travel": 1.0}),
+        ("grey", {"optim": "sgd", "lr": 1, "lr_z": 10, "loss": "lap1", "projection": "ball"}),
         ("grey", {"halve_every": 0.1}),
+        ("grey", {"new_optimizers": True}),
         ("grey", {"loss": "perceptual+l2", "backbone": "digits"}),
     ],
     "gldo": [
-        ("grey", {"travel": None}),
-        ("grey", {"travel": None, "optim": "sgd", "lr": 1, "lr_z": 10}),
+        ("grey", {"travel": 1.0}),
+        ("grey", {"optim": "sgd", "lr": 1, "lr_z": 10}),
         ("grey", {"penalty": "squared_norm", "eps": 100}),
     ],
     "iwgan": [("points", {}), ("grey", {"gap_every": 3, "gap_steps": 3})],
@@ -262,10 +262,9 @@ def train(stage, data):
 
 
 def moved(stage):
-    """Return the norm of each part's displacement: of its parameters, or of a table's codes."""
+    """Return the norm of each part's displacement: of its parameters."""
     squares: dict[str, float] = {}
-    tables = {f"{name}.codes" for name, module in stage.named_modules() if isinstance(module, CodeTable)}
-    learnt = {name for name, _ in stage.named_parameters()} | tables
+    learnt = {name for name, _ in stage.named_parameters()}
     for name, value in stage.state_dict().items():
         if name in learnt:
             top = name.split(".")[0]

@@ -15,13 +15,13 @@ from latent_ot.transport.semidiscrete import Schedule
 
 FACTOR = 1.02
 RATES = {
-    "glo": ["grey,travel=None", "grey,travel=None,optim=sgd,lr=1,lr_z=10,loss=lap1,projection=ball"],
-    "gldo": ["grey,travel=None", "grey,travel=None,optim=sgd,lr=1,lr_z=10"],
+    "glo": ["grey", "grey,optim=sgd,lr=1,lr_z=10,loss=lap1,projection=ball"],
+    "gldo": ["grey", "grey,optim=sgd,lr=1,lr_z=10"],
     "began": ["grey,halvings=0,k_rate=0.1"],
     "wgan": ["grey,clip=1.0"],
     "pggan": ["grey,ema=0.99999"],
 }
-"""Methods -> cases in which a rate counts, where it does not in the default one: codes travel by a rule, k begins at 0,
+"""Methods -> cases in which a rate counts, where it does not in the default one, or of several kinds: k begins at 0,
 parameters lie at the bound."""
 STEP_SIZES = {"lr", "lr_d", "lr_z", "gamma_lr", "k_rate", "R"}
 SOLVERS = {"sdot"}

@@ -1,113 +1,137 @@
-import time
+import math
 
 import pytest
 import torch
-from sharing import batches, share, table
+from sharing import adam, batches, share, table
 from torch import distributed, multiprocessing
+from torch.nn import functional as F
 
-from latent_ot.methods._codes import CodeTable
-
-
-def state(table):
-    return {name: value.clone() for name, value in table.state_dict().items()}
+from latent_ot.methods._codes import CHUNK, CodeTable, adam_travel
 
 
-def test_rows_of_the_batch_are_the_only_rows_that_move_bit_for_bit():
-    codes = table()
-    for index, gradient in batches(20):
-        before = state(codes)
-        codes.step(index, gradient, 0.1)
-        rest = torch.ones(12, dtype=torch.bool).index_fill(0, index, False)
-        for name, value in codes.state_dict().items():
-            assert torch.equal(value[rest], before[name][rest])
-        assert (codes.codes[index] != before["codes"][index]).all()
-
-
-def test_each_row_moves_as_under_an_adam_of_its_own():
-    codes = table()
-    rows = [torch.nn.Parameter(row.clone()) for row in codes.codes]
-    adams = [torch.optim.Adam([row], lr=0.03, betas=(0.5, 0.999)) for row in rows]
+def test_all_rows_move_as_an_ordinary_parameter_does():
+    codes, free = table(), torch.nn.Parameter(table().codes.detach().clone())
+    mine, other = adam(codes), torch.optim.Adam([free], lr=0.05, betas=(0.5, 0.999))
     for index, gradient in batches(50):
-        codes.step(index, gradient, 0.03)
-        for i, g in zip(index.tolist(), gradient, strict=True):
-            rows[i].grad = g
-            adams[i].step()
-    torch.testing.assert_close(codes.codes, torch.stack(list(rows)).detach(), atol=1e-6, rtol=1e-5)
-    assert codes.updates.sum() == 50 * 4
+        codes.move(index, gradient, mine.step)
+        other.zero_grad()
+        (free[index] * gradient).sum().backward()
+        other.step()
+        assert torch.equal(codes.codes, free)
+
+
+def test_a_row_goes_on_by_its_momentum_after_its_visit_and_a_row_never_met_stays():
+    codes, index = table(), torch.tensor([1, 5])
+    optimizer = adam(codes)
+    codes.move(index, torch.ones(2, 5), optimizer.step)
+    once = codes.codes.detach().clone()
+    codes.move(torch.tensor([3]), torch.ones(1, 5), optimizer.step)
+    assert (codes.codes[index] < once[index]).all()
+    assert torch.equal(codes.codes[6:], table().codes[6:])
 
 
 def test_gradients_of_a_row_held_twice_are_summed():
     once, twice = table(), table()
     g = torch.randn(3, 5)
-    once.step(torch.tensor([4, 2]), torch.stack([g[0] + g[2], g[1]]), 0.1)
-    twice.step(torch.tensor([4, 2, 4]), g, 0.1)
+    once.move(torch.tensor([4, 2]), torch.stack([g[0] + g[2], g[1]]), adam(once).step)
+    twice.move(torch.tensor([4, 2, 4]), g, adam(twice).step)
     torch.testing.assert_close(once.codes, twice.codes)
-    assert twice.updates[4] == 1
-
-
-def test_the_order_of_the_batch_does_not_matter():
-    a, b = table(), table()
-    index, gradient = next(batches(1))
-    a.step(index, gradient, 0.1)
-    b.step(index.flip(0), gradient.flip(0), 0.1)
-    assert torch.equal(a.codes, b.codes)
 
 
 def test_relabelling_the_images_relabels_the_codes():
     order = torch.randperm(12, generator=torch.Generator().manual_seed(3))
     a = table()
-    b = CodeTable(a.codes[order])
+    b = CodeTable(a.codes.detach()[order])
+    steps = adam(a).step, adam(b).step
     place = order.argsort()  # where row i of a is found in b
     for index, gradient in batches(10):
-        a.step(index, gradient, 0.1)
-        b.step(place[index], gradient, 0.1)
+        a.move(index, gradient, steps[0])
+        b.move(place[index], gradient, steps[1])
     assert torch.equal(a.codes[order], b.codes)
 
 
-def test_moved_rows_are_projected_and_others_are_not():
-    codes, index = table(), torch.tensor([1, 5])
-    before = codes.codes.clone()
-    codes.step(index, torch.randn(2, 5), 0.1, project=torch.nn.functional.normalize)
-    torch.testing.assert_close(codes.codes[index].norm(dim=1), torch.ones(2))
-    assert torch.equal(codes.codes[0], before[0])
+def test_all_rows_are_projected_however_many():
+    codes = CodeTable(torch.randn(2 * CHUNK + 3, 5))
+    codes.move(torch.tensor([1, 5]), torch.randn(2, 5), adam(codes).step, project=F.normalize)
+    torch.testing.assert_close(codes.codes.norm(dim=1), torch.ones(2 * CHUNK + 3))
 
 
 def test_gradient_descent_moves_by_the_gradient():
     codes, index = table(), torch.tensor([1, 5])
-    before, g = codes.codes.clone(), torch.randn(2, 5)
-    codes.descend(index, g, 0.5)
+    before, g = codes.codes.detach().clone(), torch.randn(2, 5)
+    codes.move(index, g, torch.optim.SGD([codes.codes], lr=0.5).step)
     torch.testing.assert_close(codes.codes[index], before[index] - 0.5 * g)
     assert torch.equal(codes.codes[0], before[0])
-
-
-def test_codes_are_state_and_no_parameters():
-    codes = table()
-    assert not list(codes.parameters())
-    assert set(codes.state_dict()) == {"codes", "mean", "square", "updates"}
-    copy = table(seed=1)
-    copy.load_state_dict(codes.state_dict())
-    for index, gradient in batches(3):
-        codes.step(index, gradient, 0.1)
-        copy.step(index, gradient, 0.1)
-    assert torch.equal(codes.codes, copy.codes)
 
 
 @pytest.mark.skipif(not distributed.is_gloo_available(), reason="torch was built without gloo")
 def test_two_processes_equal_one_with_the_same_global_batch(tmp_path):
     multiprocessing.spawn(share, args=(2, tmp_path / "store", tmp_path), nprocs=2)
     one, first, second = table(), *(torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    step = adam(one).step
     for index, gradient in batches(10):
-        one.step(index, gradient, 0.05)
-    for name, value in one.state_dict().items():
-        assert torch.equal(first[name], second[name])
-        torch.testing.assert_close(first[name], value)
+        one.move(index, gradient, step)
+    assert torch.equal(first["codes"], second["codes"])
+    torch.testing.assert_close(first["codes"], one.codes.detach())
 
 
-def test_a_step_costs_little_however_large_the_table():
-    codes = CodeTable(torch.zeros(60_000, 100))
-    index, gradient = torch.randperm(60_000)[:64], torch.randn(64, 100)
-    codes.step(index, gradient, 0.1)
-    started = time.process_time()
-    for _ in range(20):
-        codes.step(index, gradient, 0.1)
-    assert (time.process_time() - started) / 20 < 0.01  # 0.2 ms where a dense Adam takes 15 ms
+def travelled(rows, steps, places, restart=False, decay=lambda epoch: 1.0, betas=(0.5, 0.999)):
+    """Return places (epochs) -> root mean square displacement of a table under torch's Adam and random gradients."""
+    noise = torch.Generator().manual_seed(0)
+    codes = torch.nn.Parameter(torch.zeros(rows, 8))
+    codes.grad = torch.zeros_like(codes)
+    optimizer = torch.optim.Adam([codes], lr=1.0, betas=betas, fused=True)
+    found = {}
+    for epoch in range(max(places)):
+        if restart:
+            optimizer.state.clear()
+        optimizer.param_groups[0]["lr"] = decay(epoch)
+        order = torch.randint(steps, (rows,), generator=noise)
+        for step in range(steps):
+            met = (order == step).nonzero()[:, 0]
+            codes.grad[met] = torch.randn(len(met), 8, generator=noise)
+            optimizer.step()
+            codes.grad[met] = 0
+        if epoch + 1 in places:
+            found[epoch + 1] = codes.detach().square().mean().sqrt().item()
+    return found
+
+
+def wrong(found, steps, **kind):
+    """Return places -> by how much the prediction is wrong, where it is by a twentieth or more."""
+    kind = {"decay": lambda epoch: 1.0, "betas": (0.5, 0.999), **kind}
+    shares = {epochs: adam_travel(epochs, steps, **kind) / way - 1 for epochs, way in found.items()}
+    return {epochs: share for epochs, share in shares.items() if abs(share) >= 0.05}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("steps", "places"), [(62, (1, 2, 10, 199, 200, 500)), (937, (1, 10, 30))])
+def test_codes_travel_as_predicted_at_every_length_and_size(steps, places):
+    """Measured: within 3 % at 62 steps an epoch (4,000 images), at 937 (60,000) within 2 %."""
+    assert not wrong(travelled(500, steps, places), steps)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [{}, {"restart": True}, {"decay": lambda epoch: 0.5 ** (epoch // 3)}, {"betas": (0.9, 0.999)}],
+    ids=["plain", "new optimizers", "halved", "other betas"],
+)
+def test_codes_travel_as_predicted(kind):
+    assert not wrong(travelled(500, 62, (1, 10), **kind), 62, **kind)
+
+
+def test_at_the_papers_length_a_visit_moves_a_row_by_many_step_sizes():
+    """At 0.003, 200 epochs: simulated 0.91 with 60,000 images, 1.16 with 162,770, 0.32 with 4,000."""
+    ways = [
+        0.003 * adam_travel(200, images / 64, (0.5, 0.999), lambda epoch: 1.0) for images in (60_000, 162_770, 4000)
+    ]
+    assert ways == pytest.approx([0.91, 1.16, 0.32], rel=0.04)
+
+
+def test_the_way_is_continuous_in_the_length():
+    ways = [
+        adam_travel(epochs, 62, (0.5, 0.999), lambda epoch: 1.0) for epochs in (0.5, 1, 1 + 1e-9, 199.5, 200, 200.5)
+    ]
+    assert ways[1] == pytest.approx(ways[0] * math.sqrt(2))
+    assert ways[2] == pytest.approx(ways[1], rel=0.02)  # a second visit begins: the first one's moves are all made
+    assert ways[3] < ways[4] < ways[5] < 1.003 * ways[4]

@@ -6,7 +6,8 @@ from torch.nn import functional as F
 from latent_ot.errors import Declined, InputError
 from latent_ot.losses.laplacian import lap1
 from latent_ot.losses.perceptual import backbone, perceptual
-from latent_ot.methods.glo import Glo, GloConfig, code_step
+from latent_ot.methods._codes import adam_travel
+from latent_ot.methods.glo import Glo, GloConfig, decay
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, Spec
 
@@ -40,19 +41,23 @@ def test_codes_are_on_the_sphere_before_and_after_every_step(train):
     assert method.updates == {"generator": 5}
 
 
-def test_rows_of_no_batch_do_not_move_bit_for_bit(train):
-    method = glo()
-    start = method.first_codes()
-    train(method, batches(3, squares()[:10]))  # rows 10 to 23 are never drawn
-    assert torch.equal(method.Z.codes[10:], start[10:])
-    assert (method.Z.codes[:10] != start[:10]).any(dim=1).all()
+def test_a_row_of_no_batch_stays_at_its_start_and_one_that_was_met_goes_on_moving(train):
+    method = glo(projection="none")
+    start, seen = method.first_codes(), []
+    method.after_step = lambda: seen.append(method.Z.codes.detach().clone())
+    first, second = batches(1, squares()[:10])[0], Batch(torch.arange(8, 16), squares()[8:16])
+    train(method, [first, second])
+    never = sorted({*range(24)} - {*first.index.tolist(), *range(8, 16)})
+    assert torch.equal(method.Z.codes[never], start[never])
+    left = sorted({*first.index.tolist()} - {*range(8, 16)})
+    assert (seen[1][left] != seen[0][left]).any(dim=1).all()
 
 
 def test_permuting_the_images_permutes_the_codes(train):
     x, order = squares(), torch.randperm(24, generator=generator(1, "test"))
     one = train(glo(), plain := batches(12, x))
     other = glo()
-    other.Z.codes.copy_(other.first_codes()[order])
+    other.Z.codes.data.copy_(other.first_codes()[order])
     train(other, [Batch(order.argsort()[b.index], b.image) for b in plain])
     assert torch.equal(other.Z.codes, one.Z.codes[order])
     assert torch.equal(other.decode(other.Z.codes), other.decode(one.Z.codes[order]))
@@ -60,7 +65,7 @@ def test_permuting_the_images_permutes_the_codes(train):
 
 def test_few_images_are_learned_by_heart(train):
     x = squares(64)
-    method = glo(64, latent_dim=16, batch_size=64, lr=1e-2, lr_z=0.03, travel=None, halve_every=300)
+    method = glo(64, latent_dim=16, batch_size=64, lr=1e-2, lr_z=0.03, halve_every=300)
     train(method, batches(400, x, rows=64)).eval()
     with torch.no_grad():
         assert F.mse_loss(method.decode(method.codes(x)), x) < 1e-3
@@ -74,42 +79,66 @@ def test_an_unseen_image_is_reconstructed_by_search_on_the_sphere(train):
     assert (method.reconstruct(x[60:], start, 60) - x[60:]).square().mean() < 0.8 * before
 
 
-def test_step_size_of_codes_is_the_papers_at_the_papers_length_and_never_less():
-    config = GloConfig()
-    assert code_step(config, Spec((1, 32, 32), 60_000, 200 * 60_000), 0.1) == 0.003
-    assert code_step(config, Spec((1, 32, 32), 4_000, 199 * 4_000), 1e-9) == 0.003
-    assert code_step(GloConfig(travel=None), Spec((1, 32, 32), 4_000, 4_000), 0.1) == 0.003
-    assert code_step(GloConfig(optim="sgd", lr_z=10), Spec((1, 32, 32), 4_000, 4_000), 0.1) == 10
+def test_the_step_size_of_codes_is_the_printed_one_unless_a_way_is_asked_for():
+    assert glo().lr_z == 0.003
+    assert glo(optim="sgd", lr_z=10).lr_z == 10
+    assert glo().facts()["lr_z_rule"] == "lr_z"
+    assert glo(travel=2.0).facts()["lr_z_rule"] == "travel"
 
 
-@pytest.mark.parametrize("epochs", [0.5, 7, 20, 50, 130])
-def test_in_a_short_training_steps_of_random_sign_add_up_to_the_length_of_a_code(epochs):
-    config = GloConfig()
-    lr_z = code_step(config, Spec((1, 32, 32), 1000, int(1000 * epochs)), scale=1.0)
-    steps = torch.tensor([lr_z * 0.5 ** (t // 20) for t in range(max(1, int(epochs)))], dtype=torch.float64)
-    signs = torch.randn(10**4, len(steps), generator=generator(0, "test"), dtype=torch.float64).sign()
-    assert float((signs @ steps).square().mean().sqrt()) == pytest.approx(1, rel=0.05)
+def test_a_way_is_asked_for_of_adam_alone():
+    with pytest.raises(InputError, match="travel"):
+        glo(optim="sgd", travel=1.0)
 
 
-@pytest.mark.parametrize("images", [24 * 4, 24 * 16])
-def test_codes_travel_about_their_own_length_whatever_the_budget(train, images):
-    method = train(glo(images=images, latent_dim=20), batches(images // 8, squares()))
-    facts = method.facts()
-    assert facts["updates_per_row"] == pytest.approx(images / 24)
-    assert 0.4 < facts["code_travel"] < 1.6
+@pytest.mark.parametrize("projection", ["sphere", "none"])
+def test_the_way_asked_for_is_in_lengths_of_the_start(projection):
+    method = glo(travel=0.7, projection=projection, latent_dim=25)
+    way = adam_travel(method.spec.epochs, 3, (0.5, 0.999), lambda epoch: 1.0)
+    length = method.first_codes().square().mean().sqrt().item()
+    assert method.lr_z * way == pytest.approx(0.7 * length)
+    assert method.facts()["code_travel_predicted"] == pytest.approx(0.7)
 
 
-def test_both_step_sizes_are_halved_every_twenty_epochs():
-    method = glo(24, batch_size=8)
-    decays = []
-    for method.step in (0, 59, 60, 119, 120):
-        decays.append(method.decay)
-    assert decays == [1, 1, 0.5, 0.5, 0.25]
+def test_facts_say_how_far_codes_went_and_how_often_rows_were_visited(train):
+    method = train(glo(images=24 * 4, latent_dim=20, travel=0.5, projection="none"), batches(12, squares()))
+    facts, start = method.facts(), method.first_codes()
+    assert facts["visits_per_row"] == 4
+    way = (method.codes(squares()) - start).square().mean().sqrt() / start.square().mean().sqrt()
+    assert facts["code_travel"] == pytest.approx(way.item())
+    assert method.lr_z / facts["lr_z"] == 1
+
+
+def rates(method, steps, train):
+    """Return both step sizes at each step, and whether Adam's states were fresh in it."""
+    seen = []
+    first = [p for p in method.G.parameters()][0]
+
+    def look():
+        of_generator, of_codes = method.trainer.optimizers
+        state = of_codes.state[method.Z.codes]["step"], of_generator.state[first]["step"]
+        seen.append((of_generator.param_groups[0]["lr"], of_codes.param_groups[0]["lr"], *map(int, state)))
+
+    method.after_step = look
+    train(method, batches(steps, squares()))
+    return seen
+
+
+def test_step_sizes_do_not_decay_unless_asked(train):
+    assert {row[:2] for row in rates(glo(), 7, train)} == {(1e-3, 3e-3)}
+    assert decay(GloConfig(), 10**4) == 1
+
+
+def test_both_step_sizes_are_halved_and_optimizers_made_anew(train):
+    seen = rates(glo(halve_every=2, new_optimizers=True), 14, train)  # of 3 steps an epoch
+    assert [row[0] for row in seen] == [1e-3] * 6 + [5e-4] * 6 + [2.5e-4] * 2
+    assert [row[1] for row in seen] == [3e-3] * 6 + [1.5e-3] * 6 + [7.5e-4] * 2
+    assert [row[2:] for row in seen] == [(k, k) for k in (1, 2, 3) * 4 + (1, 2)]
 
 
 def test_gradient_descent_moves_codes_by_the_gradient_of_the_mean_loss(train):
     method, (batch,) = glo(optim="sgd", lr_z=2.0, projection="none"), batches(1, squares())
-    before, z = method.Z.codes.clone(), method.Z(batch.index)
+    before, z = method.Z.codes.detach().clone(), method.Z(batch.index)
     method.image_losses(method.G(z), batch.image).mean().backward()
     train(method, [batch])
     torch.testing.assert_close(method.Z.codes[batch.index], before[batch.index] - 2.0 * z.grad)
@@ -190,8 +219,10 @@ def test_codes_can_start_at_the_principal_components():
     method = glo(60, start="pca", projection="none")
     method.prepare(lambda: (255 * x).to(torch.uint8))
     scores = torch.from_numpy(PCA(6, svd_solver="full").fit_transform(x.flatten(1).double().numpy())).float()
-    signs = (method.Z.codes * scores).sum(dim=0).sign()
-    torch.testing.assert_close(method.Z.codes, signs * scores / scores.square().mean().sqrt(), atol=1e-3, rtol=1e-3)
+    signs = (method.Z.codes.detach() * scores).sum(dim=0).sign()
+    torch.testing.assert_close(
+        method.Z.codes.detach(), signs * scores / scores.square().mean().sqrt(), atol=1e-3, rtol=1e-3
+    )
     assert "code_travel" not in method.facts()
 
 
