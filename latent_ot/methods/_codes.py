@@ -1,8 +1,8 @@
 """A learned code per training image: an ordinary parameter, which torch's Adam moves as a whole at every step.
 
-So do the public codes of this family (GLANN's ``optim.Adam(netZ.parameters())``): a row that the batch does not hold has
-the gradient 0 and goes on by its momentum, while its second moment decays until the row is met again. One visit thus
-moves a row by many times the step size, the more the rarer visits are; ``adam_travel`` says how far all of them do.
+So do the public codes of this family (GLANN's ``optim.Adam(netZ.parameters())``): a row that the batch does not hold
+has the gradient 0 and goes on by its momentum, while its second moment decays until the row is met again. One visit
+thus moves a row by many times the step size, the more the rarer visits are; ``adam_travel`` says how far all of them.
 """
 
 from collections.abc import Callable

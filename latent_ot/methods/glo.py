@@ -6,8 +6,8 @@ runs it: codes and generator descend the reconstruction loss together (its Eq. 2
 each step. There is no encoder; unseen images are reconstructed by a search over codes.
 
 What differs, and why:
-- Codes are one parameter under Adam, as in the public code of GLANN, which is GLO with another sampler; this paper's code
-  is not public. What a step size then means depends on the number of images: over 200 epochs at 0.003 a coordinate
+- Codes are one parameter under Adam, as in the public code of GLANN, which is GLO with another sampler; this paper's
+  code is not public. What a step size then means depends on the number of images: over 200 epochs at 0.003 a coordinate
   travels 0.91 with 60,000 images and 0.32 with 4,000 (``adam_travel``), where codes of GLDO start at scale 1 and those
   of GLO on the sphere at 0.1. ``travel`` asks for a way in lengths of the start instead of a step size.
 - The step sizes do not decay at 32 pixels, since the paper names no decay there. GLANN's code halves them
@@ -108,6 +108,7 @@ class Glo(Method):
     declines = {"encode": "an auto-decoder has no encoder; it reconstructs by a search over codes"}
     config: GloConfig
     trail: Tensor
+    visits: Tensor
 
     def __init__(self, config: GloConfig, spec: Spec) -> None:
         super().__init__(config, spec)
@@ -125,6 +126,7 @@ class Glo(Method):
                 raise InputError(f"glo: setting 'travel' = {config.travel} with optim '{config.optim}'; allowed: none")
             self.lr_z = config.travel * self.scale / predicted_travel(config, spec)
         self.register_buffer("trail", torch.zeros(2))  # mean squared error and code gradient of the last steps
+        self.register_buffer("visits", torch.zeros((), dtype=torch.int64))  # of all rows together
         self._ddp_params_and_buffers_to_ignore = ["Z.codes"]  # every process takes the same steps: nothing to reduce
 
     @classmethod
@@ -215,6 +217,7 @@ class Glo(Method):
         """Step all codes, the batch's down ``gradient`` (m, d), that of the mean loss, and their penalty's; project."""
         if self.config.code_l1:
             gradient = gradient + self.config.code_l1 * self.Z.codes.detach()[batch.index].sign() / len(gradient)
+        self.visits += len(batch.index)
         self.Z.move(batch.index, gradient, cast(Any, self.optimizers())[1].step, self.project)
 
     def follow(self, output: Tensor, x: Tensor, gradient: Tensor) -> None:
@@ -241,7 +244,7 @@ class Glo(Method):
         Ways are root mean squares over coordinates, in lengths of the start.
         """
         found: dict[str, Any] = {"lr_z_rule": "lr_z" if self.config.travel is None else "travel", "lr_z": self.lr_z}
-        found["visits_per_row"] = self.epoch
+        found["visits_per_row"] = self.visits.item() / self.spec.count
         if self.config.optim == "adam":
             found["code_travel_predicted"] = self.lr_z * predicted_travel(self.config, self.spec) / self.scale
         if self.config.start == "normal":

@@ -112,7 +112,7 @@ def test_facts_say_how_far_codes_went_and_how_often_rows_were_visited(train):
 def rates(method, steps, train):
     """Return both step sizes at each step, and whether Adam's states were fresh in it."""
     seen = []
-    first = [p for p in method.G.parameters()][0]
+    first = next(iter(method.G.parameters()))
 
     def look():
         of_generator, of_codes = method.trainer.optimizers
