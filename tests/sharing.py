@@ -23,7 +23,7 @@ def batches(count, n=12, d=5, size=4):
 def share(rank, world, port_file, results):
     distributed.init_process_group("gloo", init_method=f"file://{port_file}", rank=rank, world_size=world)
     codes = table()
-    step = adam(codes).step
+    step = adam(codes)
     for index, gradient in batches(10):
         codes.move(index.chunk(world)[rank], gradient.chunk(world)[rank] * world, step)  # gradient of the share's mean
     torch.save(codes.state_dict(), f"{results}/{rank}.pt")

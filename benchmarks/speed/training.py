@@ -79,7 +79,7 @@ def glo(steps: int, width: float) -> Rivals:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            codes.move(rows, z.grad, of_codes.step, stage.project)
+            codes.move(rows, z.grad, of_codes, stage.project)
             if step % steps == 0:
                 yield
 

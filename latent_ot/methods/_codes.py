@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, distributed, nn
 
 CHUNK = 4096  # rows projected together: a copy of a whole large table costs more than the projection
+LARGE = 2_000_000  # values in a table whose Adam costs a CPU a tenth of a step and more, benchmarks/speed/codes.py
+STILL = 1e-9  # of a momentum, at which a row has come to rest
 
 
 class CodeTable(nn.Module):
@@ -34,10 +36,10 @@ class CodeTable(nn.Module):
         self,
         index: Tensor,
         gradient: Tensor,
-        step: Callable[[], object],
+        optimizer: torch.optim.Optimizer,
         project: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        """Call an optimizer's ``step`` with the gradient of a batch, which is 0 for all rows that it does not hold.
+        """Take an optimizer's step with the gradient of a batch, which is 0 for all rows that it does not hold.
 
         The gradients of a row that the batch holds twice are summed. Under several processes each calls with rows and
         gradients of its own share of the batch, all shares of one size and each gradient that of the mean over its
@@ -46,14 +48,19 @@ class CodeTable(nn.Module):
         Args:
             index: rows (B,), int64.
             gradient: (B, d), of the mean loss over the batch.
-            step: of the optimizer that holds ``codes``.
-            project: maps codes (rows, d) onto the set of valid codes; all rows are mapped.
+            optimizer: that holds ``codes``.
+            project: maps codes (rows, d) onto the set of valid codes; all rows that moved are mapped.
         """
         index, gradient = self._gather(index, gradient)
+        if isinstance(optimizer, AdamInMotion):
+            moved = optimizer.step(index=index, gradient=gradient)
+            if project is not None:
+                self.codes.index_copy_(0, moved, project(self.codes.index_select(0, moved)))
+            return
         if self.codes.grad is None:
             self.codes.grad = torch.zeros_like(self.codes)
         self.codes.grad.index_add_(0, index, gradient)
-        step()
+        optimizer.step()
         self.codes.grad[index] = 0  # not of the whole table, which would cost as much as the step
         if project is not None:
             for rows in self.codes.split(CHUNK):
@@ -70,6 +77,56 @@ class CodeTable(nn.Module):
             distributed.all_gather(gradients, gradient.contiguous())
             return torch.cat(indices), torch.cat(gradients) / world
         return index, gradient
+
+
+class AdamInMotion(torch.optim.Optimizer):
+    """Adam over a whole table at the cost of the rows that move: those met lately, whose momentum is not spent.
+
+    It is torch's Adam but for moves below 1e-9 of a visit's first; a row at rest is left alone, and its second moment
+    decays for all steps at once when it is met again.
+
+    Args:
+        codes: the table (N, d), one parameter.
+        lr: step size.
+        betas: decay rates of the two moments.
+        eps: denominator offset.
+    """
+
+    def __init__(self, codes: nn.Parameter, lr: float, betas: tuple[float, float], eps: float = 1e-8) -> None:
+        super().__init__([codes], {"lr": lr, "betas": betas, "eps": eps})
+
+    @torch.no_grad()
+    def step(self, closure: None = None, *, index: Tensor, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        """Take the step whose gradient is ``gradient`` (B, d) at rows ``index`` (B,), else 0; return all moved rows."""
+        (group,) = self.param_groups
+        (codes,) = group["params"]
+        (b1, b2), state = group["betas"], self.state[codes]
+        if not state:
+            moments = {name: torch.zeros_like(codes) for name in ("exp_avg", "exp_avg_sq")}
+            state |= {"step": 0, "met": codes.new_full((len(codes),), -torch.inf), **moments}
+        state["step"] = now = state["step"] + 1
+        motion = np.ceil(np.log(STILL) / np.log(b1)) if b1 else 0
+        decayed = (state["met"] + motion).clamp(0, now - 1)  # the step up to which a row's second moment is
+        state["met"][index] = now
+        rows = (state["met"] >= now - motion).nonzero()[:, 0]
+        mean, square = (
+            state[name].index_select(0, rows) for name in ("exp_avg", "exp_avg_sq")
+        )  # fast, as [rows] is not
+        slope = torch.zeros_like(mean).index_add_(0, torch.searchsorted(rows, index), gradient)
+        mean.lerp_(slope, 1 - b1)
+        square.mul_(b2 ** (now - decayed[rows])[:, None]).addcmul_(slope, slope, value=1 - b2)
+        state["exp_avg"].index_copy_(0, rows, mean)
+        state["exp_avg_sq"].index_copy_(0, rows, square)
+        root = square.div_(1 - b2**now).sqrt_().add_(group["eps"])
+        codes.index_add_(0, rows, mean.div_(root), alpha=-group["lr"] / (1 - b1**now))
+        return rows
+
+
+def table_adam(table: CodeTable, lr: float, betas: tuple[float, float]) -> torch.optim.Optimizer:
+    """Return Adam over all codes; of a large table on a CPU one that costs only the rows in motion."""
+    if table.codes.device.type == "cpu" and table.codes.numel() > LARGE:
+        return AdamInMotion(table.codes, lr, betas)
+    return torch.optim.Adam([table.codes], lr=lr, betas=betas, fused=True)
 
 
 def adam_travel(

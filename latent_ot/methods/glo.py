@@ -32,7 +32,7 @@ from latent_ot.config import Config
 from latent_ot.errors import InputError
 from latent_ot.losses.laplacian import lap1
 from latent_ot.losses.perceptual import Maps, backbone, backbone_parts, perceptual
-from latent_ot.methods._codes import CodeTable, adam_travel
+from latent_ot.methods._codes import CodeTable, adam_travel, table_adam
 from latent_ot.methods._inversion import invert
 from latent_ot.methods.base import Method, Spec, require_images
 from latent_ot.networks.infogan import Generator, init_normal
@@ -158,11 +158,12 @@ class Glo(Method):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """The generator's and the codes', of one kind."""
-        rates = ((self.G.parameters(), self.config.lr), ([self.Z.codes], self.lr_z))
+        weights, lr = self.G.parameters(), self.config.lr
         if self.config.optim == "sgd":
-            return [torch.optim.SGD(parameters, lr=lr) for parameters, lr in rates]
+            return [torch.optim.SGD(weights, lr=lr), torch.optim.SGD([self.Z.codes], lr=self.lr_z)]
         betas = (self.config.beta1, BETA2)
-        return [torch.optim.Adam(parameters, lr=lr, betas=betas, fused=True) for parameters, lr in rates]
+        of_generator = torch.optim.Adam(weights, lr=lr, betas=betas, fused=True)
+        return [of_generator, table_adam(self.Z, self.lr_z, betas)]
 
     @cached_property
     def maps(self) -> Maps:
@@ -218,7 +219,7 @@ class Glo(Method):
         if self.config.code_l1:
             gradient = gradient + self.config.code_l1 * self.Z.codes.detach()[batch.index].sign() / len(gradient)
         self.visits += len(batch.index)
-        self.Z.move(batch.index, gradient, cast(Any, self.optimizers())[1].step, self.project)
+        self.Z.move(batch.index, gradient, cast(Any, self.optimizers())[1].optimizer, self.project)
 
     def follow(self, output: Tensor, x: Tensor, gradient: Tensor) -> None:
         """Keep a running mean of the squared error and of the code gradient of an image's own loss."""

@@ -1,3 +1,4 @@
+import copy
 import math
 
 import pytest
@@ -6,14 +7,14 @@ from sharing import adam, batches, share, table
 from torch import distributed, multiprocessing
 from torch.nn import functional as F
 
-from latent_ot.methods._codes import CHUNK, CodeTable, adam_travel
+from latent_ot.methods._codes import CHUNK, AdamInMotion, CodeTable, adam_travel, table_adam
 
 
 def test_all_rows_move_as_an_ordinary_parameter_does():
     codes, free = table(), torch.nn.Parameter(table().codes.detach().clone())
     mine, other = adam(codes), torch.optim.Adam([free], lr=0.05, betas=(0.5, 0.999))
     for index, gradient in batches(50):
-        codes.move(index, gradient, mine.step)
+        codes.move(index, gradient, mine)
         other.zero_grad()
         (free[index] * gradient).sum().backward()
         other.step()
@@ -23,9 +24,9 @@ def test_all_rows_move_as_an_ordinary_parameter_does():
 def test_a_row_goes_on_by_its_momentum_after_its_visit_and_a_row_never_met_stays():
     codes, index = table(), torch.tensor([1, 5])
     optimizer = adam(codes)
-    codes.move(index, torch.ones(2, 5), optimizer.step)
+    codes.move(index, torch.ones(2, 5), optimizer)
     once = codes.codes.detach().clone()
-    codes.move(torch.tensor([3]), torch.ones(1, 5), optimizer.step)
+    codes.move(torch.tensor([3]), torch.ones(1, 5), optimizer)
     assert (codes.codes[index] < once[index]).all()
     assert torch.equal(codes.codes[6:], table().codes[6:])
 
@@ -33,8 +34,8 @@ def test_a_row_goes_on_by_its_momentum_after_its_visit_and_a_row_never_met_stays
 def test_gradients_of_a_row_held_twice_are_summed():
     once, twice = table(), table()
     g = torch.randn(3, 5)
-    once.move(torch.tensor([4, 2]), torch.stack([g[0] + g[2], g[1]]), adam(once).step)
-    twice.move(torch.tensor([4, 2, 4]), g, adam(twice).step)
+    once.move(torch.tensor([4, 2]), torch.stack([g[0] + g[2], g[1]]), adam(once))
+    twice.move(torch.tensor([4, 2, 4]), g, adam(twice))
     torch.testing.assert_close(once.codes, twice.codes)
 
 
@@ -42,7 +43,7 @@ def test_relabelling_the_images_relabels_the_codes():
     order = torch.randperm(12, generator=torch.Generator().manual_seed(3))
     a = table()
     b = CodeTable(a.codes.detach()[order])
-    steps = adam(a).step, adam(b).step
+    steps = adam(a), adam(b)
     place = order.argsort()  # where row i of a is found in b
     for index, gradient in batches(10):
         a.move(index, gradient, steps[0])
@@ -50,16 +51,48 @@ def test_relabelling_the_images_relabels_the_codes():
     assert torch.equal(a.codes[order], b.codes)
 
 
+@pytest.mark.parametrize(
+    ("betas", "project"), [((0.5, 0.999), None), ((0.5, 0.999), F.normalize), ((0.9, 0.99), None), ((0.0, 0.9), None)]
+)
+def test_adam_of_the_rows_in_motion_is_adam_of_all_rows(betas, project):
+    """400 steps of three of 200 rows: some are met again while they move, most long after."""
+    noise = torch.Generator().manual_seed(0)
+    start = F.normalize(torch.randn(200, 5, dtype=torch.float64, generator=noise))
+    few, all_rows = CodeTable(start), CodeTable(start)
+    mine = AdamInMotion(few.codes, 0.05, betas)
+    other = torch.optim.Adam([all_rows.codes], lr=0.05, betas=betas)
+    for step in range(400):
+        index = torch.randint(60 if step % 3 else 200, (3,), generator=noise)
+        gradient = torch.randn(3, 5, dtype=torch.float64, generator=noise)
+        for optimizer, codes in ((mine, few), (other, all_rows)):
+            optimizer.param_groups[0]["lr"] = 0.05 * 0.5 ** (step // 100)
+            codes.move(index, gradient, optimizer, project)
+        if step == 250:  # as a checkpoint does
+            kept, mine = copy.deepcopy(mine.state_dict()), AdamInMotion(few.codes, 1.0, betas)
+            mine.load_state_dict(kept)
+        torch.testing.assert_close(few.codes, all_rows.codes, rtol=1e-7, atol=1e-8)
+
+
+def test_a_large_table_is_moved_at_the_cost_of_its_rows_in_motion():
+    small, large = CodeTable(torch.zeros(4000, 100)), CodeTable(torch.zeros(60_000, 100))
+    assert type(table_adam(small, 0.1, (0.5, 0.999))) is torch.optim.Adam
+    mine = table_adam(large, 0.1, (0.5, 0.999))
+    assert type(mine) is AdamInMotion
+    gradient = torch.ones(64, 100)
+    moved = [mine.step(index=rows, gradient=gradient) for rows in torch.arange(6400).split(64)]
+    assert len(moved[-1]) == 31 * 64
+
+
 def test_all_rows_are_projected_however_many():
     codes = CodeTable(torch.randn(2 * CHUNK + 3, 5))
-    codes.move(torch.tensor([1, 5]), torch.randn(2, 5), adam(codes).step, project=F.normalize)
+    codes.move(torch.tensor([1, 5]), torch.randn(2, 5), adam(codes), project=F.normalize)
     torch.testing.assert_close(codes.codes.norm(dim=1), torch.ones(2 * CHUNK + 3))
 
 
 def test_gradient_descent_moves_by_the_gradient():
     codes, index = table(), torch.tensor([1, 5])
     before, g = codes.codes.detach().clone(), torch.randn(2, 5)
-    codes.move(index, g, torch.optim.SGD([codes.codes], lr=0.5).step)
+    codes.move(index, g, torch.optim.SGD([codes.codes], lr=0.5))
     torch.testing.assert_close(codes.codes[index], before[index] - 0.5 * g)
     assert torch.equal(codes.codes[0], before[0])
 
@@ -68,7 +101,7 @@ def test_gradient_descent_moves_by_the_gradient():
 def test_two_processes_equal_one_with_the_same_global_batch(tmp_path):
     multiprocessing.spawn(share, args=(2, tmp_path / "store", tmp_path), nprocs=2)
     one, first, second = table(), *(torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
-    step = adam(one).step
+    step = adam(one)
     for index, gradient in batches(10):
         one.move(index, gradient, step)
     assert torch.equal(first["codes"], second["codes"])
