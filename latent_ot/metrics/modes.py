@@ -40,7 +40,13 @@ class Modes(Metric):
     version = 1
     quantities = {
         "modes": {"label": "modes", "direction": "up", "digits": 1, "group": "main"},
-        "high_quality": {"label": "high quality", "direction": "up", "digits": 3, "group": "main"},
+        "high_quality": {
+            "label": "high quality",
+            "direction": "up",
+            "digits": 3,
+            "group": "main",
+            "floor": "data.high_quality",
+        },
     }
     measures = "points"
 

@@ -2,15 +2,16 @@
 
 import itertools
 from collections.abc import Sequence
+from statistics import fmean
 
 import numpy as np
 
 from latent_ot.catalog import SCORING, Catalog
 from latent_ot.pictures import charts
-from latent_ot.quantities import NONE, QUANTITIES
-from latent_ot.record import Record
+from latent_ot.quantities import QUANTITIES
+from latent_ot.record import DATA, Record
 from latent_ot.report.groups import by_method, by_protocol
-from latent_ot.report.ranking import heading, measured, primary
+from latent_ot.report.ranking import Standing, heading, measured, primary, seeds, standing
 from latent_ot.report.text import Cell, Column, Grid, show
 
 METRICS = {"fid": ("fid", "prd_f8"), "ot_divergence": ("ot_divergence",)}
@@ -49,14 +50,17 @@ def grid_tables(group: Sequence[Record]) -> list[Grid]:
     if not is_grid(found):
         return []
     rows, columns = axes(found)
+    named = {f"{r}+{c}": runs for (r, c), runs in found.items()}
     tables = []
     for metric in METRICS[primary(group)]:
         quantity = QUANTITIES[metric]
         sign = 1 if quantity.direction == "down" else -1
-        values = {pair: cell.data[""] for pair, runs in found.items() if (cell := measured(runs, metric)).text != NONE}
-        best = min(values, key=lambda pair: sign * values[pair])
+        values = {name: given for name, runs in named.items() if (given := seeds(runs, metric))}
+        beyond = standing(metric, values, named, [r for r in group if r.method == DATA]).past
+        best = sorted(values.keys() - beyond, key=lambda name: (sign * fmean(values[name].values()), name))[:1]
+        stand = Standing(frozenset(best), beyond)
         cells = [
-            (Cell(r), *(measured(found.get((r, c), []), metric, mark=(r, c) == best, always=False) for c in columns))
+            (Cell(r), *(measured(found.get((r, c), []), metric, False, f"{r}+{c}", stand) for c in columns))
             for r in rows
         ]
         head = (Column("representation", "", right=False), *(Column(c, c) for c in columns))

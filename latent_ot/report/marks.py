@@ -1,6 +1,7 @@
 """The marks of runs: signs behind what tables show of them, each with a footnote that says what it means.
 
-A mark that a record bears by itself is a function in ``RULES``. Taken: † ‡ §; free, and known to LaTeX: ¶ ‖.
+A mark that a record bears by itself is given by a function in ``RULES``; a table may add others to its cells. Taken:
+† ‡ §; free, and known to LaTeX: ¶ ‖.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -52,7 +53,16 @@ def cut_off(record: Record) -> Mark | None:
     if not falling and not record.facts.get("collapsed"):
         return None
     why = "FID still fell by more than a fifth over the last half of the budget, or the samples are one image"
-    return Mark("‡", "cut off", f"training was cut off rather than finished: {why}", ("fid",))
+    return Mark("‡", "cut off", f"training was cut off rather than finished: {why}", ("fid", "generator_updates"))
+
+
+PAST = Mark(
+    "§",
+    "past the floor",
+    "past what real data of as many samples reach: too close to the training data, or too narrow; not better, "
+    "ranked by its distance from there and never first",
+)
+"""Of a number past its quantity's floor: it depends on the table, so that no rule gives it."""
 
 
 RULES: tuple[Callable[[Record], Mark | None], ...] = (cut_off,)

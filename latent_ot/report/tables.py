@@ -103,7 +103,9 @@ def _table(found: Sequence[Beside], budget: str | None) -> Grid:
     spec = found[0].spec
     columns = (METHOD, *(Column(p.key, p.column.head + p.tag) for p in found))
     data = [[r for r in p.runs if r.method == DATA] for p in found]
-    yardstick = [measured(runs, p.column.metric, before=f"{NONE} | ") for p, runs in zip(found, data, strict=True)]
+    yardstick = [
+        replace(measured(runs, p.column.metric), before=f"{NONE} | ") for p, runs in zip(found, data, strict=True)
+    ]
     shown = any(cell.text != NONE for cell in yardstick) and all(row.method != DATA for row in spec.rows)
     rows = [(Cell(YARDSTICK, {"": DATA}), *yardstick)] if shown else []
     ours = [[_with_published(p, *pair) for pair in zip(spec.rows, p.cells(), strict=True)] for p in found]

@@ -26,7 +26,7 @@ class Cell:
     """``text`` is what a reader sees, with ``before`` in front of it and outside the mark that ``best`` sets.
 
     ``data`` is what a program reads: name -> value, where the empty name stands for the column's own. ``rests`` are
-    the records that it rests on, whose marks it bears, those that concern its ``quantity``.
+    the records that it rests on, whose marks it bears, those that concern its ``quantity``, and ``own`` marks.
     """
 
     text: str
@@ -35,6 +35,7 @@ class Cell:
     before: str = ""
     rests: "tuple[Record, ...]" = ()
     quantity: str = ""
+    own: "tuple[Mark, ...]" = ()
 
     @classmethod
     def of(cls, text: str) -> "Cell":
@@ -44,7 +45,8 @@ class Cell:
     @property
     def marks(self) -> "list[tuple[Mark, Record]]":
         """The marks that it bears, each with a record that it bears it for."""
-        return [(mark, record) for record in self.rests for mark in marks(record) if mark.concerns(self.quantity)]
+        every = ((mark, record) for record in self.rests for mark in (*marks(record), *self.own))
+        return [(mark, record) for mark, record in every if mark.concerns(self.quantity)]
 
     @property
     def signs(self) -> str:
