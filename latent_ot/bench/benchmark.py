@@ -212,9 +212,9 @@ class Benchmark:
             for network, count in result.get("updates", {}).items():
                 updates[network if network not in updates else f"{stage.job['name']}.{network}"] = count
         makers = [(self.catalog.stage("methods", s.job["name"]), r) for s, r in trained if s.job["role"] != "sampler"]
-        moved = [
-            r.get("updates", {}).get(name, 0) for stage, r in makers for name in getattr(stage, "makes_images", ())
-        ]
+        named = ((r.get("updates", {}), getattr(stage, "makes_images", ())) for stage, r in makers)
+        named = ((r.get("updates", {}), getattr(stage, "makes_images", ())) for stage, r in makers)
+        moved = [counts.get(network, 0) for counts, networks in named for network in networks]
         facts = {key: value for result in results for key, value in result.get("facts", {}).items()}
         loss: dict[str, list[list[float]]] = {}
         for row in drawn.get("curve", []):  # a phase of training may observe values of its own

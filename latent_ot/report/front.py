@@ -8,6 +8,7 @@ from latent_ot.record import DATA, Record
 from latent_ot.report.groups import Groups, by_method, gathered, lettered, trained
 from latent_ot.report.ranking import (
     TIES,
+    UPDATES,
     YARDSTICK,
     conditions,
     measured,
@@ -48,6 +49,9 @@ def front(groups: Groups, links: Mapping[str, str]) -> Grid:
     for key, group in groups.items():
         name = f"{metric}@{key.protocol}@{key.at.replace(', ', '@')}"
         columns.append((Column(name, f"{head}, {key.at}{tags[key.protocol]}"), _cells(group, metric)))
+    for at, ran in {key.at: by_method(group, "done") for key, group in groups.items()}.items():
+        column = Column(f"{UPDATES}@{at.replace(', ', '@')}", f"{QUANTITIES[UPDATES].label}, {at}")
+        columns.append((column, lambda m, ran=ran: measured(ran.get(m, []) if m != DATA else [], UPDATES)))
     if said:
         columns.append((Column("published", f"published {label}", right=False), lambda m: Cell.of(said.get(m, NONE))))
     if links:

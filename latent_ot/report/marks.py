@@ -48,7 +48,8 @@ def _outdated(record: Record) -> tuple[Mark, ...]:
 
 def cut_off(record: Record) -> Mark | None:
     """Mark a training that its budget cut off before it had finished, or that ended in one image."""
-    half, end = record.at_share("fid", 1 / 2), record.at_share("fid", 1.0)
+    curve = "fid" if record.curves.series("fid") else "fid_gaussian"  # of a pair whose sampler is fitted last
+    half, end = record.at_share(curve, 1 / 2), record.at_share(curve, 1.0)
     falling = half is not None and end is not None and end < (1 - STEEP) * half
     if not falling and not record.facts.get("collapsed"):
         return None

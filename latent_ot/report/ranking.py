@@ -13,7 +13,8 @@ from latent_ot.report.marks import PAST
 from latent_ot.report.statistics import Rows, best, past, ranks, spread, t_interval
 from latent_ot.report.text import Cell, Column, Grid
 
-COST = ("seconds", "images_seen", "generator_updates")
+UPDATES = "generator_updates"
+COST = ("seconds", "images_seen", UPDATES)
 SIZE = ("parameters", "peak_memory_mb")
 YARDSTICK = "data (held-out)"
 TIES = "best, or tied with it (paired 95 % interval of the difference contains zero; with one seed, equal as printed)"
@@ -195,6 +196,8 @@ def notes(group: Sequence[Record], keys: Sequence[str]) -> list[str]:
         for key in (key for key in keys if run.value(key) is None and (key in run.reasons or key in expected)):
             reason = run.reasons.get(key, "not measured in this run")
             absent.append(((run.method, reason), QUANTITIES[key].label))
+        if run.curves.loss and not any(run.curves.series(curve) for curve in ("fid", "fid_gaussian", "modes")):
+            said.append(("FID was not followed over training: whether that was cut off is not known", run.method))
         if run.facts.get("collapsed"):
             said.append(("the samples have collapsed, they vary less than a tenth as much as the data", who))
         if run.overrides:
