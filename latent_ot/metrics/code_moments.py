@@ -27,7 +27,7 @@ def moment_errors(codes: Tensor, drawn: Tensor) -> dict[str, float]:
     scale = drawn.std(dim=0)
     scale = torch.where(scale > 0, scale, 1.0)
     x, y = codes / scale, drawn / scale
-    covariances = [torch.cov(part.T).atleast_2d() for part in (x, y)]
+    covariances = [torch.atleast_2d(torch.cov(part.T)) for part in (x, y)]
     return {
         "code_mean_error": float((x.mean(dim=0) - y.mean(dim=0)).abs().max()),
         "code_covariance_error": float((covariances[0] - covariances[1]).abs().max()),
