@@ -214,7 +214,7 @@ class Benchmark:
         makers = [(self.catalog.stage("methods", s.job["name"]), r) for s, r in trained if s.job["role"] != "sampler"]
         named = ((r.get("updates", {}), getattr(stage, "makes_images", ())) for stage, r in makers)
         named = ((r.get("updates", {}), getattr(stage, "makes_images", ())) for stage, r in makers)
-        moved = [counts.get(network, 0) for counts, networks in named for network in networks]
+        moved = [counts[network] for counts, networks in named for network in networks if network in counts]
         facts = {key: value for result in results for key, value in result.get("facts", {}).items()}
         loss: dict[str, list[list[float]]] = {}
         for row in drawn.get("curve", []):  # a phase of training may observe values of its own
