@@ -49,11 +49,11 @@ def front(groups: Groups, links: Mapping[str, str]) -> Grid:
     for key, group in groups.items():
         name = f"{metric}@{key.protocol}@{key.at.replace(', ', '@')}"
         columns.append((Column(name, f"{head}, {key.at}{tags[key.protocol]}"), _cells(group, metric)))
+    if said:
+        columns.append((Column("published", f"published {label}", right=False), lambda m: Cell.of(said.get(m, NONE))))
     for at, ran in {key.at: by_method(group, "done") for key, group in groups.items()}.items():
         column = Column(f"{UPDATES}@{at.replace(', ', '@')}", f"{QUANTITIES[UPDATES].label}, {at}")
         columns.append((column, lambda m, ran=ran: measured(ran.get(m, []) if m != DATA else [], UPDATES)))
-    if said:
-        columns.append((Column("published", f"published {label}", right=False), lambda m: Cell.of(said.get(m, NONE))))
     if links:
         shown = {method: f"[samples]({link})" for method, link in links.items()}
         columns.append((Column("pictures", "samples", right=False), lambda m: Cell.of(shown.get(m, ""))))
