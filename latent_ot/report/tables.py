@@ -109,7 +109,7 @@ def _table(found: Sequence[Beside], budget: str | None) -> Grid:
         replace(measured(runs, p.column.metric), before=f"{NONE} | ") for p, runs in zip(found, data, strict=True)
     ]
     shown = any(cell.text != NONE for cell in yardstick) and all(row.method != DATA for row in spec.rows)
-    rows = [(Cell(YARDSTICK, {"": DATA}), *yardstick, *(Cell.of(NONE) for _ in made))] if shown else []
+    rows = [(Cell(YARDSTICK, {"": DATA}), *yardstick, *(measured([], UPDATES) for _ in made))] if shown else []
     ours = [[_with_published(p, *pair) for pair in zip(spec.rows, p.cells(), strict=True)] for p in found]
     rows += zip(map(_label, spec.rows), *ours, *made.values(), strict=True)
     title, notes = f"{spec.id}: {spec.caption} (published | ours)", (*_missing(found, budget), *_asked(found))

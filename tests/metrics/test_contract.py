@@ -32,7 +32,7 @@ SELF = {  # of what is compared with itself
     "code_w2": 0, "code_recall": 1, "code_precision": 1,
     "class_tv": 0, "sharpness": 1, "code_mean_error": 0, "code_covariance_error": 0, "interp_on_mode": 1,
 }  # fmt: skip
-STILL = {"code_repeats", "is_std", "kid_std"}  # what a shift says nothing of
+STILL = {"class_tv", "code_repeats", "interp_on_mode_across", "is_std", "kid_std"}  # what a shift says nothing of
 
 
 @cache
