@@ -53,7 +53,7 @@ def front(groups: Groups, links: Mapping[str, str]) -> Grid:
         columns.append((Column("published", f"published {label}", right=False), lambda m: Cell.of(said.get(m, NONE))))
     for at, ran in {key.at: by_method(group, "done") for key, group in groups.items()}.items():
         column = Column(f"{UPDATES}@{at.replace(', ', '@')}", f"{QUANTITIES[UPDATES].label}, {at}")
-        columns.append((column, lambda m, ran=ran: measured(ran.get(m, []) if m != DATA else [], UPDATES)))
+        columns.append((column, _updates(ran)))
     if links:
         shown = {method: f"[samples]({link})" for method, link in links.items()}
         columns.append((Column("pictures", "samples", right=False), lambda m: Cell.of(shown.get(m, ""))))
@@ -83,6 +83,11 @@ def _cells(group: Sequence[Record], metric: str) -> Callable[[str], Cell]:
         return Cell(every[method][0].status, found.data, rests=tuple(every[method]))
 
     return cell
+
+
+def _updates(done: Mapping[str, Sequence[Record]]) -> Callable[[str], Cell]:
+    """Return what gives the cell of a method's generator updates."""
+    return lambda method: measured([] if method == DATA else done.get(method, []), UPDATES)
 
 
 def _published(dataset: str, metric: str, methods: Mapping[str, Sequence[Record]]) -> dict[str, str]:

@@ -118,7 +118,8 @@ def _table(found: Sequence[Beside], budget: str | None) -> Grid:
 
 def _updates(found: Sequence[Beside]) -> dict[Column, list[Cell]]:
     """Return the updates of each row's generator, one column for all columns that show the same runs."""
-    spec, distinct = found[0].spec, {}
+    spec = found[0].spec
+    distinct: dict[tuple[tuple[str, ...], ...], tuple[Beside, list[list[Record]]]] = {}
     for place in found:
         runs = [[r for r in place.of(row) if r.method != DATA] for row in spec.rows]
         if any(runs):
