@@ -76,9 +76,9 @@ def test_a_pair_is_followed_under_a_gaussian_once_and_its_record_counts_the_deco
     ended, request_here, monkeypatch
 ):
     run = ended["ae+gaussian"]
-    followed, own = run["curves"]["fid_gaussian"], run["curves"]["fid"]
-    assert [x for x, _ in followed] == [x for x, _ in own] == [384, 832, 1600, 3200]
-    assert [y for _, y in followed] == pytest.approx([y for _, y in own])  # its own sampler is that Gaussian
+    followed = run["curves"]["fid_gaussian"]
+    assert [x for x, _ in followed] == [384, 768, 1600, 3200]
+    assert followed[-1][1] == pytest.approx(run["metrics"]["fid"])  # its own sampler is that Gaussian
     assert run["generator_updates"] == run["updates"]["autoencoder"] + run["updates"]["decoder"] == 50
     assert ended["pca"]["generator_updates"] is None
     assert ended["pca"]["curves"]["fid_gaussian"] == []
