@@ -22,6 +22,9 @@ class Quantity:
 
     ``scale``: factor on the recorded value before printing, stated in the label. ``group``: "main" is a column of
     ranked tables, "more" one of the further figures, "cost" what a run took, "curve" followed over training alone.
+    ``floor``: what real data have in its place, which finite samples do not let them exceed: ``data.KEY`` of the data
+    row, or the KEY of a figure of the run itself. What lies past it is no better (``report.statistics``). None: best is
+    a bound that no sample size moves, such as 0 repeats, or a reconstruction equal to its image.
     """
 
     key: str
@@ -31,6 +34,7 @@ class Quantity:
     scale: float = 1.0
     style: Literal["f", "g"] = "f"
     group: Group = "more"
+    floor: str | None = None
 
     @property
     def head(self) -> str:
@@ -58,6 +62,8 @@ OF_RUNS = (
     Quantity("gap", "duality gap", "down", 3, style="g", group="curve"),
     Quantity("seconds", "seconds", "none", 1, group="cost"),
     Quantity("images_seen", "images seen", "none", 0, group="cost"),
+    Quantity("generator_updates", "generator updates", "none", 0, group="cost"),
+    Quantity("fid_gaussian", "FID under a Gaussian on codes", "down", 3, group="curve", floor="data.fid"),
     Quantity("parameters", "parameters", "none", 0),
     Quantity("peak_memory_mb", "peak MiB", "none", 0),
 )

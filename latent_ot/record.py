@@ -59,9 +59,10 @@ class Record(_Part):
     """One run: method, data set, seed and budget, and all that was measured. What ``metrics`` lacks has a reason.
 
     ``data``: what is known of the data set without having it. ``quantities``: how tables show those of the ``metrics``
-    that a user's own file made (``quantities.Quantity``). ``checksum``: of all that the files hold of the run.
-    ``outdated``: why today's code would give another result, if it would. ``stored``: the record comes from the store,
-    not from what is published.
+    that a user's own file made (``quantities.Quantity``). ``generator_updates``: those of ``updates`` that move
+    the network which makes the images; None where nothing says which do. ``checksum``: of all that the files hold of
+    the run. ``outdated``: why today's code would give another result, if it would. ``stored``: the record comes from
+    the store, not from what is published.
     """
 
     schema_: Literal[2] = Field(alias="schema")
@@ -88,6 +89,7 @@ class Record(_Part):
     protocol: Protocol | None = None
     images_seen: int | None = None
     updates: dict[str, int] = {}
+    generator_updates: int | None = None
     parameters: int | None = None
     seconds: float | None = None
     peak_memory_mb: float | None = None
@@ -183,7 +185,7 @@ class Record(_Part):
 
 HALF_WINDOW = 1 / 20
 SLACK = 1e-9  # of a budget: a value logged exactly at the edge of a window counts
-COSTS = ("seconds", "images_seen", "parameters", "peak_memory_mb")
+COSTS = ("seconds", "images_seen", "generator_updates", "parameters", "peak_memory_mb")
 
 
 def slug(dataset: str, protocol: str) -> str:

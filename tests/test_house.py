@@ -14,12 +14,14 @@ TESTS = Path(__file__).parent
 SPANNING = {
     "bench/grid",
     "bench/upkeep",
+    "benchmarks/claims/figures",
     "examples",
     "golden/golden",
     "house",
     "notebook",
     "plugins",
     "readme",
+    "report/floors",
     "versions",
 }
 """What spans several modules, or is none of the package's."""

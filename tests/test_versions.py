@@ -107,12 +107,14 @@ def test_tables_show_metrics_as_their_files_say_though_they_import_none():
 
 
 def test_metrics_are_told_apart_by_what_they_measure():
-    assert metrics_for("samples") == {"Fid": 1, "InceptionScore": 1, "PrecisionRecallCurve": 1}
+    assert metrics_for("samples") == {"ClassShares": 1, "Fid": 1, "InceptionScore": 1, "PrecisionRecallCurve": 1}
     assert metrics_for("pairs") == {"Kid": 1, "Prdc": 1}
     assert metrics_for("points") == {"Modes": 1, "OtDivergence": 1}
     assert metrics_for("reconstructions") == {"Psnr": 1, "Ssim": 1}
     assert metrics_for("walks") == {"Smoothness": 1}
-    assert metrics_for("codes") == {"LatentCodes": 1}
+    assert metrics_for("codes") == {"CodeFloor": 1, "LatentCodes": 1}
+    assert metrics_for("pictures", "prior") == {"CodeMoments": 1, "Sharpness": 1}
+    assert metrics_for("point_walks", "qualities") == {"QualityRank": 1, "WalkModes": 1}
 
 
 def test_a_perceptual_loss_is_a_part_of_the_stages_that_have_one():

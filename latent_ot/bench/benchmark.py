@@ -211,6 +211,10 @@ class Benchmark:
         for stage, result in trained:
             for network, count in result.get("updates", {}).items():
                 updates[network if network not in updates else f"{stage.job['name']}.{network}"] = count
+        makers = [(self.catalog.stage("methods", s.job["name"]), r) for s, r in trained if s.job["role"] != "sampler"]
+        named = ((r.get("updates", {}), getattr(stage, "makes_images", ())) for stage, r in makers)
+        named = ((r.get("updates", {}), getattr(stage, "makes_images", ())) for stage, r in makers)
+        moved = [counts[network] for counts, networks in named for network in networks if network in counts]
         facts = {key: value for result in results for key, value in result.get("facts", {}).items()}
         loss: dict[str, list[list[float]]] = {}
         for row in drawn.get("curve", []):  # a phase of training may observe values of its own
@@ -242,6 +246,7 @@ class Benchmark:
             "protocol": rules.model_dump(),
             "images_seen": drawn.get("images_seen", 0),
             "updates": updates,
+            "generator_updates": sum(moved) if moved else None,
             "parameters": sum(r.get("parameters", 0) for s, r in trained if s is main or s.job["role"] == "sampler"),
             "seconds": round(sum(r.get("seconds", 0.0) for _, r in trained), 1),
             "peak_memory_mb": max((r.get("peak_memory_mb", 0) for r in results), default=0),

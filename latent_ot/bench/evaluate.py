@@ -1,47 +1,52 @@
 """Score one finished model under its protocol: one feature pass over its samples, the real side cached."""
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file
 from torch import Tensor
 
 from latent_ot.bench.load import decoding, load_model, load_stage
-from latent_ot.bench.reconstruct import CODES
-from latent_ot.bench.sampling import draw, draw_between, draw_codes, walk
+from latent_ot.bench.reconstruct import CODES, under_gaussian
+from latent_ot.bench.sampling import Draws, draw, draw_between, draw_codes, walk
 from latent_ot.bench.train import as_tensor
 from latent_ot.catalog import Catalog
 from latent_ot.datasets.base import Dataset
 from latent_ot.errors import Declined
+from latent_ot.files import write_json
 from latent_ot.identity import lineage
 from latent_ot.methods.base import Method, Pair
 from latent_ot.metrics.base import keys_of
 from latent_ot.metrics.evaluators.find import load_evaluator
 from latent_ot.metrics.features import FeatureSet, cached, extract
-from latent_ot.metrics.fid import Moments, fid
+from latent_ot.metrics.fid import Fid, Moments, fid
 from latent_ot.metrics.latent import LEAST
 from latent_ot.metrics.modes import POINTS, Modes, mode_coverage
+from latent_ot.metrics.quality import reconstruction_errors
 from latent_ot.metrics.score import score, score_images, score_points
 from latent_ot.pictures.images import save_grid, save_points
 from latent_ot.pictures.latent import save_latent
 from latent_ot.pictures.pairs import save_pairs
 from latent_ot.pictures.plane import save_plane
 from latent_ot.samplers.base import LatentSampler
+from latent_ot.samplers.gaussian import Gaussian
 from latent_ot.seeding import derive
-from latent_ot.stage import Spec, as_float
+from latent_ot.stage import Spec, Stage, as_float
 
 GRID = 64
 WALKS = (8, 10)  # rows and columns of the picture of interpolations
 PATHS = (64, 16)  # walks and their images, behind the smoothness of interpolation
 BETWEEN = "interp_fid"  # FID of images between codes
 CODE_DRAWS = 1000  # behind the figures of a latent sampler's codes
+MOMENT_DRAWS = 10_000  # codes of either kind behind the errors of their moments: of 8 x 8 entries the worst is at 0.03
+POINT_PATHS = (500, 21)  # walks between codes of points and their steps, l = 0, 0.05, ..., 1: iWGAN, Appendix E
 
 
 class Scorer:
@@ -107,14 +112,16 @@ def evaluate(
     if scorer.dataset.kind == "points":
         save_points(folder / "points.png", scorer.real.numpy(), samples.numpy())
         if scorer.dataset.modes is None:
-            reasons |= dict.fromkeys(Modes.quantities, f"{scorer.dataset.id} is no mixture of modes")
+            unknown = [*Modes.quantities, *keys_of("point_walks", "qualities")]
+            reasons |= dict.fromkeys(unknown, f"{scorer.dataset.id} is no mixture of modes")
     else:
+        metrics |= score("pictures", scorer.real, samples)[0]
         save_grid(folder / "samples.png", _hwc(samples[:GRID]))
         spread, real_spread = _spread(samples), _spread(scorer.real)
         facts["sample_std"] = round(spread, 4)
         facts["collapsed"] = spread < 0.1 * real_spread
     if model is None:
-        none = [*keys_of("reconstructions", "walks", "codes"), BETWEEN]
+        none = [*keys_of("reconstructions", "walks", "point_walks", "qualities", "codes", "prior"), BETWEEN]
         reasons |= dict.fromkeys(none, "the data row is no model")
         return {"metrics": metrics, "curves": curves, "reasons": reasons, "facts": facts}
     if scorer.dataset.kind == "image":
@@ -128,16 +135,23 @@ def evaluate(
             metrics[BETWEEN] = fid(scorer.real_moments, Moments.of(between.features))
         except Declined as reason:
             reasons |= dict.fromkeys([*keys_of("walks"), BETWEEN], str(reason))
+        if isinstance(model, Pair):
+            curves["fid_gaussian"] = _gaussian_curve(folders["train"], scorer, catalog, job["seed"], device)
         curve = _fid_curve(model, folders, scorer, catalog, job["seed"], device, reasons)
         if curve:
             curves["fid"] = [*curve, [_images(decoding(folders)), metrics["fid"]]]
-    elif isinstance(model, Method) and scorer.dataset.modes is not None:
-        curves |= _mode_curves(folders, scorer.dataset, catalog, job["seed"], device, metrics)
+    elif scorer.dataset.modes is not None:
+        metrics |= _on_modes(model, scorer.dataset, job["seed"], reasons)
+        if isinstance(model, Method):
+            curves |= _mode_curves(folders, scorer.dataset, catalog, job["seed"], device, metrics)
     if isinstance(model, Pair):
         metrics |= _codes(model, folders, scorer, folder, job["seed"], reasons)
+        reasons |= dict.fromkeys(keys_of("prior"), "its latent sampler was fitted to the codes")
     else:
-        with contextlib.suppress(Declined):  # not every method has codes and an encoder
-            _pairs(model, scorer, folder, job["seed"])
+        try:
+            metrics |= _prior(model, scorer, folder, job["seed"])
+        except Declined as reason:  # not every method has codes and an encoder
+            reasons |= dict.fromkeys(keys_of("prior"), str(reason))
         reasons |= dict.fromkeys(keys_of("codes"), "trained end to end: no latent sampler was fitted to its codes")
     return {"metrics": metrics, "curves": curves, "reasons": reasons, "facts": facts}
 
@@ -153,13 +167,40 @@ def _samples(model: Method | Pair | None, scorer: Scorer, seed: int, report: Any
 
 
 @torch.no_grad()
-def _pairs(model: Method, scorer: Scorer, folder: Path, seed: int) -> None:
-    """Draw the codes of held-out examples beside draws of the prior that they are held to."""
-    held_out = as_float(as_tensor(np.array(scorer.dataset.test[:CODE_DRAWS])))
+def _prior(model: Method, scorer: Scorer, folder: Path, seed: int) -> dict[str, float]:
+    """Score the codes of held-out examples against draws of the prior, and draw some of both.
+
+    Raises:
+        Declined: if the method has no encoder, or gives codes that are not finite.
+    """
+    held_out = as_float(as_tensor(np.array(scorer.dataset.test[:MOMENT_DRAWS])))
     codes = torch.cat([model.encode(x.to(model.device)).cpu() for x in held_out.split(500)])
-    both = [codes.numpy(), draw_codes(model, CODE_DRAWS, seed).numpy()]
-    if np.isfinite(both).all():
-        save_pairs(folder / "codes.png", both, ("codes of held-out data", "draws of the prior"))
+    drawn = draw_codes(model, MOMENT_DRAWS, seed)
+    if not (codes.isfinite().all() and drawn.isfinite().all()):
+        raise Declined("its codes of held-out examples are not all finite")
+    both = [part[:CODE_DRAWS].numpy() for part in (codes, drawn)]
+    save_pairs(folder / "codes.png", both, ("codes of held-out data", "draws of the prior"))
+    return score("prior", codes, drawn)[0]
+
+
+@torch.no_grad()
+def _on_modes(model: Method | Pair, dataset: Dataset, seed: int, reasons: dict[str, str]) -> dict[str, float]:
+    """Score, where the density is known, walks between codes and what quality scores tell of the method's samples."""
+    mixture = torch.from_numpy(np.asarray(dataset.modes)), dataset.mode_std
+    found: dict[str, float] = {}
+    try:
+        found |= score("point_walks", walk(model, *POINT_PATHS, seed), *mixture)[0]
+    except Declined as reason:
+        reasons |= dict.fromkeys(keys_of("point_walks"), str(reason))
+    try:
+        if isinstance(model, Pair):
+            raise Declined("points are their own codes, so that nothing is lost in any of them")
+        points = draw(model, POINTS, seed).to(model.device)
+        rebuilt = torch.cat([model.decode(model.encode(x)) for x in points.split(500)])
+        found |= score("qualities", points.cpu(), reconstruction_errors(points, rebuilt).cpu(), *mixture)[0]
+    except Declined as reason:
+        reasons |= dict.fromkeys(keys_of("qualities"), str(reason))
+    return found
 
 
 def _training_codes(folders: Mapping[str, Path], device: torch.device) -> Tensor | None:
@@ -219,6 +260,34 @@ def _fid_curve(
         features = scorer.features(draw(then, scorer.n, seed))
         points.append([images_seen, fid(scorer.real_moments, Moments.of(features.features))])
     return points
+
+
+def _gaussian_curve(
+    folder: Path, scorer: Scorer, catalog: Catalog, seed: int, device: torch.device
+) -> list[list[float]]:
+    """Return [images seen, FID] of a representation at its snapshots and its end, under a Gaussian on its codes.
+
+    Computed once, whatever latent sampler the representation meets, and kept in its ``folder``. Nothing without
+    snapshots, that is, of one that was fitted in closed form.
+    """
+    if not (folder / "snapshots").exists():
+        return []
+    made = (scorer.rules["id"], scorer.rules["checksum"], *map(lineage, (Gaussian, Fid, Draws, type(scorer.evaluator))))
+    path = folder / f"fid-{hashlib.sha256(json.dumps(made).encode()).hexdigest()[:16]}.json"
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            ended = (_images(folder), load_stage(catalog, folder).to(device))
+            write_json(path, [*_followed([*_snapshots(folder, catalog, device), ended], scorer, seed)])
+        return json.loads(path.read_text())
+
+
+@torch.no_grad()
+def _followed(stages: Iterable[tuple[int, Stage]], scorer: Scorer, seed: int) -> Iterator[list[float]]:
+    images = as_tensor(scorer.dataset.train)
+    for images_seen, method in stages:
+        assert isinstance(method, Method)
+        features = scorer.features(draw(under_gaussian(method, method.codes(images)), scorer.n, seed)).features
+        yield [images_seen, fid(scorer.real_moments, Moments.of(features))]
 
 
 def _mode_curves(

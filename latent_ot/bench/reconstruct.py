@@ -60,8 +60,13 @@ def searchable(catalog: Catalog, folder: Path, device: torch.device) -> Method |
     assert isinstance(method, Method)
     if method.role != "representation":
         return method
-    codes = load_file(folder / "codes.safetensors")["codes"].to(device)
-    start = Gaussian(GaussianConfig.build({}, where="gaussian"), Spec(tuple(codes.shape[1:]), len(codes), 0)).to(device)
+    return under_gaussian(method, load_file(folder / "codes.safetensors")["codes"].to(device))
+
+
+def under_gaussian(method: Method, codes: Tensor) -> Pair:
+    """Return a representation with a Gaussian fitted to its codes (N, d)."""
+    spec = Spec(tuple(codes.shape[1:]), len(codes), 0)
+    start = Gaussian(GaussianConfig.build({}, where="gaussian"), spec).to(codes.device)
     start.fit(codes)
     return Pair(method, start)
 

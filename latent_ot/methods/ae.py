@@ -73,6 +73,7 @@ class Ae(Method):
 
     version = 1
     Config = AeConfig
+    makes_images = ("autoencoder", "decoder")
     role = "representation"
     default_sampler = "sdot"
     config: AeConfig

@@ -61,6 +61,8 @@ class Method(Stage):
     """The latent sampler that the bare name of a representation stands for."""
     refines: ClassVar[str | None] = None
     """The named pair that the method starts from; it is then built as ``Method(config, spec, pair)``."""
+    makes_images: ClassVar[tuple[str, ...]] = ("generator",)
+    """Names in ``updates`` of the steps that move the network which makes the images; none where nothing is trained."""
     closed_form: ClassVar[bool] = False
     accepts: ClassVar[tuple[str, ...]] = ("image",)
     """Kinds of data sets that it can be built for: "image", "points"."""

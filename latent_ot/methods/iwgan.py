@@ -95,6 +95,7 @@ class Iwgan(Method):
 
     version = 1
     Config = IwganConfig
+    makes_images = ("autoencoder",)
     accepts = ("image", "points")
     config: IwganConfig
     gap: Tensor

@@ -29,6 +29,7 @@ class Pca(Method):
 
     version = 1
     Config = PcaConfig
+    makes_images = ()
     role = "representation"
     default_sampler = "gaussian"
     closed_form = True

@@ -20,6 +20,7 @@ class Points(Method):
 
     version = 1
     Config = PointsConfig
+    makes_images = ()
     role = "representation"
     default_sampler = "sdot"
     closed_form = True

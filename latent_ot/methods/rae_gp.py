@@ -96,6 +96,7 @@ class RaeGp(Method):
 
     version = 1
     Config = RaeGpConfig
+    makes_images = ("autoencoder",)
     role = "representation"
     default_sampler = "gmm"
     config: RaeGpConfig

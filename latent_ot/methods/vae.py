@@ -35,6 +35,7 @@ class Vae(Method):
 
     version = 1
     Config = VaeConfig
+    makes_images = ("autoencoder",)
     role = "representation"
     default_sampler = "normal"
     config: VaeConfig

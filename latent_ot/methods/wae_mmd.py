@@ -63,6 +63,7 @@ class WaeMmd(Method):
 
     version = 1
     Config = WaeMmdConfig
+    makes_images = ("autoencoder",)
     role = "representation"
     default_sampler = "normal"
     config: WaeMmdConfig

@@ -5,7 +5,10 @@ from typing import Any, ClassVar, Literal
 
 from latent_ot.discovery import discover
 
-Measures = Literal["samples", "pairs", "points", "reconstructions", "walks", "codes", "images"]
+Measures = Literal[
+    "samples", "pairs", "pictures", "points", "reconstructions", "walks", "point_walks", "qualities", "codes", "prior",
+    "images",
+]  # fmt: skip
 
 
 class Metric:
@@ -19,11 +22,16 @@ class Metric:
       other images than samples, as for FID between codes, the evaluation says so.
     - "pairs": ``compute(features)`` returns a visitor of all pairs of features (``pairwise.sweep``), which metrics
       share; its ``result()`` is the mapping.
+    - "pictures": ``compute(real, fake)``, the images themselves, (n, C, H, W) uint8.
     - "points": ``compute(real, fake, modes, std)``, draws of points (repeats, n, 2), and the mixture that the real
       ones come from, if they come from one.
     - "reconstructions": ``compute(originals, rebuilt)``, images (n, C, H, W) uint8.
     - "walks": ``compute(walks)``, images (rows, steps, C, H, W) uint8.
+    - "point_walks": ``compute(walks, modes, std)``, points (rows, steps, 2) and the mixture that the real ones come
+      from; "qualities": ``compute(points, errors, modes, std)``, samples (n, 2) with reconstruction errors (n,).
     - "codes": ``compute(drawn, held_out, training)``, codes (n, d), (m, d), (N, d).
+    - "prior": ``compute(codes, drawn)``, codes (n, d) that an encoder gives held-out examples, and draws (m, d) of the
+      prior that a method trained end to end samples from.
     - "images": single ones; no record holds them.
     """
 

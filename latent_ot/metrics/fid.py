@@ -96,8 +96,8 @@ class Fid(Metric):
 
     version = 1
     quantities = {
-        "fid": {"label": "FID", "direction": "down", "digits": 3, "group": "main"},
-        "interp_fid": {"label": "FID between codes", "direction": "down", "digits": 3},
+        "fid": {"label": "FID", "direction": "down", "digits": 3, "group": "main", "floor": "data.fid"},
+        "interp_fid": {"label": "FID between codes", "direction": "down", "digits": 3, "floor": "data.fid"},
     }
     measures = "samples"
 

@@ -46,7 +46,7 @@ class InceptionScore(Metric):
 
     version = 1
     quantities = {
-        "is": {"label": "IS", "direction": "up", "digits": 2, "group": "main"},
+        "is": {"label": "IS", "direction": "up", "digits": 2, "group": "main", "floor": "data.is"},
         "is_std": {"label": "IS, spread of splits", "direction": "none", "digits": 2},
     }
     measures = "samples"

@@ -67,10 +67,15 @@ def image_pair(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         raise InputError(
             f"images: shapes {tuple(x.shape)} and {tuple(y.shape)}; allowed: two equal (n, c, h, w), n >= 1"
         )
-    return _unit(x), _unit(y)
+    return unit(x), unit(y)
 
 
-def _unit(images: Tensor) -> Tensor:
+def unit(images: Tensor) -> Tensor:
+    """Return images, uint8 or floating point, as float64 in [0, 1].
+
+    Raises:
+        InputError: another type, or values that are not finite.
+    """
     if images.dtype == torch.uint8:
         return images.double() / 255
     if not images.is_floating_point():

@@ -77,7 +77,14 @@ class Kid(Metric):
 
     version = 1
     quantities = {
-        "kid": {"label": "KID ×1000", "direction": "down", "digits": 2, "scale": 1000.0, "group": "main"},
+        "kid": {
+            "label": "KID ×1000",
+            "direction": "down",
+            "digits": 2,
+            "scale": 1000.0,
+            "group": "main",
+            "floor": "data.kid",
+        },
         "kid_std": {"label": "KID ×1000, spread of subsets", "direction": "none", "digits": 2, "scale": 1000.0},
     }
     measures = "pairs"

@@ -89,9 +89,9 @@ class LatentCodes(Metric):
 
     version = 1
     quantities = {
-        "code_w2": {"label": "code W2", "direction": "down", "digits": 3},
-        "code_precision": {"label": "code precision", "direction": "up", "digits": 3},
-        "code_recall": {"label": "code recall", "direction": "up", "digits": 3},
+        "code_w2": {"label": "code W2", "direction": "down", "digits": 3, "floor": "code_w2_floor"},
+        "code_precision": {"label": "code precision", "direction": "up", "digits": 3, "floor": "code_precision_floor"},
+        "code_recall": {"label": "code recall", "direction": "up", "digits": 3, "floor": "code_recall_floor"},
         "code_repeats": {"label": "repeated codes", "direction": "down", "digits": 3},
     }
     measures = "codes"

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from latent_ot.errors import InputError
 from latent_ot.metrics.base import Metric
@@ -21,17 +22,26 @@ def mode_coverage(points: Any, modes: Any, std: float) -> dict[str, float]:
     Raises:
         InputError: shapes that do not match, values that are not finite, or ``std`` <= 0.
     """
-    points, modes = rows(points, "points", least=1).double(), rows(modes, "modes", least=1).double()
-    same_width(modes, points)
-    if not std > 0:
-        raise InputError(f"mode coverage: std = {std}; allowed: greater than 0")
-    distance, nearest = torch.cdist(points, modes, compute_mode="donot_use_mm_for_euclid_dist").min(dim=1)
-    on_mode = distance <= REACH * std
+    nearest, on_mode = nearest_mode(points, modes, std)
     held = torch.bincount(nearest[on_mode], minlength=len(modes))
     return {
         "modes": int((20 * len(modes) * held >= len(points)).sum()),
         "high_quality": float(on_mode.double().mean()),
     }
+
+
+def nearest_mode(points: Any, modes: Any, std: float) -> tuple[Tensor, Tensor]:
+    """Return the index (n,) of each point's nearest mode, and whether the point is on it (n,); see ``mode_coverage``.
+
+    Raises:
+        InputError: shapes that do not match, values that are not finite, or ``std`` <= 0.
+    """
+    points, modes = rows(points, "points", least=1).double(), rows(modes, "modes", least=1).double()
+    same_width(modes, points)
+    if not std > 0:
+        raise InputError(f"mode coverage: std = {std}; allowed: greater than 0")
+    distance, nearest = torch.cdist(points, modes, compute_mode="donot_use_mm_for_euclid_dist").min(dim=1)
+    return nearest, distance <= REACH * std
 
 
 class Modes(Metric):
@@ -40,7 +50,13 @@ class Modes(Metric):
     version = 1
     quantities = {
         "modes": {"label": "modes", "direction": "up", "digits": 1, "group": "main"},
-        "high_quality": {"label": "high quality", "direction": "up", "digits": 3, "group": "main"},
+        "high_quality": {
+            "label": "high quality",
+            "direction": "up",
+            "digits": 3,
+            "group": "main",
+            "floor": "data.high_quality",
+        },
     }
     measures = "points"
 

@@ -30,7 +30,13 @@ class OtDivergence(Metric):
 
     version = 1
     quantities = {
-        "ot_divergence": {"label": "OT divergence", "direction": "down", "digits": 4, "group": "main"},
+        "ot_divergence": {
+            "label": "OT divergence",
+            "direction": "down",
+            "digits": 4,
+            "group": "main",
+            "floor": "data.ot_divergence",
+        },
         "ot_divergence_std": {"label": "scatter of one draw", "direction": "none", "digits": 4, "group": "main"},
     }
     measures = "points"

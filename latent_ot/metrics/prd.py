@@ -86,8 +86,8 @@ class PrecisionRecallCurve(Metric):
 
     version = 1
     quantities = {
-        "prd_f8": {"label": "F8", "direction": "up", "digits": 3, "group": "main"},
-        "prd_f1_8": {"label": "F1/8", "direction": "up", "digits": 3, "group": "main"},
+        "prd_f8": {"label": "F8", "direction": "up", "digits": 3, "group": "main", "floor": "data.prd_f8"},
+        "prd_f1_8": {"label": "F1/8", "direction": "up", "digits": 3, "group": "main", "floor": "data.prd_f1_8"},
     }
     measures = "samples"
 

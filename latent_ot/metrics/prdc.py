@@ -84,10 +84,10 @@ class Prdc(Metric):
 
     version = 1
     quantities = {
-        "precision": {"label": "precision", "direction": "up", "digits": 3},
-        "recall": {"label": "recall", "direction": "up", "digits": 3},
-        "density": {"label": "density", "direction": "up", "digits": 3},
-        "coverage": {"label": "coverage", "direction": "up", "digits": 3},
+        "precision": {"label": "precision", "direction": "up", "digits": 3, "floor": "data.precision"},
+        "recall": {"label": "recall", "direction": "up", "digits": 3, "floor": "data.recall"},
+        "density": {"label": "density", "direction": "up", "digits": 3, "floor": "data.density"},
+        "coverage": {"label": "coverage", "direction": "up", "digits": 3, "floor": "data.coverage"},
     }
     measures = "pairs"
     compute = Neighbourhoods

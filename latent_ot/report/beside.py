@@ -15,8 +15,7 @@ from latent_ot.quantities import QUANTITIES
 from latent_ot.record import DATA, Record
 from latent_ot.report.curves import at_share, curve_figure, figure_path, line
 from latent_ot.report.groups import Group, by_protocol, lettered
-from latent_ot.report.ranking import seeds, summed_up
-from latent_ot.report.statistics import best
+from latent_ot.report.ranking import seeds, standing, summed_up
 from latent_ot.report.text import Cell
 
 
@@ -61,12 +60,10 @@ class Beside:
     def cells(self, share: float = 1.0) -> list[Cell]:
         """Return the cell of each of the table's rows; see ``values``."""
         metric, values = self.column.metric, {row.label: self.values(row, share) for row in self.spec.rows}
-        methods = {row.label: values[row.label] for row in self.spec.rows if row.method != DATA}
-        winners = best(methods, self.column.direction, QUANTITIES[metric].text)
-        return [
-            summed_up(values[row.label], metric, mark=row.label in winners, records=self.of(row))
-            for row in self.spec.rows
-        ]
+        methods = {row.label: self.of(row) for row in self.spec.rows if row.method != DATA}
+        data = [r for r in self.runs if r.method == DATA]
+        stand = standing(metric, {label: values[label] for label in methods}, methods, data, self.column.direction)
+        return [summed_up(values[row.label], metric, self.of(row), True, row.label, stand) for row in self.spec.rows]
 
     @cached_property
     def figure(self) -> str:

@@ -6,8 +6,18 @@ from latent_ot.published import load_table, stands_for, table_names
 from latent_ot.quantities import NONE, QUANTITIES
 from latent_ot.record import DATA, Record
 from latent_ot.report.groups import Groups, by_method, gathered, lettered, trained
-from latent_ot.report.ranking import TIES, YARDSTICK, conditions, measured, primary, protocol_line, ranked_by, seeds
-from latent_ot.report.statistics import best
+from latent_ot.report.ranking import (
+    TIES,
+    UPDATES,
+    YARDSTICK,
+    conditions,
+    measured,
+    primary,
+    protocol_line,
+    ranked_by,
+    seeds,
+    standing,
+)
 from latent_ot.report.text import Cell, Column, Grid
 
 
@@ -26,7 +36,9 @@ def front(groups: Groups, links: Mapping[str, str]) -> Grid:
     ranking, dataset = fullest(groups), next(iter(groups)).dataset
     metric, tags = primary(ranking), lettered(key.protocol for key in groups)
     head, label = QUANTITIES[metric].head, QUANTITIES[metric].label
-    placed = ranked_by({m: runs for m, runs in by_method(ranking, "done").items() if m != DATA}, metric)
+    done = by_method(ranking, "done")
+    yardstick = done.pop(DATA, [])
+    placed = ranked_by(done, metric, yardstick)
     runs = by_method(record for group in groups.values() for record in group)
     said = _published(dataset, metric, runs)
 
@@ -39,6 +51,9 @@ def front(groups: Groups, links: Mapping[str, str]) -> Grid:
         columns.append((Column(name, f"{head}, {key.at}{tags[key.protocol]}"), _cells(group, metric)))
     if said:
         columns.append((Column("published", f"published {label}", right=False), lambda m: Cell.of(said.get(m, NONE))))
+    for at, ran in {key.at: by_method(group, "done") for key, group in groups.items()}.items():
+        column = Column(f"{UPDATES}@{at.replace(', ', '@')}", f"{QUANTITIES[UPDATES].label}, {at}")
+        columns.append((column, _updates(ran)))
     if links:
         shown = {method: f"[samples]({link})" for method, link in links.items()}
         columns.append((Column("pictures", "samples", right=False), lambda m: Cell.of(shown.get(m, ""))))
@@ -57,17 +72,22 @@ def front(groups: Groups, links: Mapping[str, str]) -> Grid:
 
 def _cells(group: Sequence[Record], metric: str) -> Callable[[str], Cell]:
     """Return what gives a method's cell in a group's column: its value, or how it ended."""
-    quantity, every, done = QUANTITIES[metric], by_method(group), by_method(group, "done")
+    every, done = by_method(group), by_method(group, "done")
     values = {method: seeds(runs, metric) for method, runs in done.items() if method != DATA}
-    winners = best(values, quantity.direction, quantity.text)
+    stand = standing(metric, values, {method: done[method] for method in values}, done.get(DATA, []))
 
     def cell(method: str) -> Cell:
-        found = measured(done.get(method, []), metric, always=False, mark=method in winners)
+        found = measured(done.get(method, []), metric, always=False, row=method, among=stand)
         if method in done or method not in every:
             return found
         return Cell(every[method][0].status, found.data, rests=tuple(every[method]))
 
     return cell
+
+
+def _updates(done: Mapping[str, Sequence[Record]]) -> Callable[[str], Cell]:
+    """Return what gives the cell of a method's generator updates."""
+    return lambda method: measured([] if method == DATA else done.get(method, []), UPDATES)
 
 
 def _published(dataset: str, metric: str, methods: Mapping[str, Sequence[Record]]) -> dict[str, str]:

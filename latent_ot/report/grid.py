@@ -2,15 +2,16 @@
 
 import itertools
 from collections.abc import Sequence
+from statistics import fmean
 
 import numpy as np
 
 from latent_ot.catalog import SCORING, Catalog
 from latent_ot.pictures import charts
-from latent_ot.quantities import NONE, QUANTITIES
-from latent_ot.record import Record
+from latent_ot.quantities import QUANTITIES
+from latent_ot.record import DATA, Record
 from latent_ot.report.groups import by_method, by_protocol
-from latent_ot.report.ranking import heading, measured, primary
+from latent_ot.report.ranking import UPDATES, Standing, heading, measured, primary, seeds, standing
 from latent_ot.report.text import Cell, Column, Grid, show
 
 METRICS = {"fid": ("fid", "prd_f8"), "ot_divergence": ("ot_divergence",)}
@@ -49,17 +50,22 @@ def grid_tables(group: Sequence[Record]) -> list[Grid]:
     if not is_grid(found):
         return []
     rows, columns = axes(found)
+    named = {f"{r}+{c}": runs for (r, c), runs in found.items()}
     tables = []
     for metric in METRICS[primary(group)]:
         quantity = QUANTITIES[metric]
         sign = 1 if quantity.direction == "down" else -1
-        values = {pair: cell.data[""] for pair, runs in found.items() if (cell := measured(runs, metric)).text != NONE}
-        best = min(values, key=lambda pair: sign * values[pair])
-        cells = [
-            (Cell(r), *(measured(found.get((r, c), []), metric, mark=(r, c) == best, always=False) for c in columns))
-            for r in rows
-        ]
+        values = {name: given for name, runs in named.items() if (given := seeds(runs, metric))}
+        beyond = standing(metric, values, named, [r for r in group if r.method == DATA]).past
+        best = sorted(values.keys() - beyond, key=lambda name: (sign * fmean(values[name].values()), name))[:1]
+        stand = Standing(frozenset(best), beyond)
+        cells = []
+        for r in rows:
+            numbers = (measured(found.get((r, c), []), metric, False, f"{r}+{c}", stand) for c in columns)
+            every = [run for (representation, _), runs in found.items() if representation == r for run in runs]
+            cells.append((Cell(r), *numbers, measured(every, UPDATES)))
         head = (Column("representation", "", right=False), *(Column(c, c) for c in columns))
+        head += (Column(UPDATES, QUANTITIES[UPDATES].label),)
         title = f"{heading(group)[0]}: {quantity.head} of representations with latent samplers"
         lost = tuple(f"{r.method} seed {r.seed}: {r.status}: {r.reason}" for r in group if r.status != "done")
         tables.append(Grid(title, head, tuple(cells), heading(group)[1], lost, "the best pair"))
@@ -76,8 +82,8 @@ def heat_map(group: Sequence[Record]) -> bytes | None:
     tables = grid_tables(group)
     panels = []
     for metric, table in zip(METRICS[primary(group)], tables, strict=bool(tables)):
-        quantity, cells = QUANTITIES[metric], [row[1:] for row in table.rows]
+        quantity, cells = QUANTITIES[metric], [row[1:-1] for row in table.rows]  # without names and updates
         values = np.array([[np.nan if c.data[""] is None else c.data[""] for c in row] for row in cells])
-        texts = [["" if c.data[""] is None else quantity.text(c.data[""]) + c.dagger for c in row] for row in cells]
+        texts = [["" if c.data[""] is None else quantity.text(c.data[""]) + c.signs for c in row] for row in cells]
         panels.append((quantity.head, values, texts, quantity.direction == "down"))
     return charts.heat_map(*axes(pairs(group)), panels) if panels else None

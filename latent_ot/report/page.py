@@ -17,14 +17,14 @@ from latent_ot.claims import claims
 from latent_ot.curve_table import SUFFIX
 from latent_ot.published import load_table, table_names
 from latent_ot.quantities import QUANTITIES
-from latent_ot.record import Record
+from latent_ot.record import DATA, Record
 from latent_ot.report.beside import drawn_for
 from latent_ot.report.claims import claims_grid
 from latent_ot.report.curves import figure_path, prd_figure, training_figure
 from latent_ot.report.front import front, fullest
 from latent_ot.report.grid import grid_tables, heat_map
 from latent_ot.report.groups import Groups, by_method, by_protocol
-from latent_ot.report.ranking import COST, SIZE, further, measured, ranked
+from latent_ot.report.ranking import COST, SIZE, further, measured, ranked, seeds, standing
 from latent_ot.report.tables import grids, shown_for
 from latent_ot.report.text import Cell, Column, Grid, to_csv, to_markdown
 from latent_ot.report.verdicts import judge
@@ -141,12 +141,19 @@ def _everything(groups: Groups) -> Grid:
     columns = (*(Column(n, n) for n in (*names, *COST, *SIZE)), *(Column(f"{k}@{p}", k) for p, k in places))
     rows = []
     for key, group in groups.items():
-        for _, runs in sorted(by_method(group).items()):
+        ended = by_method(group, "done")
+        data = ended.pop(DATA, [])
+        values = {metric: {m: seeds(runs, metric) for m, runs in ended.items()} for metric in metrics}
+        stand = {metric: standing(metric, values[metric], ended, data) for metric in metrics}
+        for method, runs in sorted(by_method(group).items()):
             done = [r for r in runs if r.status == "done"]
             told = (done or runs)[0].model_dump(include={*names}) | {"protocol": key.protocol}
             cells = [Cell("", {"": told[name]}, rests=tuple(done or runs)) for name in names]
             cells += [measured(done, cost) for cost in (*COST, *SIZE)]
-            cells += [measured(done, metric) if at == key.protocol else Cell("") for at, metric in places]
+            cells += [
+                measured(done, metric, row=method, among=stand[metric]) if at == key.protocol else Cell("")
+                for at, metric in places
+            ]
             rows.append(tuple(cells))
     return Grid("", columns, tuple(rows))
 

@@ -3,14 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
+from typing import NamedTuple
 
 from latent_ot.quantities import NONE, QUANTITIES
 from latent_ot.record import COSTS, DATA, Record, significant
 from latent_ot.report.groups import by_method, by_protocol, gathered, not_published, numbered, trained
-from latent_ot.report.statistics import best, ranks, spread, t_interval
+from latent_ot.report.marks import PAST
+from latent_ot.report.statistics import Rows, best, past, ranks, spread, t_interval
 from latent_ot.report.text import Cell, Column, Grid
 
-COST = ("seconds", "images_seen")
+UPDATES = "generator_updates"
+COST = ("seconds", "images_seen", UPDATES)
 SIZE = ("parameters", "peak_memory_mb")
 YARDSTICK = "data (held-out)"
 TIES = "best, or tied with it (paired 95 % interval of the difference contains zero; with one seed, equal as printed)"
@@ -36,38 +40,75 @@ def seeds(records: Iterable[Record], key: str) -> dict[int, float]:
     return {seed: value for seed, value in found.items() if value is not None}
 
 
-def ranked_by(done: Mapping[str, Sequence[Record]], key: str) -> dict[str, int]:
+def floors(key: str, runs: Mapping[str, Iterable[Record]], data: Iterable[Record]) -> Rows | None:
+    """Return name of a row -> seed -> what real data have in a quantity's place (``Quantity.floor``).
+
+    ``runs``: name -> those of a row. ``data``: those of the data row. None for a quantity without a floor, or where the
+    data row that has it was not run.
+    """
+    where, _, name = (QUANTITIES[key].floor or "").rpartition(".")
+    if not where:
+        return {row: seeds(runs[row], name) for row in runs} if name else None
+    level = seeds(data, name).values()
+    return {row: dict.fromkeys((r.seed for r in runs[row]), fmean(level)) for row in runs} if level else None
+
+
+class Standing(NamedTuple):
+    """How the rows of a quantity stand: those that tie with the best, and those past their floor."""
+
+    best: frozenset[str] = frozenset()
+    past: frozenset[str] = frozenset()
+
+
+ALONE = Standing()
+"""Of a row that is compared with none."""
+
+
+def standing(
+    key: str, values: Rows, runs: Mapping[str, Sequence[Record]], data: Iterable[Record], direction: str = ""
+) -> Standing:
+    """Return how the ``values`` of rows stand, which were read from ``runs``; see ``floors`` for ``data``.
+
+    ``direction``: which is better, if not the quantity's own.
+    """
+    quantity, level = QUANTITIES[key], floors(key, runs, data)
+    better = direction or quantity.direction
+    return Standing(frozenset(best(values, better, quantity.text, level)), frozenset(past(values, better, level)))
+
+
+def ranked_by(done: Mapping[str, Sequence[Record]], key: str, data: Iterable[Record]) -> dict[str, int]:
     """Return method -> rank by a metric, in the order of the ranks; a method without the metric has none."""
-    quantity = QUANTITIES[key]
-    return ranks({method: seeds(done[method], key) for method in done}, quantity.direction, quantity.text)
+    quantity, values = QUANTITIES[key], {method: seeds(done[method], key) for method in done}
+    return ranks(values, quantity.direction, quantity.text, floors(key, done, data))
 
 
-def measured(records: Sequence[Record], key: str, always: bool = True, mark: bool = False, before: str = "") -> Cell:
-    """Return the cell of one method's quantity over its seeds, ``–`` where no run has it."""
-    values = seeds(records, key)
-    return summed_up(values, key, always, mark, before, records)
+def measured(records: Sequence[Record], key: str, always: bool = True, row: str = "", among: Standing = ALONE) -> Cell:
+    """Return the cell of one row's quantity over its seeds, ``–`` where no run has it; see ``summed_up``."""
+    return summed_up(seeds(records, key), key, records, always, row, among)
 
 
 def summed_up(
     values: Mapping[int, float],
     key: str,
+    records: Iterable[Record],
     always: bool = True,
-    mark: bool = False,
-    before: str = "",
-    records: Iterable[Record] = (),
+    row: str = "",
+    among: Standing = ALONE,
 ) -> Cell:
     """Return the cell of a quantity's values, seed -> value: mean and interval, ``–`` without a value.
 
-    ``records``: runs that the values were read from; it rests on those of the same seeds that are done.
+    ``records``: runs that the values were read from; it rests on those of the same seeds that are done. ``row``: its
+    name ``among`` those that it is compared with.
     """
     if not values:
-        return Cell(NONE, {"": None, "half": None, "seeds": 0}, before=before)
+        return Cell(NONE, {"": None, "half": None, "seeds": 0})
     interval = t_interval(list(values.values()))
     text = QUANTITIES[key].text(interval.mean) if key in COSTS else spread(QUANTITIES[key], interval, always)
     half = None if interval.half is None else significant(interval.half)
     data = {"": significant(interval.mean), "half": half, "seeds": interval.n}
     rests = tuple(r for r in records if r.status == "done" and r.seed in values)
-    return Cell(text, data, mark, before, rests)
+    own = (PAST._replace(name=f"{PAST.name} in {key}"),) if row in among.past else ()
+    return Cell(text, data, row in among.best, "", rests, key, own)
 
 
 def ranked(group: Sequence[Record], records: Sequence[Record] = ()) -> Grid:
@@ -90,14 +131,14 @@ def _grid(group: Sequence[Record], wanted: Sequence[str], head: tuple[str, tuple
     values = {key: {method: seeds(runs, key) for method, runs in done.items()} for key in wanted}
     keys = [k for k in wanted if k in (primary(group), *COST) or any(values[k].values()) or seeds(yardstick, k)]
     always = any(len(runs) > 1 for runs in done.values())
-    ranking = ranked_by(done, primary(group))
-    winners = {key: best(values[key], QUANTITIES[key].direction, QUANTITIES[key].text) for key in keys}
+    ranking = ranked_by(done, primary(group), yardstick)
+    stand = {key: standing(key, values[key], done, yardstick) for key in keys}
 
     def row(place: int | None, method: str, runs: Sequence[Record], status: str = "done") -> tuple[Cell, ...]:
         name = YARDSTICK if method == DATA else method if status == "done" else f"{method} ({status})"
         label = Cell(name, {"": method, "status": status}, rests=() if status == "done" else tuple(runs))
         costless = COSTS if method == DATA else ()  # nothing is trained for the yardstick
-        numbers = (measured([] if k in costless else runs, k, always, method in winners[k]) for k in keys)
+        numbers = (measured([] if k in costless else runs, k, always, method, stand[k]) for k in keys)
         return (Cell(str(place or ""), {"": place}), label, *numbers)
 
     rows = [row(None, DATA, yardstick, "done" if yardstick else "not run")]
@@ -155,6 +196,8 @@ def notes(group: Sequence[Record], keys: Sequence[str]) -> list[str]:
         for key in (key for key in keys if run.value(key) is None and (key in run.reasons or key in expected)):
             reason = run.reasons.get(key, "not measured in this run")
             absent.append(((run.method, reason), QUANTITIES[key].label))
+        if run.curves.loss and not any(run.curves.series(curve) for curve in ("fid", "fid_gaussian", "modes")):
+            said.append(("FID was not followed over training: whether that was cut off is not known", run.method))
         if run.facts.get("collapsed"):
             said.append(("the samples have collapsed, they vary less than a tenth as much as the data", who))
         if run.overrides:

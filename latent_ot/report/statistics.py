@@ -9,6 +9,9 @@ import pandas as pd
 
 from latent_ot.quantities import NONE, Quantity
 
+Rows = Mapping[str, Mapping[int, float]]
+"""Name of a row -> seed -> value."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -53,7 +56,7 @@ def spread(quantity: Quantity, interval: Interval, always: bool = True) -> str:
     return f"{quantity.text(interval.mean)} ± {quantity.text(interval.half)}"
 
 
-def by_seed(rows: Mapping[str, Mapping[int, float]]) -> pd.DataFrame:
+def by_seed(rows: Rows) -> pd.DataFrame:
     """Return ``rows``, name -> seed -> value, as a table of names by seeds, without a name that has no value."""
     return pd.DataFrame({name: pd.Series(seeds, dtype=float) for name, seeds in rows.items() if seeds}).T
 
@@ -70,29 +73,55 @@ def order(values: pd.DataFrame, direction: str) -> list[str]:
     return means.sort_values(ascending=direction != "up", kind="stable").index.to_list()
 
 
-def best(rows: Mapping[str, Mapping[int, float]], direction: str, printed: Callable[[float], str]) -> set[str]:
+def excess(rows: Rows, direction: str, floors: Rows | None) -> pd.DataFrame:
+    """Return by how much rows are worse than their floors, names by seeds; without floors, than nothing at all.
+
+    ``floors``: name -> seed -> what real data have in the value's place. A row past it has a negative excess, and one
+    whose floor is not known has none.
+    """
+    values = by_seed(rows)
+    above = values if floors is None else values - by_seed(floors).reindex_like(values)
+    return -above if direction == "up" else above
+
+
+def past(rows: Rows, direction: str, floors: Rows | None) -> set[str]:
+    """Return the rows whose mean lies past their floor."""
+    return set() if floors is None else {*(m := excess(rows, direction, floors).mean(axis=1)).index[m < 0]}
+
+
+def best(rows: Rows, direction: str, printed: Callable[[float], str], floors: Rows | None = None) -> set[str]:
     """Return the row with the best mean and the rows that tie with it; nothing is best among fewer than two rows.
 
     With two or more common seeds a row ties when the interval of its paired difference to the best contains zero; with
-    fewer there is no interval, and only an equal printed mean ties.
+    fewer there is no interval, and only an equal printed mean ties. With ``floors`` (see ``excess``) rows are compared
+    by their excess; nothing past its floor is best, nor a row whose floor is not known.
     """
-    values = by_seed(rows)
-    if len(values) < 2 or direction == "none":
+    worse = excess(rows, direction, floors)
+    if len(worse) < 2 or direction == "none":
         return set()
-    first = order(values, direction)[0]
-    paired, shown = values - values.loc[first], values.mean(axis=1).map(printed)
+    if floors is not None:
+        worse = worse[worse.mean(axis=1) >= 0]
+    if worse.empty:
+        return set()
+    first = order(worse, "down")[0]
+    level = 0.0 if floors is None else np.nanmean(by_seed(floors).to_numpy())
+    paired, shown = (
+        worse - worse.loc[first],
+        (level + worse.mean(axis=1) * (-1 if direction == "up" else 1)).map(printed),
+    )
     close = paired.mean(axis=1).abs() <= _half_widths(paired)
     tied = np.where(paired.count(axis=1) > 1, close, shown == shown[first])
-    return {first, *values.index[tied]}
+    return {first, *worse.index[tied]}
 
 
-def ranks(rows: Mapping[str, Mapping[int, float]], direction: str, printed: Callable[[float], str]) -> dict[str, int]:
+def ranks(rows: Rows, direction: str, printed: Callable[[float], str], floors: Rows | None = None) -> dict[str, int]:
     """Return name -> rank of the rows that have a value, in the order of the ranks.
 
-    Every row that ties with the best (see ``best``) is first with it; any other has the place of its mean after them.
+    Every row that ties with the best (see ``best``) is first with it; any other has the place of its mean after them,
+    with ``floors`` that of its distance from its own. What lies past its floor is never first, even alone.
     """
-    ranked = order(by_seed(rows), direction)
-    tied = best(rows, direction, printed) or set(ranked[:1])
-    return {
-        name: 1 if name in tied else place for place, name in enumerate(sorted(ranked, key=lambda n: n not in tied), 1)
-    }
+    worse = excess(rows, direction, floors)
+    ranked = order(worse if floors is None else worse.mean(axis=1).abs().to_frame(), "down")
+    tied = best(rows, direction, printed, floors) or {*ranked[:1]} - past(rows, direction, floors)
+    after = sorted(ranked, key=lambda name: name not in tied)
+    return {name: 1 if name in tied else place for place, name in enumerate(after, 1 if tied else 2)}

@@ -25,6 +25,7 @@ from latent_ot.report.curves import NAMES, SHARES, ordering
 from latent_ot.report.groups import gathered, not_published, trained
 from latent_ot.report.ranking import (
     TIES,
+    UPDATES,
     YARDSTICK,
     bench_table,
     conditions,
@@ -101,15 +102,34 @@ def grids(
 def _table(found: Sequence[Beside], budget: str | None) -> Grid:
     """Return columns of numbers, ``published | ours``, with the yardstick above them."""
     spec = found[0].spec
-    columns = (METHOD, *(Column(p.key, p.column.head + p.tag) for p in found))
+    made = _updates(found)
+    columns = (METHOD, *(Column(p.key, p.column.head + p.tag) for p in found), *made)
     data = [[r for r in p.runs if r.method == DATA] for p in found]
-    yardstick = [measured(runs, p.column.metric, before=f"{NONE} | ") for p, runs in zip(found, data, strict=True)]
+    yardstick = [
+        replace(measured(runs, p.column.metric), before=f"{NONE} | ") for p, runs in zip(found, data, strict=True)
+    ]
     shown = any(cell.text != NONE for cell in yardstick) and all(row.method != DATA for row in spec.rows)
-    rows = [(Cell(YARDSTICK, {"": DATA}), *yardstick)] if shown else []
+    rows = [(Cell(YARDSTICK, {"": DATA}), *yardstick, *(measured([], UPDATES) for _ in made))] if shown else []
     ours = [[_with_published(p, *pair) for pair in zip(spec.rows, p.cells(), strict=True)] for p in found]
-    rows += zip(map(_label, spec.rows), *ours, strict=True)
+    rows += zip(map(_label, spec.rows), *ours, *made.values(), strict=True)
     title, notes = f"{spec.id}: {spec.caption} (published | ours)", (*_missing(found, budget), *_asked(found))
     return Grid(title, columns, tuple(rows), tuple(_ours(found, budget)), notes, f"ours: {TIES}", spec.id)
+
+
+def _updates(found: Sequence[Beside]) -> dict[Column, list[Cell]]:
+    """Return the updates of each row's generator, one column for all columns that show the same runs."""
+    spec = found[0].spec
+    distinct: dict[tuple[tuple[str, ...], ...], tuple[Beside, list[list[Record]]]] = {}
+    for place in found:
+        runs = [[r for r in place.of(row) if r.method != DATA] for row in spec.rows]
+        if any(runs):
+            distinct.setdefault(tuple(tuple(r.stem for r in of) for of in runs), (place, runs))
+    columns = {}
+    for place, runs in distinct.values():
+        where = (f"@{place.key}", f", {place.column.label}{place.tag}") if len(distinct) > 1 else ("", "")
+        column = Column(UPDATES + where[0], QUANTITIES[UPDATES].label + where[1])
+        columns[column] = [measured(of, UPDATES) for of in runs]
+    return columns
 
 
 def _curves(found: Sequence[Beside], budget: str | None) -> Grid:
@@ -123,9 +143,10 @@ def _curves(found: Sequence[Beside], budget: str | None) -> Grid:
     for place in found:
         quantity, cells = QUANTITIES[place.column.metric], [place.cells(share) for share in SHARES]
         names = [Cell("" if i else quantity.head, {"": place.column.key}) for i in range(len(spec.rows))]  # shown once
-        rows += zip(names, map(_label, spec.rows), *cells, strict=True)
+        made = [measured([r for r in place.of(row) if r.method != DATA], UPDATES) for row in spec.rows]
+        rows += zip(names, map(_label, spec.rows), *cells, made, strict=True)
         ends = zip(spec.rows, cells[-1], strict=True)
-        ended = {row.label + cell.dagger: values for row, cell in ends if (values := place.values(row))}
+        ended = {row.label + cell.signs: values for row, cell in ends if (values := place.values(row))}
         if len(ended) > 1:
             notes.append(f"ours at the end, {quantity.label}: {ordering(ended, quantity)}")
         if place.figure:
@@ -139,7 +160,8 @@ def _curves(found: Sequence[Beside], budget: str | None) -> Grid:
     )
     labels = ", ".join(dict.fromkeys(place.column.label for place in found))
     title = f"{spec.id}: {spec.caption}; {labels}{found[0].tag} (ours)"
-    columns = (Column("curve", "", right=False), METHOD, *map(Column, NAMES, NAMES))
+    updates = Column(UPDATES, QUANTITIES[UPDATES].label)
+    columns = (Column("curve", "", right=False), METHOD, *map(Column, NAMES, NAMES), updates)
     return Grid(title, columns, tuple(rows), header, tuple(notes), f"ours: {TIES}", spec.id)
 
 

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from latent_ot import leaderboard
+from latent_ot.bench import evaluate
 from latent_ot.bench.benchmark import Benchmark
 from latent_ot.bench.currency import stored
+from latent_ot.bench.evaluate import Scorer
 from latent_ot.bench.request import Request
 from latent_ot.bench.sampling import draw
 from latent_ot.results import load
@@ -70,6 +72,23 @@ def test_a_broken_method_is_a_row_that_says_so(ended):
     assert "killed" in found["dies"][1]
 
 
+def test_a_pair_is_followed_under_a_gaussian_once_and_its_record_counts_the_decoders_updates(
+    ended, request_here, monkeypatch
+):
+    run = ended["ae+gaussian"]
+    followed = run["curves"]["fid_gaussian"]
+    assert [x for x, _ in followed] == [384, 768, 1600, 3200]
+    assert followed[-1][1] == pytest.approx(run["metrics"]["fid"])  # its own sampler is that Gaussian
+    assert run["generator_updates"] == run["updates"]["autoencoder"] == 50
+    assert ended["pca"]["generator_updates"] is None
+    assert ended["pca"]["curves"]["fid_gaussian"] == []
+    here = Benchmark(request_here)
+    (folder,) = (here.store.stages / stage.name for stage in here.planner.training("ae+gaussian", 0).stages[:1])
+    monkeypatch.setattr(evaluate, "_followed", None)  # what is kept is read
+    scorer = Scorer(here.dataset, here.rules.model_dump(), None, here.store.cache, torch.device("cpu"))
+    assert evaluate._gaussian_curve(folder, scorer, here.catalog, 0, torch.device("cpu")) == followed
+
+
 def test_records_are_what_reports_read(ended, request_here):
     loaded = load(request_here.store)
     assert {r.method for r in loaded} == set(ended)
@@ -78,7 +97,7 @@ def test_records_are_what_reports_read(ended, request_here):
     assert str(Path.home()) not in text
     assert str(request_here.store) not in text
     row = json.loads(text)
-    assert {"fid", "is", "kid", "prd_f8", "prd_f1_8", "psnr", "ssim"} <= set(row["metrics"])
+    assert {"fid", "is", "kid", "prd_f8", "prd_f1_8", "psnr", "ssim", "sharpness", "class_tv"} <= set(row["metrics"])
     assert row["command"] == "latent-ot bench --dataset digits --methods pca --seeds 0 --budget smoke " + " ".join(
         f"--plugin {name}.py" for name in FAULTS
     )

@@ -13,6 +13,9 @@ from latent_ot.bench import sampling
 from latent_ot.bench.train import as_tensor, build
 from latent_ot.errors import InputError
 from latent_ot.methods.base import Pair
+from latent_ot.metrics.class_shares import class_distance
+from latent_ot.metrics.code_floor import code_floor
+from latent_ot.metrics.code_moments import moment_errors
 from latent_ot.metrics.evaluators.find import load_evaluator
 from latent_ot.metrics.evaluators.find import names as evaluator_names
 from latent_ot.metrics.features import FeatureSet
@@ -25,9 +28,12 @@ from latent_ot.metrics.prd import prd
 from latent_ot.metrics.prdc import prdc
 from latent_ot.metrics.psnr import psnr
 from latent_ot.metrics.quality import hdr_threshold, quality_scores, reconstruction_errors
+from latent_ot.metrics.quality_rank import QualityRank
 from latent_ot.metrics.score import score_images, score_points
+from latent_ot.metrics.sharpness import Sharpness
 from latent_ot.metrics.smoothness import smoothness
 from latent_ot.metrics.ssim import ssim
+from latent_ot.metrics.walk_modes import walks_on_modes
 from latent_ot.networks.families import families
 from latent_ot.stage import Spec, as_float
 
@@ -81,6 +87,12 @@ def with_names(prefix, metrics):
     return {name: value for name, value in metrics.items() if name.startswith(prefix)}
 
 
+def on_mixture(measure, *more):
+    """Return what is measured of points near the modes of a mixture."""
+    modes = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.5]])
+    return measure(0.4 * normal(60, 2), *more, modes, 0.3)
+
+
 METRICS = {
     "Fid": {"many": lambda: fid(*pair_of_sets(300, 12)), "few": lambda: fid(*pair_of_sets(20, 40))},
     "InceptionScore": {
@@ -112,6 +124,15 @@ METRICS = {
         "narrow": lambda: mode_coverage(points()[0].reshape(-1, 2), points()[2], 0.03),
     },
     "Quality": {"images": quality},
+    "ClassShares": {"logits": lambda: class_distance(normal(300, 5), normal(200, 5, seed=1, shift=0.2))},
+    "CodeFloor": {"codes": lambda: code_floor(normal(70, 5, seed=1), normal(60, 5, seed=2), normal(90, 5))},
+    "CodeMoments": {"codes": lambda: moment_errors(*pair_of_sets(200, 5, 300))},
+    "QualityRank": {"points": lambda: on_mixture(QualityRank.compute, normal(60, 2, seed=1).norm(dim=1))},
+    "Sharpness": {
+        "colour": lambda: Sharpness.compute(*pictures()),
+        "bytes": lambda: Sharpness.compute(*(x[:, :1].mul(255).byte() for x in pictures())),
+    },
+    "WalkModes": {"walks": lambda: on_mixture(lambda x, *of: walks_on_modes(x.view(6, 10, 2).cumsum(dim=1), *of))},
     "OtDivergence": {
         "draws": lambda: with_names("ot", score_points(*points()[:2])),
         "one draw": lambda: with_names("ot", score_points(points()[0][0], points()[1][1])),

@@ -86,6 +86,27 @@ def test_a_method_with_an_encoder_samples_from_its_prior_and_reconstructs_withou
         torch.testing.assert_close(method.reconstruct(x, z, 0), method.decode(z))
 
 
+@pytest.mark.parametrize("name", BUILT)
+def test_a_method_names_the_steps_that_move_what_makes_its_images_and_only_those(name, train, blobs):
+    method, called, moved = build(name, images=400), set(), set()
+    if method.closed_form:
+        assert method.makes_images == ()
+        return
+    update = method.update
+
+    def watched(step, optimizer):
+        makers = {k: v for k, v in method.named_parameters() if k.split(".")[0] in ("G", "decoder")}
+        before = {key: value.clone() for key, value in makers.items()}
+        update(step, optimizer)
+        called.add(step)
+        moved.update(step for key, value in makers.items() if not torch.equal(value, before[key]))
+
+    method.update = watched
+    train(method, blobs(3, method.rows_per_step))
+    assert moved
+    assert moved == called & {*method.makes_images}
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_training_never_looks_at_the_index(name, train, blobs):
     rows = build(name).rows_per_step

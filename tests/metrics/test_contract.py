@@ -30,8 +30,9 @@ SELF = {  # of what is compared with itself
     "fid": 0, "prd_f8": 1, "prd_f1_8": 1, "precision": 1, "recall": 1, "density": 1, "coverage": 1,
     "ot_divergence": 0, "modes": 8, "psnr": CEILING, "ssim": 1, "interp_smoothness": 1,
     "code_w2": 0, "code_recall": 1, "code_precision": 1,
+    "class_tv": 0, "sharpness": 1, "code_mean_error": 0, "code_covariance_error": 0, "interp_on_mode": 1,
 }  # fmt: skip
-STILL = {"code_repeats", "is_std", "kid_std"}  # what a shift says nothing of
+STILL = {"class_tv", "code_repeats", "interp_on_mode_across", "is_std", "kid_std"}  # what a shift says nothing of
 
 
 @cache
@@ -47,6 +48,17 @@ def measured(measures, shift, exact_width):
         return score("points", points, points + shift, RING, 0.05)[0]
     if measures == "codes":
         return score("codes", fake, real, normal(400, 8, 5))[0]
+    if measures == "prior":
+        return score("prior", fake, real)[0]
+    if measures == "pictures":
+        image = real.sigmoid()[:256].view(8, 1, 16, 16)
+        return score("pictures", image, image / (1 + shift))[0]
+    if measures == "qualities":
+        points = torch.as_tensor(RING).repeat_interleave(40, dim=0) + 0.2 * real[:, :2]
+        return score("qualities", points, real[:, :2].norm(dim=1) + shift * real[:, 2].abs(), RING, 0.2)[0]
+    if measures == "point_walks":
+        ends = torch.as_tensor(np.stack([RING, np.roll(RING, 1, axis=0)], axis=1))
+        return score("point_walks", ends.repeat_interleave(4, dim=1) + shift, RING, 0.05)[0]
     if measures == "walks":
         return score("walks", torch.zeros(2, 4, 1, 3, 3))[0]
     image = real.sigmoid()[:256].view(8, 1, 16, 16)

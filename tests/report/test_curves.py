@@ -110,8 +110,8 @@ def test_modes_and_quality_of_a_mixture_are_followed_and_the_better_is_marked(re
     lines = table("iwgan-toy-fig2", "ring8", "ci", made).splitlines()
     shown = [line.split("  ") for line in lines if "iWGAN   " in line or "WGAN-GP  " in line]
     cells = [[cell.strip() for cell in row if cell.strip()] for row in shown]
-    assert cells[2] == ["modes ↑", "iWGAN", "–", "6.0 ± –*", "–", "8.0 ± –*"]
-    assert cells[3] == ["WGAN-GP", "–", "2.0 ± –", "–", "3.0 ± –"]
+    assert cells[2] == ["modes ↑", "iWGAN", "–", "6.0 ± –*", "–", "8.0 ± –*", "–"]
+    assert cells[3] == ["WGAN-GP", "–", "2.0 ± –", "–", "3.0 ± –", "–"]
     bare = made[1].model_copy(update={"config": {}})
     assert not places(load_table("iwgan-toy-fig2"), "ring8", "ci", [bare])[1].runs  # the suite's own WGAN-GP is another
 

@@ -24,7 +24,8 @@ def cells(grid):
 
 def test_budgets_stand_side_by_side_and_the_fullest_ranks(groups):
     grid = front(groups, {})
-    assert [c.head for c in grid.columns] == ["#", "method", "FID ↓, short", "FID ↓, ci", "published FID"]
+    heads = ["#", "method", "FID ↓, short", "FID ↓, ci", "published FID"]
+    assert [c.head for c in grid.columns] == [*heads, "generator updates, short", "generator updates, ci"]
     shown = cells(grid)
     assert [row[:4] for row in shown.values()] == [
         ["", "data (held-out)", "0.100", "0.100"],
@@ -69,4 +70,9 @@ def test_a_method_links_the_picture_of_its_samples(groups):
 def test_a_data_set_that_stands_for_nothing_has_no_published_column(record):
     points = {"dataset": "ring8", "protocol": {"id": "ring8/n1000x250", "n": 1000, "repeats": 250}}
     grid = front(by_protocol([record("ae_ot_sd", 0, {"ot_divergence": 0.1}, **points)]), {})
-    assert [c.key for c in grid.columns] == ["rank", "method", "ot_divergence@ring8/n1000x250@ci"]
+    assert [c.key for c in grid.columns] == [
+        "rank",
+        "method",
+        "ot_divergence@ring8/n1000x250@ci",
+        "generator_updates@ci",
+    ]

@@ -226,9 +226,9 @@ def test_published_stands_beside_ours_with_the_interval_and_ties_marked(record):
     runs += [record("vae", s, {"fid": 50.0 + s, "is": 8.0}) for s in range(3)]
     lines = table("gldo-table1", "mnist5k", "ci", runs).splitlines()
     (gldo,) = [line for line in lines if line.startswith("GLDO ")]
-    assert gldo.split()[1:] == ["2.81", "|", "9.00", "±", "0.00*", "23.2", "±", "0.2", "|", "11.000", "±", "2.484*"]
-    assert any(line.startswith("GLO ") and line.endswith("10.333 ± 1.434*") for line in lines)
-    assert any(line.startswith("VAE ") and line.endswith("51.000 ± 2.484") for line in lines)
+    assert gldo.split()[1:-1] == ["2.81", "|", "9.00", "±", "0.00*", "23.2", "±", "0.2", "|", "11.000", "±", "2.484*"]
+    assert any(line.startswith("GLO ") and "10.333 ± 1.434* " in line for line in lines)
+    assert any(line.startswith("VAE ") and "51.000 ± 2.484  " in line for line in lines)
 
 
 def test_a_heading_says_what_stands_for_what_and_under_which_conditions(record):
@@ -269,7 +269,7 @@ def test_columns_of_one_data_set_differ_by_what_they_ask_of_a_method(record):
         record("wgan_gp[x]", 0, {"fid": 20.0 + i}, overrides=ask.settings(row, ask.columns[i]), **cifar) for i in (0, 1)
     ]
     (line,) = [x for x in table("aeotgan-table1", "cifar10", "ci", runs).splitlines() if x.startswith("WGAN-GP  ")]
-    assert " ".join(line.split()) == "WGAN-GP 40.2 | 20.000 ± – 19.6 | 21.000 ± –"
+    assert " ".join(line.split()) == "WGAN-GP 40.2 | 20.000 ± – 19.6 | 21.000 ± – –"
 
 
 def test_without_a_data_set_a_stand_in_is_shown_where_the_papers_own_was_not_run(record):

@@ -59,10 +59,15 @@ class SmallNet(nn.Module):
         return features, self.head(features)
 
 
+def luma(x: Tensor) -> Tensor:
+    """Return the luminance (n, 1, h, w) of images with 1 or 3 channels."""
+    return (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True) if x.shape[1] == 3 else x
+
+
 def conform(x: Tensor, channels: int) -> Tensor:
     """Bring float images (n, 1 or 3, h, w) to (n, channels, 32, 32): luma or repetition, antialiased bilinear size."""
     if x.shape[1] == 3 and channels == 1:
-        x = (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+        x = luma(x)
     elif x.shape[1] == 1 and channels == 3:
         x = x.expand(-1, 3, -1, -1)
     if x.shape[2:] != (SIZE, SIZE):

@@ -1,0 +1,94 @@
+import pytest
+
+from latent_ot.published import load_table
+from latent_ot.report.front import front
+from latent_ot.report.grid import grid_tables
+from latent_ot.report.groups import by_protocol
+from latent_ot.report.marks import marks
+from latent_ot.report.page import _everything
+from latent_ot.report.ranking import bench_table
+from latent_ot.report.tables import grids
+from latent_ot.report.text import render
+
+
+def curve(*values):
+    shares = (1 / 8, 1 / 4, 1 / 2, 1.0)
+    return {"fid": [[64000 * share, value] for share, value in zip(shares, values, strict=True)]}
+
+
+def names(record):
+    return [mark.name for mark in marks(record)]
+
+
+def test_a_training_whose_fid_still_fell_by_more_than_a_fifth_was_cut_off(record):
+    assert names(record(curves=curve(40, 20, 10, 7.9))) == ["cut off"]
+    assert names(record(curves=curve(40, 20, 10, 8.1))) == []
+    assert names(record(curves=curve(5, 6, 7, 8))) == []
+    assert names(record()) == []  # nothing followed it
+
+
+def test_samples_that_are_one_image_bear_the_mark_however_their_fid_went(record):
+    assert names(record(curves=curve(40, 40, 40, 40), facts={"collapsed": True})) == ["cut off"]
+
+
+def test_a_mark_stands_behind_the_figures_that_it_concerns_in_every_form(record):
+    runs = [record("slow", metrics={"fid": 7.0, "is": 5.0}, curves=curve(40, 20, 10, 7)), record("done")]
+    (grid,) = bench_table(runs)
+    assert next([c.signs for c in row] for row in grid.rows if row[1].text == "slow")[2:4] == ["‡", ""]
+    for form, shown in {"text": "7.000*‡ ", "md": "**7.000**‡ ", "latex": r"\textbf{7.000}$^\ddagger$ "}.items():
+        assert shown in render([grid], form)
+        assert "‡: training was cut off rather than finished" in render([grid], form)
+    assert "cut off" in render([grid], "csv")
+    assert '"marks": "cut off"' in render([grid], "json")
+
+
+def test_a_pair_is_judged_under_a_gaussian_unless_its_own_sampler_was_followed(record):
+    cut, finished = [[[64000 * x, y] for x, y in ((1 / 2, 10.0), (1.0, end))] for end in (7.0, 9.9)]
+    assert names(record(curves={"fid_gaussian": cut})) == ["cut off"]
+    assert names(record(curves={"fid_gaussian": finished})) == []
+    assert names(record(curves={"fid_gaussian": cut, "fid": finished})) == []
+
+
+def test_what_was_not_followed_is_said(record):
+    (grid,) = bench_table([record(curves={"loss": {"loss": [[64, 1.0]]}}), record("glo", curves=curve(4, 3, 2, 1))])
+    said = [note for note in grid.notes if "not followed" in note]
+    assert said == ["gldo: FID was not followed over training: whether that was cut off is not known"]
+
+
+def runs_of_pairs(record):
+    def run(pair, updates):
+        stages = [{"stage": part, "key": "0" * 16, "made_of": {}} for part in pair]
+        return record("+".join(pair), stages=stages, generator_updates=updates, curves=curve(40, 20, 10, 7))
+
+    return [run((r, s), n) for r, n in (("ae", 1000), ("vae", 1100)) for s in ("gmm", "flow")]
+
+
+TABLES = {
+    "ranked": lambda runs: bench_table(runs)[0],
+    "front": lambda runs: front(by_protocol(runs), {}),
+    "pairs": lambda runs: grid_tables(runs)[0],
+    "programs": lambda runs: _everything(by_protocol(runs)),
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_table_has_the_updates_of_generators_with_the_mark(record, table):
+    grid = TABLES[table](runs_of_pairs(record))
+    (column,) = [i for i, c in enumerate(grid.columns) if c.key.startswith("generator_updates")]
+    shown = [row[column].text + row[column].signs for row in grid.rows if row[column].rests]
+    assert shown == (["1,000‡", "1,100‡"] if table == "pairs" else ["1,000‡", "1,000‡", "1,100‡", "1,100‡"])
+
+
+def test_published_tables_have_them_once_for_columns_of_the_same_runs_and_old_records_a_dash(record):
+    plane = {"dataset": "moons", "protocol": {"id": "moons/n1000x250", "n": 1000, "repeats": 250}}
+    runs = [
+        record("ae_ot_trans", metrics={"ot_divergence": 0.1}, generator_updates=2000, **plane),
+        record("ae_ot_gen", metrics={"ot_divergence": 0.1}, **plane),
+    ]
+    (grid,) = grids(load_table("otgen-table-2d"), None, "ci", runs)
+    assert [c.head for c in grid.columns][-1] == "generator updates"
+    found = {row[0].data[""]: row[-1].text for row in grid.rows}
+    assert (found["ae_ot_trans"], found["ae_ot_gen"], found["data"]) == ("2,000", "–", "–")
+    followed = [record(method, curves=curve(40, 20, 10, 7), generator_updates=500) for method in ("glo", "gldo")]
+    tables = grids(load_table("gldo-fig4"), None, "ci", [*followed])
+    assert all(table.columns[-1].key == "generator_updates" for table in tables if table.rests)
