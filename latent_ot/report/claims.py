@@ -9,7 +9,8 @@ from typing import Any
 from latent_ot.claims import Region, claims
 from latent_ot.quantities import NONE
 from latent_ot.record import Record, significant
-from latent_ot.report.groups import DAGGER, Group, not_published, outdated
+from latent_ot.report.groups import Group, not_published
+from latent_ot.report.marks import DAGGER, outdated
 from latent_ot.report.statistics import Interval, spread
 from latent_ot.report.text import Cell, Column, Grid, render
 from latent_ot.report.verdicts import WORST_FIRST, Finding, Judged, commands, judge

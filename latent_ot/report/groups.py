@@ -1,6 +1,6 @@
 """Which runs may stand in one table, and what a reader is told of them.
 
-Those of one data set, protocol, budget and number of threads may. Told is which are outdated or not published.
+Those of one data set, protocol, budget and number of threads may. Told is which are not published.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -10,9 +10,6 @@ from latent_ot.record import DATA, Record, at
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V", bound=Hashable)
-DAGGER = "†"
-EDITED = "edited"
-"""How the reasons begin that are not the code's."""
 
 
 class Group(NamedTuple):
@@ -82,15 +79,6 @@ def gathered(said: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
 def unique(records: Iterable[Record]) -> list[Record]:
     """Return each record once, in the order of the first places."""
     return list({record.stem: record for record in records}.values())
-
-
-def outdated(records: Sequence[Record], among: Sequence[Record] = ()) -> list[str]:
-    """Return one line a reason: why records are outdated, and which; see ``who``."""
-    lines = []
-    for why in dict.fromkeys(reason for record in records for reason in record.outdated):
-        told = why if why.startswith(EDITED) else f"today's code would give another result: {why}"
-        lines.append(f"{told} ({who([r for r in records if why in r.outdated], among or records)})")
-    return lines
 
 
 def not_published(shown: Iterable[Record], records: Sequence[Record]) -> list[str]:

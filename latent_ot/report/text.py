@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import pandas as pd
 
 from latent_ot.errors import choose
-from latent_ot.report.groups import DAGGER, outdated, unique
+from latent_ot.report.groups import unique
+from latent_ot.report.marks import Mark, footnotes, marks, outdated
 from latent_ot.terminal import is_terminal
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Cell:
     """``text`` is what a reader sees, with ``before`` in front of it and outside the mark that ``best`` sets.
 
     ``data`` is what a program reads: name -> value, where the empty name stands for the column's own. ``rests`` are
-    the records that it rests on: if one is outdated, it bears a dagger.
+    the records that it rests on, whose marks it bears, those that concern its ``quantity``.
     """
 
     text: str
@@ -33,6 +34,7 @@ class Cell:
     best: bool = False
     before: str = ""
     rests: "tuple[Record, ...]" = ()
+    quantity: str = ""
 
     @classmethod
     def of(cls, text: str) -> "Cell":
@@ -40,14 +42,19 @@ class Cell:
         return cls(text, {"": text})
 
     @property
-    def dagger(self) -> str:
-        """The mark of a cell that rests on an outdated record, else nothing."""
-        return DAGGER if any(record.outdated for record in self.rests) else ""
+    def marks(self) -> "list[tuple[Mark, Record]]":
+        """The marks that it bears, each with a record that it bears it for."""
+        return [(mark, record) for record in self.rests for mark in marks(record) if mark.concerns(self.quantity)]
 
-    def marked(self, escape: Callable[[str], str], bold: str, dagger: str = DAGGER) -> str:
+    @property
+    def signs(self) -> str:
+        """The signs of its marks."""
+        return "".join(dict.fromkeys(mark.sign for mark, _ in self.marks))
+
+    def marked(self, escape: Callable[[str], str], bold: str) -> str:
         """Return the cell as a form writes it: ``bold`` is the pattern of what is best."""
         text = escape(self.text)
-        return escape(self.before) + (bold.format(text) if self.best else text) + (self.dagger and dagger)
+        return escape(self.before) + (bold.format(text) if self.best else text) + escape(self.signs)
 
 
 @dataclass(frozen=True)
@@ -85,13 +92,15 @@ class Grid:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Why cells bear a dagger, one line a reason, and the notes."""
-        return (*(f"{DAGGER}: {line}" for line in outdated(self.rests)), *self.notes)
+        """What the marks on cells mean, and the notes."""
+        borne = (mark for row in self.rows for cell in row for mark in cell.marks)
+        return (*footnotes(borne, self.rests), *self.notes)
 
     def flat(self) -> pd.DataFrame:
         """Return the table as programs read it; what a row lacks is None.
 
-        Where rows rest on records, the column ``outdated`` has the reasons why some of these are, else None.
+        Where rows rest on records, the column ``marks`` has the names of their other marks, and ``outdated`` the
+        reasons why some are, else None.
         """
         rows: list[dict[str, Any]] = []
         for cells in self.rows:
@@ -99,8 +108,10 @@ class Grid:
             rows.append({f"{key}_{sub}" if sub else key: value for key, data in parts for sub, value in data.items()})
         if every := self.rests:
             for row, cells in zip(rows, self.rows, strict=True):
+                named = dict.fromkeys(mark.name for cell in cells for mark, _ in cell.marks)
+                row["marks"] = "; ".join(name for name in named if name != "outdated") or None
                 row["outdated"] = "; ".join(outdated(_rests(cells), every)) or None
-        names = sorted(dict.fromkeys(itertools.chain(*rows)), key="outdated".__eq__)
+        names = sorted(dict.fromkeys(itertools.chain(*rows)), key=("marks", "outdated").__contains__)
         table = pd.DataFrame(rows, columns=names, dtype=object)
         return table.where(table.notna(), None)
 
@@ -111,7 +122,7 @@ def _rests(cells: "Iterable[Cell]") -> "list[Record]":
 
 def to_text(grid: Grid) -> str:
     """Return aligned plain text; ``*`` marks the best."""
-    signs = [["*" * c.best + c.dagger for c in row] for row in grid.rows]
+    signs = [["*" * c.best + c.signs for c in row] for row in grid.rows]
     room = [max(map(len, column)) for column in zip(*signs, strict=True)]  # keeps numbers aligned
     body = [
         [c.before + c.text + sign.ljust(width) for c, sign, width in zip(row, line, room, strict=True)]
@@ -160,7 +171,7 @@ def to_json(grids: Sequence[Grid]) -> str:
 
 def to_latex(grid: Grid) -> str:
     """Return a ``tabular`` for the booktabs package with the header and the notes as comments; bold marks the best."""
-    rows = [[cell.marked(_tex, r"\textbf{{{}}}", r"$^\dagger$") for cell in row] for row in grid.rows]
+    rows = [[cell.marked(_tex, r"\textbf{{{}}}") for cell in row] for row in grid.rows]
     head, *body = (" & ".join(row) + r" \\" for row in [[_tex(column.head) for column in grid.columns], *rows])
     spec = "".join("r" if column.right else "l" for column in grid.columns)
     table = [rf"\begin{{tabular}}{{{spec}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
@@ -232,5 +243,10 @@ LATEX = str.maketrans(
         "↑": r"$\uparrow$",
         "↓": r"$\downarrow$",
         "|": r"$|$",
+        "†": r"$^\dagger$",
+        "‡": r"$^\ddagger$",
+        "§": r"$^\S$",
+        "¶": r"$^\P$",
+        "‖": r"$^\|$",
     }
 )

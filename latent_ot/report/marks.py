@@ -1,0 +1,72 @@
+"""The marks of runs: signs behind what tables show of them, each with a footnote that says what it means.
+
+A mark that a record bears by itself is a function in ``RULES``. Taken: † ‡ §; free, and known to LaTeX: ¶ ‖.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from latent_ot.record import Record
+from latent_ot.report.groups import unique, who
+
+DAGGER = "†"
+EDITED = "edited"
+"""How the reasons why a record is outdated begin that are not the code's."""
+STEEP = 1 / 5
+"""By which share of itself FID must have fallen over the last half of a training that was cut off."""
+
+
+class Mark(NamedTuple):
+    """A ``sign`` behind numbers; ``name`` is what programs read, ``footnote`` what readers are told.
+
+    ``quantities``: the keys of those that it stands behind; none: behind all that rests on the run.
+    """
+
+    sign: str
+    name: str
+    footnote: str
+    quantities: tuple[str, ...] = ()
+
+    def concerns(self, quantity: str) -> bool:
+        """Whether it stands behind a quantity; the empty one stands for what is none, such as how a run ended."""
+        return not self.quantities or quantity in self.quantities
+
+
+def marks(record: Record) -> tuple[Mark, ...]:
+    """Return the marks that a record bears."""
+    return (*_outdated(record), *(mark for rule in RULES if (mark := rule(record))))
+
+
+def _outdated(record: Record) -> tuple[Mark, ...]:
+    """Return one mark for each reason why today's code would give another result."""
+    told = (
+        why if why.startswith(EDITED) else f"today's code would give another result: {why}" for why in record.outdated
+    )
+    return tuple(Mark(DAGGER, "outdated", line) for line in told)
+
+
+def cut_off(record: Record) -> Mark | None:
+    """Mark a training that its budget cut off before it had finished, or that ended in one image."""
+    half, end = record.at_share("fid", 1 / 2), record.at_share("fid", 1.0)
+    falling = half is not None and end is not None and end < (1 - STEEP) * half
+    if not falling and not record.facts.get("collapsed"):
+        return None
+    why = "FID still fell by more than a fifth over the last half of the budget, or the samples are one image"
+    return Mark("‡", "cut off", f"training was cut off rather than finished: {why}", ("fid",))
+
+
+RULES: tuple[Callable[[Record], Mark | None], ...] = (cut_off,)
+
+
+def footnotes(borne: Iterable[tuple[Mark, Record]], among: Sequence[Record]) -> list[str]:
+    """Return one line for each footnote, with its sign and whose runs bear it; see ``groups.who`` for ``among``."""
+    found: dict[tuple[str, str], list[Record]] = {}
+    for mark, record in borne:
+        found.setdefault((mark.sign, mark.footnote), []).append(record)
+    return [f"{sign}: {said} ({who(unique(runs), among)})" for (sign, said), runs in found.items()]
+
+
+def outdated(records: Sequence[Record], among: Sequence[Record] = ()) -> list[str]:
+    """Return one line a reason: why records are outdated, and which; see ``groups.who``."""
+    borne = ((mark, record) for record in records for mark in _outdated(record))
+    return [line.partition(": ")[2] for line in footnotes(borne, among or records)]
