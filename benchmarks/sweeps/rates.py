@@ -19,7 +19,8 @@ Of the constants that papers state for long trainings, rates are searched and sc
     python benchmarks/sweeps/rates.py --data-dir DIR --store DIR [--methods "dcgan vae2"]
 
 runs what ``rates.json`` beside it does not hold yet, or holds of other code, and may be stopped at any time. Trained
-stages stay in the store. Several of these commands may run side by side.
+stages stay in the store. Several of these commands may run side by side. With ``--adopt`` nothing is run, and what was
+chosen becomes ``benchmarks/rates.yaml``, from which the budgets ``smoke``, ``ci`` and ``short`` take it.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from filelock import FileLock
 
 from latent_ot.bench.benchmark import Benchmark
@@ -41,13 +43,13 @@ from latent_ot.bench.plan import Planner, RunPlan
 from latent_ot.bench.request import Request
 from latent_ot.bench.sampling import draw
 from latent_ot.bench.train import as_tensor
-from latent_ot.budgets import budget
+from latent_ot.budgets import benchmarks, budget
 from latent_ot.catalog import Catalog
 from latent_ot.datasets import own
 from latent_ot.datasets.base import load
 from latent_ot.datasets.order import numpy_generator
 from latent_ot.errors import InputError, choose
-from latent_ot.files import write_json
+from latent_ot.files import write_atomic, write_json
 from latent_ot.metrics.evaluators.find import load_evaluator
 from latent_ot.metrics.features import extract
 from latent_ot.metrics.fid import Moments, fid
@@ -147,8 +149,16 @@ def chosen(runs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
             best = min(done, key=lambda run: run["fid"])
             printed = own_runs[0].get("fid")
             edge = best["place"] == len(FACTORS) - 1
-            found[part] = {"settings": best["settings"], "fid": best["fid"], "fid_printed": printed, "edge": edge}
+            found[part] = {k: best[k] for k in ("settings", "place", "fid")} | {"fid_printed": printed, "edge": edge}
     return found
+
+
+def adopt(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Write what was chosen, where it is not the printed rate, in the place of a file's rates for images."""
+    rates = {part: one["settings"] for part, one in found.items() if one["place"]}
+    lines = [line for line in path.read_text().splitlines(keepends=True) if line.startswith("#")]
+    kept = {**yaml.safe_load(path.read_text()), "image": rates}
+    write_atomic(path, ("".join(lines) + yaml.safe_dump(kept, sort_keys=True)).encode())
 
 
 class Sweep:
@@ -172,7 +182,7 @@ class Sweep:
         """Return the stages of a method with settings at a share of ``ci``."""
         bench = self.benchmark
         ci = budget("ci", bench.dataset.id, len(bench.dataset.train))
-        half = replace(ci, name="half-ci", images=int(ci.images * SHARE), codes=int(ci.codes * SHARE))
+        half = replace(ci, name="half-ci", images=int(ci.images * SHARE), codes=int(ci.codes * SHARE), rates={})
         planner = Planner(bench.catalog, bench.facts, half, lambda: bench.rules, settings)
         return planner.training(method, SEED)
 
@@ -216,7 +226,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"), help="the file of all runs")
     parser.add_argument("--methods", default="", help="methods and latent samplers; default: all that are trained")
     parser.add_argument("--workers", type=int, default=1, help="trainings at once, of one thread each")
+    parser.add_argument("--adopt", action="store_true", help="write what was chosen to benchmarks/rates.yaml")
     args = parser.parse_args()
+    if args.adopt:
+        adopt(chosen(Results(args.out).runs()), benchmarks() / "rates.yaml")
+        return
     torch.set_num_threads(1)
     sweep, results = Sweep(args.data_dir, args.store, args.workers), Results(args.out)
     for search in todo(searches(sweep.benchmark.catalog), words(args.methods)):
