@@ -113,6 +113,7 @@ def test_metrics_are_told_apart_by_what_they_measure():
     assert metrics_for("reconstructions") == {"Psnr": 1, "Ssim": 1}
     assert metrics_for("walks") == {"Smoothness": 1}
     assert metrics_for("codes") == {"LatentCodes": 1}
+    assert metrics_for("scores") == {"DiscriminatorAuc": 1}
 
 
 def test_a_perceptual_loss_is_a_part_of_the_stages_that_have_one():

@@ -109,7 +109,7 @@ def searches(catalog: Catalog) -> dict[str, Search]:
     }
     found = {}
     for part, stage in learning.items():
-        pair = next((name for name, row in catalog.pairs.items() if row["sampler"] == part), part)
+        pair = next((name for name, row in catalog.pairs.items() if row.get("sampler") == part), part)
         recipe = catalog.recipe(pair)
         before = tuple(name for name in recipe.parts[: recipe.parts.index(part)] if name in learning)
         found[part] = Search(part, pair, before, values(part, stage))

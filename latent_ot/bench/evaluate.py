@@ -15,7 +15,7 @@ from torch import Tensor
 
 from latent_ot.bench.load import decoding, load_model, load_stage
 from latent_ot.bench.reconstruct import CODES
-from latent_ot.bench.sampling import draw, draw_between, draw_codes, walk
+from latent_ot.bench.sampling import contest, draw, draw_between, draw_codes, walk
 from latent_ot.bench.train import as_tensor
 from latent_ot.catalog import Catalog
 from latent_ot.datasets.base import Dataset
@@ -42,6 +42,7 @@ WALKS = (8, 10)  # rows and columns of the picture of interpolations
 PATHS = (64, 16)  # walks and their images, behind the smoothness of interpolation
 BETWEEN = "interp_fid"  # FID of images between codes
 CODE_DRAWS = 1000  # behind the figures of a latent sampler's codes
+JUDGED = 1000  # held-out examples, and as many samples, that an adversary is shown
 
 
 class Scorer:
@@ -114,7 +115,7 @@ def evaluate(
         facts["sample_std"] = round(spread, 4)
         facts["collapsed"] = spread < 0.1 * real_spread
     if model is None:
-        none = [*keys_of("reconstructions", "walks", "codes"), BETWEEN]
+        none = [*keys_of("reconstructions", "walks", "codes", "scores"), BETWEEN]
         reasons |= dict.fromkeys(none, "the data row is no model")
         return {"metrics": metrics, "curves": curves, "reasons": reasons, "facts": facts}
     if scorer.dataset.kind == "image":
@@ -139,6 +140,7 @@ def evaluate(
         with contextlib.suppress(Declined):  # not every method has codes and an encoder
             _pairs(model, scorer, folder, job["seed"])
         reasons |= dict.fromkeys(keys_of("codes"), "trained end to end: no latent sampler was fitted to its codes")
+    metrics |= _adversary(model, folders, scorer, catalog, job["seed"], device, curves, reasons)
     return {"metrics": metrics, "curves": curves, "reasons": reasons, "facts": facts}
 
 
@@ -219,6 +221,31 @@ def _fid_curve(
         features = scorer.features(draw(then, scorer.n, seed))
         points.append([images_seen, fid(scorer.real_moments, Moments.of(features.features))])
     return points
+
+
+def _adversary(
+    model: Method | Pair,
+    folders: Mapping[str, Path],
+    scorer: Scorer,
+    catalog: Catalog,
+    seed: int,
+    device: torch.device,
+    curves: dict[str, Any],
+    reasons: dict[str, str],
+) -> dict[str, float]:
+    """Return how well the adversary tells held-out examples from samples, followed over the snapshots."""
+    if isinstance(model, Pair) or model.adversary is None:
+        reasons |= dict.fromkeys(keys_of("scores"), "no adversary takes part in the training")
+        return {}
+    real = scorer.held_out[:JUDGED]
+    found = score("scores", *contest(model, real, seed))[0]
+    then = [
+        (seen, score("scores", *contest(one, real, seed))[0])
+        for seen, one in _snapshots(decoding(folders), catalog, device)
+    ]
+    then.append((_images(decoding(folders)), found))
+    curves |= {name: [[seen, values[name]] for seen, values in then] for name in found}
+    return found
 
 
 def _mode_curves(

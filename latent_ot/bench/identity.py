@@ -99,6 +99,7 @@ def scoring(role: str, kind: str, evaluator: str | None) -> MadeOf:
     from latent_ot.samplers.gaussian import Gaussian
 
     measured: tuple[Measures, ...] = ("samples", "pairs", "walks", "codes") if kind == "image" else ("points", "codes")
+    measured = (*measured, "scores")
     measured = ("reconstructions",) if role == "reconstruct" else measured
     used: list[type] = [*metrics(*measured)]
     parts: dict[str, Mapping[str, int | str]] = {"metrics": metrics_for(*measured), "draws": lineage(Draws)}

@@ -35,7 +35,7 @@ class Rows(Benchmark):
         for part, given in settings.items():
             kind = next((kind for kind, files in self.catalog.files.items() if part in files), None)
             fields = self.catalog.stage(kind, part).Config.model_fields if kind else {}
-            usual = {name: field.default for name, field in fields.items()} | self.budget.rates.get(part, {})
+            usual = {**{name: field.default for name, field in fields.items()}, **self.budget.rates.get(part, {})}
             changed = {k: v for k, v in given.items() if k not in usual or usual[k] != v}
             kept |= {part: changed} if changed else {}
         return kept

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from latent_ot.methods.base import Method, Pair
 from latent_ot.seeding import generator
+from latent_ot.stage import as_float
 
 CHUNK = 500  # floating-point sums change with the batch, so the chunk is part of what a sample is
 
@@ -66,6 +67,21 @@ def draw_between(model: Method | Pair, n: int, seed: int, codes: Tensor | None =
         t = torch.rand(CHUNK, 1, generator=g).to(a.device)
         chunks.append(quantise(model.decode(model.project(torch.lerp(a, b, t)))))
     return torch.cat(chunks)[:n]
+
+
+@torch.no_grad()
+def contest(model: Method, real: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the adversary's scores (n,), (n,), on the CPU, of held-out examples (n, ...) and of as many samples.
+
+    ``real``: as stored, uint8 images or points.
+
+    Raises:
+        Declined: if the method has no adversary.
+    """
+    chunks = zip(real.split(CHUNK), draw(model, len(real), seed).split(CHUNK), strict=True)
+    judged = [model.judge(*(as_float(part).to(model.device) for part in pair)) for pair in chunks]
+    real_scores, fake_scores = zip(*judged, strict=True)
+    return torch.cat(real_scores).cpu(), torch.cat(fake_scores).cpu()
 
 
 def rebuild(model: Method | Pair, images: Tensor, seed: int, steps: int) -> tuple[Tensor, Tensor]:

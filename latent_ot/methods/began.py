@@ -47,6 +47,7 @@ class Began(Gan):
 
     version = 1
     Config = BeganConfig
+    adversary = "D"
     config: BeganConfig
     data_range = (-1.0, 1.0)
     k: Tensor
@@ -92,6 +93,11 @@ class Began(Gan):
         self.observe(
             discriminator=d_loss, generator=g_loss, reconstruction=real_error, convergence=convergence, k=self.k
         )
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Return -L(v) of each image (n,): the autoencoder learns to reconstruct real ones better."""
+        v = self.to_network(x)
+        return -(self.D(v) - v).abs().flatten(1).mean(dim=1)
 
     def sample_latent(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw codes (n, d) from the uniform distribution on [-1, 1]^d."""

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from latent_ot.discovery import discover
 
-Measures = Literal["samples", "pairs", "points", "reconstructions", "walks", "codes", "images"]
+Measures = Literal["samples", "pairs", "points", "reconstructions", "walks", "codes", "scores", "images"]
 
 
 class Metric:
@@ -24,6 +24,7 @@ class Metric:
     - "reconstructions": ``compute(originals, rebuilt)``, images (n, C, H, W) uint8.
     - "walks": ``compute(walks)``, images (rows, steps, C, H, W) uint8.
     - "codes": ``compute(drawn, held_out, training)``, codes (n, d), (m, d), (N, d).
+    - "scores": ``compute(real, fake)``, an adversary's scores of held-out examples (n,) and of samples (m,).
     - "images": single ones; no record holds them.
     """
 

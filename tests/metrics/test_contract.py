@@ -29,7 +29,7 @@ RING = np.array([[math.cos(a), math.sin(a)] for a in np.linspace(0, 2 * math.pi,
 SELF = {  # of what is compared with itself
     "fid": 0, "prd_f8": 1, "prd_f1_8": 1, "precision": 1, "recall": 1, "density": 1, "coverage": 1,
     "ot_divergence": 0, "modes": 8, "psnr": CEILING, "ssim": 1, "interp_smoothness": 1,
-    "code_w2": 0, "code_recall": 1, "code_precision": 1,
+    "discriminator_auc": 0.5, "code_w2": 0, "code_recall": 1, "code_precision": 1,
 }  # fmt: skip
 STILL = {"code_repeats", "is_std", "kid_std"}  # what a shift says nothing of
 
@@ -47,6 +47,8 @@ def measured(measures, shift, exact_width):
         return score("points", points, points + shift, RING, 0.05)[0]
     if measures == "codes":
         return score("codes", fake, real, normal(400, 8, 5))[0]
+    if measures == "scores":
+        return score("scores", real[:, 0], fake[:, 0])[0]
     if measures == "walks":
         return score("walks", torch.zeros(2, 4, 1, 3, 3))[0]
     image = real.sigmoid()[:256].view(8, 1, 16, 16)

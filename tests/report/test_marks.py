@@ -32,3 +32,24 @@ def test_a_mark_stands_behind_the_figures_that_it_concerns_in_every_form(record)
         assert "‡: training was cut off rather than finished" in render([grid], form)
     assert "cut off" in render([grid], "csv")
     assert '"marks": "cut off"' in render([grid], "json")
+
+
+def judged(*values):
+    shares = (1 / 8, 1 / 4, 1 / 2, 1.0)[-len(values) :]
+    return {"discriminator_auc": [[64000 * share, value] for share, value in zip(shares, values, strict=True)]}
+
+
+def test_an_adversary_that_never_told_images_from_samples_took_no_part(record):
+    assert names(record(curves=judged(0.51, 0.45, 0.5, 0.54))) == ["discriminator at chance"]
+    assert names(record(curves=judged(0.59, 0.41, 0.5, 0.5))) == ["discriminator at chance"]
+
+
+def test_a_finished_gan_is_at_chance_too_and_one_whose_adversary_is_fooled_is_not(record):
+    assert names(record(curves=judged(0.98, 0.8, 0.6, 0.5))) == []
+    assert names(record(curves=judged(0.5, 0.5, 0.3, 0.5))) == []
+    assert names(record(curves=judged(0.5, 0.5, 0.5, 0.9))) == []
+
+
+def test_what_was_not_followed_bears_no_mark(record):
+    assert names(record(metrics={"fid": 1.0, "discriminator_auc": 0.5})) == []
+    assert names(record(curves=judged(0.5))) == []
