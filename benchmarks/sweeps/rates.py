@@ -14,7 +14,16 @@ representation, a refinement, a latent sampler) gets the same search here, and o
   is searched on the representation of the first named pair that has it, and AE-OT-GAN on its autoencoder, once these
   are trained at their chosen rates. ``sdot`` is left out: it solves a convex problem to a stated tolerance.
 
-Of the constants that papers state for long trainings, rates are searched and schedules are not.
+Of the constants that papers state for long trainings only rates are searched. The others are the same share of a run of
+any length, or as printed, and none of them is tuned:
+
+- shares of the budget already: PGGAN's phases and WGAN-QC's and PGGAN's averages of weights, BEGAN's halvings, those of
+  the second-stage VAE, SNGAN's linear decay (its residual networks'), RealNVP's and the maps' none.
+- a gain that sums small steps: BEGAN's lambda_k, which grows as steps are fewer and is the printed one at 500,000. Of
+  this kind, too, is the second-stage VAE's rate of log gamma, which is typed (1e-2 for the release's 1e-4).
+- of epochs, as printed: GLANN's halvings.
+- of single steps, as printed: Adam's betas, RMSProp's decay, clipping, critic steps, penalties. WGAN's long phases of
+  the critic at the start and every 500 steps are of this kind, and some of them fall into a run of any length.
 
     python benchmarks/sweeps/rates.py --data-dir DIR --store DIR [--methods "dcgan vae2"]
 
