@@ -1,4 +1,4 @@
-"""Budgets and defaults, read from ``benchmarks/budgets.yaml``."""
+"""Budgets and defaults, read from ``benchmarks/budgets.yaml``, and searched rates from ``benchmarks/rates.yaml``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,11 +25,18 @@ def settings() -> dict[str, Any]:
     return yaml.safe_load((benchmarks() / "budgets.yaml").read_text())
 
 
+@cache
+def rates() -> dict[str, dict[str, dict[str, Any]]]:
+    """Return ``benchmarks/rates.yaml``: kind of data, "image" or "points" -> part of a method -> settings."""
+    return yaml.safe_load((benchmarks() / "rates.yaml").read_text())
+
+
 @dataclass(frozen=True)
 class Budget:
     """How many images and, for a latent sampler, codes a stage may draw, at which width, and how to reconstruct.
 
-    ``widths``: factors of the stages that have one of their own, by name.
+    ``widths``: factors of the stages that have one of their own, by name. ``rates``: settings that stand in the place
+    of a stage's defaults, by name: what a search found for trainings of this length.
     """
 
     name: str
@@ -38,6 +45,7 @@ class Budget:
     width: float
     reconstruction: dict[str, int]
     widths: Mapping[str, float] = field(default_factory=dict)
+    rates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def width_of(self, name: str) -> float:
         """Return the factor on the hidden widths of a stage's networks."""
@@ -58,4 +66,5 @@ def budget(name: str, dataset: str, count: int, kind: str = "image") -> Budget:
         images = epochs[family] * count
     codes = row["codes"] if isinstance(row["codes"], int) else row["codes"][kind]
     width, widths = float(row["width"]), row.get("widths", {})
-    return Budget(name, int(images), codes, width, dict(row["reconstruction"]), widths)
+    found = rates()[kind] if row.get("searched") else {}
+    return Budget(name, int(images), codes, width, dict(row["reconstruction"]), widths, found)

@@ -64,7 +64,7 @@ class Catalog:
     def pair_name(self, representation: str, sampler: str) -> str:
         """Return the shortest name of a pair: a named one, the representation's own if the sampler is its default."""
         for name, row in self.pairs.items():
-            if (row["representation"], row["sampler"]) == (representation, sampler) and "settings" not in row:
+            if "settings" not in row and (row["representation"], row["sampler"]) == (representation, sampler):
                 return name
         default = getattr(self.stage("methods", representation), "default_sampler", None)
         return representation if sampler == default else f"{representation}+{sampler}"
@@ -90,7 +90,7 @@ class Catalog:
         row = self.pairs.get(name, {})
         first = row.get("representation") or self.recipe(name).parts[0]
         own = getattr(self.stage("methods", first), "accepts", ("image",))
-        anywhere = bool(row) and first not in row.get("settings", {})
+        anywhere = "representation" in row and first not in row.get("settings", {})
         return tuple(kind for kind in ("image", "points") if kind in own or (kind == "points" and anywhere))
 
     def summary(self, kind: str, name: str) -> str:
@@ -125,6 +125,9 @@ class Catalog:
         choose("method", name, self.method_names())
         if name in self.pairs:
             row = self.pairs[name]
+            if "method" in row:
+                base = self.recipe(row["method"], kind)
+                return Recipe(name, base.parts, row["paper"], {**base.settings, **row["settings"]})
             representation = "points" if kind == "points" else row["representation"]
             return Recipe(name, (representation, row["sampler"]), row["paper"], row.get("settings", {}))
         stage = self.stage("methods", name)

@@ -115,6 +115,7 @@ def test_metrics_are_told_apart_by_what_they_measure():
     assert metrics_for("codes") == {"CodeFloor": 1, "LatentCodes": 1}
     assert metrics_for("pictures", "prior") == {"CodeMoments": 1, "Sharpness": 1}
     assert metrics_for("point_walks", "qualities") == {"QualityRank": 1, "WalkModes": 1}
+    assert metrics_for("scores") == {"DiscriminatorAuc": 1}
 
 
 def test_a_perceptual_loss_is_a_part_of_the_stages_that_have_one():

@@ -176,6 +176,7 @@ def digest() -> str:
         *PACKAGE.rglob("*.yaml"),
         *PACKAGE.rglob("weights/*.json"),
         benchmarks() / "budgets.yaml",
+        benchmarks() / "rates.yaml",
     ]
     whole = hashlib.sha256()
     for path in sorted(files):

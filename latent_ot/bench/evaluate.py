@@ -15,7 +15,7 @@ from torch import Tensor
 
 from latent_ot.bench.load import decoding, load_model, load_stage
 from latent_ot.bench.reconstruct import CODES, under_gaussian
-from latent_ot.bench.sampling import Draws, draw, draw_between, draw_codes, walk
+from latent_ot.bench.sampling import Draws, contest, draw, draw_between, draw_codes, walk
 from latent_ot.bench.train import as_tensor
 from latent_ot.catalog import Catalog
 from latent_ot.datasets.base import Dataset
@@ -47,6 +47,7 @@ BETWEEN = "interp_fid"  # FID of images between codes
 CODE_DRAWS = 1000  # behind the figures of a latent sampler's codes
 MOMENT_DRAWS = 10_000  # codes of either kind behind the errors of their moments: of 8 x 8 entries the worst is at 0.03
 POINT_PATHS = (500, 21)  # walks between codes of points and their steps, l = 0, 0.05, ..., 1: iWGAN, Appendix E
+JUDGED = 1000  # held-out examples, and as many samples, that an adversary is shown
 
 
 class Scorer:
@@ -121,7 +122,7 @@ def evaluate(
         facts["sample_std"] = round(spread, 4)
         facts["collapsed"] = spread < 0.1 * real_spread
     if model is None:
-        none = [*keys_of("reconstructions", "walks", "point_walks", "qualities", "codes", "prior"), BETWEEN]
+        none = [*keys_of("reconstructions", "walks", "point_walks", "qualities", "codes", "prior", "scores"), BETWEEN]
         reasons |= dict.fromkeys(none, "the data row is no model")
         return {"metrics": metrics, "curves": curves, "reasons": reasons, "facts": facts}
     if scorer.dataset.kind == "image":
@@ -153,6 +154,7 @@ def evaluate(
         except Declined as reason:  # not every method has codes and an encoder
             reasons |= dict.fromkeys(keys_of("prior"), str(reason))
         reasons |= dict.fromkeys(keys_of("codes"), "trained end to end: no latent sampler was fitted to its codes")
+    metrics |= _adversary(model, folders, scorer, catalog, job["seed"], device, curves, reasons)
     return {"metrics": metrics, "curves": curves, "reasons": reasons, "facts": facts}
 
 
@@ -288,6 +290,31 @@ def _followed(stages: Iterable[tuple[int, Stage]], scorer: Scorer, seed: int) ->
         assert isinstance(method, Method)
         features = scorer.features(draw(under_gaussian(method, method.codes(images)), scorer.n, seed)).features
         yield [images_seen, fid(scorer.real_moments, Moments.of(features))]
+
+
+def _adversary(
+    model: Method | Pair,
+    folders: Mapping[str, Path],
+    scorer: Scorer,
+    catalog: Catalog,
+    seed: int,
+    device: torch.device,
+    curves: dict[str, Any],
+    reasons: dict[str, str],
+) -> dict[str, float]:
+    """Return how well the adversary tells held-out examples from samples, followed over the snapshots."""
+    if isinstance(model, Pair) or model.adversary is None:
+        reasons |= dict.fromkeys(keys_of("scores"), "no adversary takes part in the training")
+        return {}
+    real = scorer.held_out[:JUDGED]
+    found = score("scores", *contest(model, real, seed))[0]
+    then = [
+        (seen, score("scores", *contest(one, real, seed))[0])
+        for seen, one in _snapshots(decoding(folders), catalog, device)
+    ]
+    then.append((_images(decoding(folders)), found))
+    curves |= {name: [[seen, values[name]] for seen, values in then] for name in found}
+    return found
 
 
 def _mode_curves(

@@ -98,8 +98,8 @@ def scoring(role: str, kind: str, evaluator: str | None) -> MadeOf:
     from latent_ot.metrics.evaluators.find import evaluator_class
     from latent_ot.samplers.gaussian import Gaussian
 
-    measured: tuple[Measures, ...] = ("samples", "pairs", "pictures", "walks", "codes", "prior")
-    measured = measured if kind == "image" else ("points", "point_walks", "qualities", "codes", "prior")
+    measured: tuple[Measures, ...] = ("samples", "pairs", "pictures", "walks", "codes", "prior", "scores")
+    measured = measured if kind == "image" else ("points", "point_walks", "qualities", "codes", "prior", "scores")
     measured = ("reconstructions",) if role == "reconstruct" else measured
     used: list[type] = [*metrics(*measured)]
     parts: dict[str, Mapping[str, int | str]] = {"metrics": metrics_for(*measured), "draws": lineage(Draws)}

@@ -168,9 +168,8 @@ class Planner:
                 taken = " and ".join(PLURAL[a] for a in accepts)
                 raise Declined(f"{name} takes {taken}; {self.dataset.id} holds {PLURAL[self.dataset.kind]}")
             chosen = {**recipe.settings.get(name, {}), **self.overrides.get(name, {})}
-            if kind == "methods":
-                chosen = {**stage.defaults(self.dataset.shape, chosen), **chosen}
-            config = stage.Config.build(chosen, where=name)
+            usual = stage.defaults(self.dataset.shape, chosen) if kind == "methods" else {}
+            config = stage.Config.build({**usual, **self.budget.rates.get(name, {}), **chosen}, where=name)
             example, parts = self._built_small(role, name, config, built)
             built += [example] if example is not None else []
             job = {

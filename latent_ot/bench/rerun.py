@@ -27,12 +27,16 @@ class Rows(Benchmark):
         self.jobs = [job for i, job in enumerate(bare) if job not in bare[:i]]
 
     def _beside_defaults(self, settings: Settings) -> Settings:
-        """Leave out what is the default anyway: such a run is the one that goes by the method's bare name."""
+        """Leave out what is the default anyway: such a run is the one that goes by the method's bare name.
+
+        Where a searched rate stands in a default's place, the default itself is a setting like any other.
+        """
         kept: Settings = {}
         for part, given in settings.items():
             kind = next((kind for kind, files in self.catalog.files.items() if part in files), None)
             fields = self.catalog.stage(kind, part).Config.model_fields if kind else {}
-            changed = {k: v for k, v in given.items() if k not in fields or fields[k].default != v}
+            usual = {**{name: field.default for name, field in fields.items()}, **self.budget.rates.get(part, {})}
+            changed = {k: v for k, v in given.items() if k not in usual or usual[k] != v}
             kept |= {part: changed} if changed else {}
         return kept
 

@@ -1,12 +1,14 @@
 """Draw from a finished model in fixed chunks, each with a generator of its own: no sample depends on a batch size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latent_ot.methods.base import Method, Pair
 from latent_ot.seeding import generator
+from latent_ot.stage import as_float
 
 CHUNK = 500  # floating-point sums change with the batch, so the chunk is part of what a sample is
 
@@ -66,6 +68,36 @@ def draw_between(model: Method | Pair, n: int, seed: int, codes: Tensor | None =
         t = torch.rand(CHUNK, 1, generator=g).to(a.device)
         chunks.append(quantise(model.decode(model.project(torch.lerp(a, b, t)))))
     return torch.cat(chunks)[:n]
+
+
+@torch.no_grad()
+def contest(model: Method, real: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the adversary's scores (n,), (n,), on the CPU, of held-out examples (n, ...) and of as many samples.
+
+    Its batch normalisation takes real and generated examples apart, as in training. ``real``: as stored, uint8 images
+    or points.
+
+    Raises:
+        Declined: if the method has no adversary.
+    """
+    chunks = zip(real.split(CHUNK), draw(model, len(real), seed).split(CHUNK), strict=True)
+    with _normalising_batches(model.get_submodule(model.adversary) if model.adversary else nn.Identity()):
+        judged = [model.judge(*(as_float(part).to(model.device) for part in pair)) for pair in chunks]
+    real_scores, fake_scores = zip(*judged, strict=True)
+    return torch.cat(real_scores).cpu(), torch.cat(fake_scores).cpu()
+
+
+@contextmanager
+def _normalising_batches(network: nn.Module) -> Iterator[None]:
+    """Let batch normalisation in a network in eval mode use each batch's own statistics, and keep its running ones."""
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
+    for layer in layers:
+        layer.training, layer.track_running_stats = True, False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.training, layer.track_running_stats = False, True
 
 
 def rebuild(model: Method | Pair, images: Tensor, seed: int, steps: int) -> tuple[Tensor, Tensor]:

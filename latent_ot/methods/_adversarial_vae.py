@@ -66,6 +66,7 @@ class Adversarial(Method):
     """Generator G and discriminator D, with D's logits a = log(p*/p), on the settings of the study."""
 
     version = 1
+    adversary = "D"
     config: AdversarialConfig
     G: nn.Module
     D: Tapped

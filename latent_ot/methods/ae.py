@@ -32,6 +32,17 @@ LATENT_DIM = {1: 64, 3: 128}
 NETWORKS = among("infogan", "dcgan", "sngan", "sngan_resnet", "wgan_div_resnet", "wgan_qc", "fc")
 
 
+def usual_networks(shape: tuple[int, ...]) -> str:
+    """Return the networks that AE-OT-GAN takes for images (C, H, H), by name; of two the standard ones.
+
+    Section 4: InfoGAN's for MNIST, SNGAN's for CIFAR-10, WGAN-div's for CelebA. At 256 pixels, where its own stand in a
+    supplement that is not to be had, WGAN-QC's; where a side is no power of two, InfoGAN's.
+    """
+    if shape[0] == 1 or shape[-1].bit_count() > 1:
+        return "infogan"
+    return "sngan" if shape[-1] <= 32 else "dcgan" if shape[-1] < 256 else "wgan_qc"
+
+
 class AeConfig(Config):
     """Settings of the autoencoder."""
 
@@ -97,8 +108,9 @@ class Ae(Method):
 
     @classmethod
     def defaults(cls, shape: tuple[int, ...], chosen: Mapping[str, Any]) -> dict[str, Any]:
-        """Other networks than InfoGAN's have initial weights of their own."""
-        return {"init_std": None} if chosen.get("network", "infogan") != "infogan" else {}
+        """Networks are the paper's for such images; others than InfoGAN's have initial weights of their own."""
+        network = chosen.get("network", usual_networks(shape))
+        return {"network": network} | ({"init_std": None} if network != "infogan" else {})
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One Adam for both networks."""

@@ -9,7 +9,8 @@ the first step the method is ``ae_ot_sd``, draw for draw.
 The paper leaves open the batch, the optimizer beside its rate, and whether its squared errors are sums or means: here
 64, Adam with DCGAN's betas, and means over elements, without which a weight of 2,000 would stand alone. Its ||Z||_2 is
 taken as the mean length of the codes. The T generator steps of one outer step hold the generator to one quarter of its
-real images after another, each with fresh w.
+real images after another, each with fresh w. ``ae_ot_ft`` is the control that the paper lacks: the same training
+without the adversarial term, whose distance from ``ae_ot_sd`` is what further steps of the decoder give.
 """
 
 import copy
@@ -23,12 +24,15 @@ from torch.nn.functional import mse_loss
 
 from latent_ot.config import Config
 from latent_ot.losses.adversarial import gan_discriminator, gan_generator
+from latent_ot.methods.ae import usual_networks
 from latent_ot.methods.base import Method, Pair, Spec, require_images
 from latent_ot.networks.families import among, networks
 from latent_ot.stage import Batch
 
 SCHEDULE = {"mnist": (15, 3), "cifar10": (25, 10), "celeba": (15, 5)}
 """(R, T) of Sections 4.1 and 4.2: generator's rate over discriminator's, generator steps to a discriminator step."""
+CRITIC_NORM = {"dcgan": "layer"}
+"""Of WGAN-div's standard networks, which Section 4 takes for CelebA: DCGAN's, but not its batch normalisation."""
 
 NETWORKS = among("infogan", "dcgan", "sngan", "sngan_resnet", "wgan_div_resnet", "wgan_qc")
 
@@ -47,6 +51,11 @@ class AeOtGanConfig(Config):
     beta: float = Field(2000, ge=0, description="of the error of reconstructed images; Section 4")
     alpha: float = Field(0.06, ge=0, description="of the encoder's features but the code; Section 4")
     alpha_last: float = Field(2.0, ge=0, description="times the mean length of codes; Section 4")
+    adversarial: float = Field(
+        1.0,
+        ge=0,
+        description="of the adversarial term; Section 3.3; 0: the control, which draws and steps all the same",
+    )
     saturating: bool = Field(True, description="whether the generator minimises log(1 - d), as Section 3.3 prints it")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam; silent in the paper, DCGAN's")
 
@@ -54,8 +63,9 @@ class AeOtGanConfig(Config):
 class AeOtGan(Method):
     """Generator g, discriminator d, and the frozen encoder f and transport of the pair that they start from."""
 
-    version = 1
+    version = 2
     Config = AeOtGanConfig
+    adversary: str | None = "d"
     refines = "ae_ot_sd"
     config: AeOtGanConfig
     mean_length: Tensor
@@ -67,15 +77,18 @@ class AeOtGan(Method):
         self.f = copy.deepcopy(pair.representation.get_submodule("encoder")).requires_grad_(False)
         self.g = copy.deepcopy(pair.representation.get_submodule("decoder"))
         self.transport = pair.latent
-        self.d = networks(config.network, self.latent_dim, shape, spec.width).critic
+        norm = CRITIC_NORM.get(config.network)
+        self.d = networks(config.network, self.latent_dim, shape, spec.width, norm).critic
+        if not config.adversarial:
+            self.adversary = None
         self.train()  # whatever mode the parts came in
         self.register_buffer("mean_length", pair.latent.get_buffer("targets").norm(dim=1).mean().float())
 
     @classmethod
     def defaults(cls, shape: tuple[int, ...], chosen: Mapping[str, Any]) -> dict[str, Any]:
-        """R and T are stated for three data sets: grey images, colour ones of 32 pixels, and larger ones."""
+        """Networks, R and T are stated for three data sets: grey images, colour ones of 32 pixels, and larger ones."""
         R, steps = SCHEDULE["mnist" if shape[0] == 1 else "cifar10" if shape[-1] <= 32 else "celeba"]
-        return {"R": R, "T": steps}
+        return {"network": usual_networks(shape), "R": R, "T": steps}
 
     def train(self, mode: bool = True) -> "AeOtGan":
         """The parts that stay as they are keep their normalisation statistics, too."""
@@ -113,7 +126,8 @@ class AeOtGan(Method):
                 errors = [mse_loss(a, b) for a, b in zip(self.features(rebuilt), features, strict=True)]
                 feature_loss = c.alpha * sum(errors[:-1]) + c.alpha_last / self.mean_length * errors[-1]
                 adversarial = gan_generator(self.d(fake), c.saturating)
-                self.descend(adversarial + feature_loss + c.beta * image_loss, generator=g_optimizer)
+                g_loss = c.adversarial * adversarial + feature_loss + c.beta * image_loss
+                self.descend(g_loss, generator=g_optimizer)
         self.observe(
             discriminator=d_loss,
             generator=adversarial,

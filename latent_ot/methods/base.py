@@ -66,6 +66,8 @@ class Method(Stage):
     closed_form: ClassVar[bool] = False
     accepts: ClassVar[tuple[str, ...]] = ("image",)
     """Kinds of data sets that it can be built for: "image", "points"."""
+    adversary: str | None = None
+    """The network that learns to tell real examples from generated ones, by name; none: there is no such network."""
     data_range: tuple[float, float] = (0.0, 1.0)
     """Of the images that its networks take and make; their heads say which, and images outside are always [0, 1]."""
     latent_dim: int
@@ -111,6 +113,20 @@ class Method(Stage):
     def project(self, z: Tensor) -> Tensor:
         """Map any vectors (n, d) onto the set of valid codes (GLO: the unit sphere); the identity unless overridden."""
         return z
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Return the adversary's scores (n,) of images (n, C, H, W): the higher, the more it takes them for real.
+
+        Raises:
+            Declined: if there is no adversary.
+        """
+        if self.adversary is None:
+            raise Declined("no adversary takes part in the training")
+        return self.get_submodule(self.adversary)(self.to_network(x)).flatten()
+
+    def judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores (n,), (m,) of held-out images and samples, each as the adversary is shown them in training."""
+        return self.scores(real), self.scores(fake)
 
     def sample_latent(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw codes (n, d) from the method's own prior, N(0, I) unless overridden.

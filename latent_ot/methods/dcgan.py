@@ -40,6 +40,7 @@ class Dcgan(Gan):
 
     version = 1
     Config = DcganConfig
+    adversary = "D"
     config: DcganConfig
 
     def __init__(self, config: DcganConfig, spec: Spec) -> None:

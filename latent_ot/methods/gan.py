@@ -41,6 +41,7 @@ class VanillaGan(Gan):
 
     version = 1
     Config = GanConfig
+    adversary = "D"
     config: GanConfig
 
     def __init__(self, config: GanConfig, spec: Spec) -> None:

@@ -96,6 +96,7 @@ class Iwgan(Method):
     version = 1
     Config = IwganConfig
     makes_images = ("autoencoder",)
+    adversary = "f"
     accepts = ("image", "points")
     config: IwganConfig
     gap: Tensor
@@ -203,6 +204,10 @@ class Iwgan(Method):
             objective(G, Q, f, rows, self.prior(len(rows), g)).value.backward()
             optimizer.step()
         return highest - value(f), now
+
+    def judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Return f's scores of reconstructions, which it tells from samples, and of these."""
+        return self.scores(self.decode(self.encode(real))), self.scores(fake)
 
     def encode(self, x: Tensor) -> Tensor:
         """Return codes Q(x)."""

@@ -26,7 +26,7 @@ from latent_ot.losses.gradient_penalty import gradient_penalty, interpolates
 from latent_ot.methods.base import Gan, Spec, require_images
 from latent_ot.networks.ema import Ema
 from latent_ot.networks.infogan import doublings
-from latent_ot.networks.pggan import Critic, Generator, shrink
+from latent_ot.networks.pggan import GROUP, Critic, Generator, shrink
 from latent_ot.stage import Batch
 
 FULL_SIZE = 0.3  # least share of the budget at the full size
@@ -65,6 +65,7 @@ class Pggan(Gan):
 
     version = 1
     Config = PgganConfig
+    adversary = "f"
     config: PgganConfig
     data_range = (-1.0, 1.0)
     detail: Tensor
@@ -110,6 +111,12 @@ class Pggan(Gan):
             self.descend(g_loss, generator=g_optimizer)
         self.average.update_parameters(self.G)
         self.observe(distance=-gap, penalty=penalty, generator=g_loss, detail=detail)
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Return f's scores (n,) of images at the size that it has reached, which it compares in groups."""
+        filled = torch.cat([x, x[: -len(x) % GROUP]])
+        detail = self.detail.item()
+        return self.f(shrink(self.to_network(filled), detail, self.levels), detail=detail).flatten()[: len(x)]
 
     def decode(self, z: Tensor) -> Tensor:
         """Return images of the averaged generator, at the full size whatever size it has reached."""

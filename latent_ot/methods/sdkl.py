@@ -34,6 +34,10 @@ class Sdkl(AdversarialVae):
         noise = self.noise(len(features), features[0].numel()).view_as(features)
         return self.D.score(features + self.config.sigma * noise)
 
+    def judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Return D's logits of images, and of samples of p(x|z) for generated ones."""
+        return self.scores(real), self.logits_of_generated(self.to_network(fake)).flatten()
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Algorithm 1: E descends L_VAE and G descends L_SDKL, both on samples that are drawn before either step."""
         optimizers: Any = self.optimizers()

@@ -49,6 +49,7 @@ class Sngan(Gan):
 
     version = 1
     Config = SnganConfig
+    adversary = "D"
     config: SnganConfig
 
     def __init__(self, config: SnganConfig, spec: Spec) -> None:

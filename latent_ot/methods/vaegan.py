@@ -70,6 +70,12 @@ class Vaegan(AdversarialVae):
         images = self.G(torch.cat([z, self.noise(*z.shape)]))
         return images[: len(z)], images if self.config.fakes == "both" else images[len(z) :]
 
+    def judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Return D's logits of images, and of their reconstructions where it is not shown samples."""
+        return self.scores(real), self.scores(
+            self.decode(self.encode(real)) if self.config.fakes == "reconstructions" else fake
+        )
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Some discriminator steps, then E on L_VAE and G on gamma times its reconstruction and on -log D."""
         c = self.config

@@ -51,6 +51,7 @@ class Wgan(Gan):
 
     version = 1
     Config = WganConfig
+    adversary = "f"
     config: WganConfig
 
     def __init__(self, config: WganConfig, spec: Spec) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from latent_ot.config import Config
 from latent_ot.losses.gradient_penalty import divergence_penalty, interpolates
@@ -49,6 +50,7 @@ class WganDiv(Gan):
 
     version = 1
     Config = WganDivConfig
+    adversary = "f"
     config: WganDivConfig
 
     def __init__(self, config: WganDivConfig, spec: Spec) -> None:
@@ -74,6 +76,10 @@ class WganDiv(Gan):
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each network."""
         return self.adams(self.G, self.f)
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Return -f(x) (n,): in this paper the critic descends on real images."""
+        return -super().scores(x)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Algorithm 1: n_critic critic steps, each on images of its own, then one generator step."""

@@ -53,6 +53,7 @@ class WganGp(Gan):
 
     version = 1
     Config = WganGpConfig
+    adversary = "f"
     accepts = ("image", "points")
     config: WganGpConfig
 

@@ -83,6 +83,7 @@ class WganQc(Gan):
 
     version = 1
     Config = WganQcConfig
+    adversary = "D"
     config: WganQcConfig
 
     def __init__(self, config: WganQcConfig, spec: Spec) -> None:

@@ -7,7 +7,7 @@ from latent_ot.discovery import discover
 
 Measures = Literal[
     "samples", "pairs", "pictures", "points", "reconstructions", "walks", "point_walks", "qualities", "codes", "prior",
-    "images",
+    "scores", "images",
 ]  # fmt: skip
 
 
@@ -32,6 +32,7 @@ class Metric:
     - "codes": ``compute(drawn, held_out, training)``, codes (n, d), (m, d), (N, d).
     - "prior": ``compute(codes, drawn)``, codes (n, d) that an encoder gives held-out examples, and draws (m, d) of the
       prior that a method trained end to end samples from.
+    - "scores": ``compute(real, fake)``, an adversary's scores of held-out examples (n,) and of samples (m,).
     - "images": single ones; no record holds them.
     """
 

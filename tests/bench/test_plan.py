@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from planning import BUDGET, dataset, keys, planner
 
+from latent_ot import budgets
 from latent_ot.bench.plan import parse_overrides
 from latent_ot.errors import InputError
 
@@ -101,3 +102,37 @@ def test_bad_input_is_one_line_with_the_nearest_choice(call, said):
     with pytest.raises(InputError, match=said) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+SEARCHED = {"dcgan": {"lr": 0.003}, "vae2": {"lr": 0.002}, "glo": {"lr": 0.5}}
+
+
+def configs(method, overrides=None, rates=SEARCHED):
+    stages = planner(overrides=overrides, budget=replace(BUDGET, rates=rates)).run(method, 0).stages
+    return {stage.part: stage.job["config"] for stage in stages if "config" in stage.job}
+
+
+def test_a_searched_rate_stands_in_the_place_of_the_printed_one_in_methods_and_samplers():
+    assert configs("dcgan")["dcgan"]["lr"] == 0.003
+    assert configs("dcgan")["dcgan"]["beta1"] == 0.5
+    assert {part: config["lr"] for part, config in configs("glo_tsv").items()} == {"glo": 0.5, "vae2": 0.002}
+    assert planner(budget=replace(BUDGET, rates=SEARCHED)).run("dcgan", 0).label == "dcgan"
+    assert configs("dcgan", rates={}) == configs("dcgan", rates={"vae": {"lr": 0.01}})
+    assert configs("dcgan", rates={})["dcgan"]["lr"] == 0.001
+
+
+def test_what_is_set_by_hand_wins_over_a_searched_rate_even_where_it_is_the_printed_one():
+    assert configs("dcgan", {"dcgan": {"lr": 0.001}})["dcgan"]["lr"] == 0.001
+
+
+def test_a_wrong_searched_setting_is_refused_by_name():
+    with pytest.raises(InputError, match="dcgan: setting 'rate' is unknown"):
+        configs("dcgan", rates={"dcgan": {"rate": 0.1}})
+
+
+def test_small_budgets_take_searched_rates_and_the_papers_own_length_does_not(monkeypatch):
+    monkeypatch.setattr(budgets, "rates", lambda: {"image": SEARCHED, "points": {"iwgan": {"lr": 1.0}}})
+    taken = {name: budgets.budget(name, "mnist5k", 4000).rates for name in budgets.settings()["budgets"]}
+    assert {name for name, found in taken.items() if found == SEARCHED} >= {"smoke", "ci", "short"}
+    assert taken["paper"] == {}
+    assert budgets.budget("ci", "grid25", 4000, "points").rates == {"iwgan": {"lr": 1.0}}

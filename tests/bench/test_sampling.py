@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 
-from latent_ot.bench.sampling import draw_codes, rebuild, walk
+from latent_ot.bench.sampling import contest, draw_codes, rebuild, walk
 from latent_ot.config import Config
+from latent_ot.errors import Declined
 from latent_ot.methods.base import Method, Pair
 from latent_ot.samplers.base import LatentSampler
 from latent_ot.seeding import generator
@@ -70,3 +72,36 @@ def test_rebuilding_gives_the_codes_and_their_images():
     codes, rebuilt = rebuild(model(Drawn), images, seed=0, steps=3)
     torch.testing.assert_close(codes, images.flatten(1))
     assert torch.equal(rebuilt, (images * 255).round().to(torch.uint8))
+
+
+class Judged(Picture):
+    """Codes are uniform, and the adversary is a normalisation of two by two pixels, whose mean is a score."""
+
+    role = "end_to_end"
+    adversary = "D"
+    latent_dim = 4
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.D = nn.Sequential(nn.BatchNorm2d(1), nn.AvgPool2d(2))
+
+    def sample_latent(self, n, generator):
+        return torch.rand(n, 4, generator=generator)
+
+
+def test_an_adversary_judges_real_and_generated_examples_apart_as_in_training_and_stays_as_it_is():
+    method = Judged(Config(), Spec((1, 2, 2), 10, 10)).eval()
+    with torch.no_grad():
+        method.D[0].running_mean += 100.0
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    real = torch.randint(100, 156, (700, 1, 2, 2), dtype=torch.uint8)
+    ours, theirs = contest(method, real, seed=0)
+    assert ours.shape == theirs.shape == (700,)
+    for part in (*ours.split(500), *theirs.split(500)):
+        assert abs(float(part.mean())) < 1e-4  # by their own mean, not by the running one
+    assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
+    assert not method.D[0].training
+    assert method.D[0].track_running_stats
+    method.adversary = None
+    with pytest.raises(Declined, match="no adversary"):
+        contest(method, real, seed=0)

@@ -82,7 +82,7 @@ def choices(info):
 
 MORE: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "ae": [("grey", {"halve_every": 1}), ("grey", {"refine": 0.5, "code_l1": 0.1})],
-    "began": [("grey", {"halvings": 0, "k_rate": 0.1})],
+    "began": [("grey", {"halvings": 0, "k_rate": 6e-7})],
     "ctgan": [("grey", {"margin": 0.01})],
     "glo": [
         ("grey", {"weight_decay": 1e-2}),

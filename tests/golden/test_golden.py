@@ -17,7 +17,7 @@ FACTOR = 1.02
 RATES = {
     "glo": ["grey", "grey,optim=sgd,lr=1,lr_z=10,loss=lap1,projection=ball"],
     "gldo": ["grey", "grey,optim=sgd,lr=1,lr_z=10"],
-    "began": ["grey,halvings=0,k_rate=0.1"],
+    "began": ["grey,halvings=0,k_rate=6e-07"],
     "wgan": ["grey,clip=1.0"],
     "pggan": ["grey,ema=0.99999"],
 }

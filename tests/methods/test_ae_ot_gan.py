@@ -3,7 +3,10 @@ import torch
 from driving import solved_pair
 from torch.nn.functional import mse_loss
 
+from latent_ot.bench.plan import Facts, Planner
+from latent_ot.budgets import budget
 from latent_ot.catalog import Catalog
+from latent_ot.methods import ae_ot_gan
 from latent_ot.methods.ae_ot_gan import AeOtGan, AeOtGanConfig
 from latent_ot.seeding import generator
 from latent_ot.stage import Spec
@@ -113,3 +116,35 @@ def test_schedule_follows_the_data():
     stage = Catalog().stage("methods", "ae_ot_gan")
     found = {shape: stage.defaults(shape, {}) for shape in ((1, 32, 32), (3, 32, 32), (3, 64, 64))}
     assert [tuple(v.values()) for v in found.values()] == [(15, 3), (25, 10), (15, 5)]
+
+
+def test_the_control_is_its_training_without_the_adversarial_term_and_nothing_else(pair, train, blobs, monkeypatch):
+    plain, control = train(build(pair), blobs(3, 8)), train(build(pair, adversarial=0), blobs(3, 8))
+    term = ae_ot_gan.gan_generator
+    monkeypatch.setattr(ae_ot_gan, "gan_generator", lambda *given: 0 * term(*given))
+    without = train(build(pair), blobs(3, 8)).state_dict()
+    assert all(torch.equal(value, without[key]) for key, value in control.state_dict().items())
+    assert not torch.equal(next(plain.g.parameters()), next(control.g.parameters()))
+    assert (plain.updates, plain.images_seen) == (control.updates, control.images_seen)
+    assert (plain.adversary, control.adversary) == ("d", None)
+
+
+@pytest.mark.parametrize(
+    ("data", "network", "owner"),
+    [
+        ((3, 32, 32), "sngan", "sngan"),
+        ((3, 32, 32), "sngan_resnet", "sngan"),
+        ((3, 64, 64), "dcgan", "wgan_div"),
+        ((3, 64, 64), "wgan_div_resnet", "wgan_div"),
+    ],
+)
+def test_its_discriminator_is_that_of_the_method_whose_networks_section_4_takes(data, network, owner):
+    facts = Facts("cifar10" if data[1] == 32 else "celeba64", "0" * 12, data, 64, 10, {})
+
+    def built(method, *parts):
+        overrides = {part: {"network": network} for part in parts}
+        plan = Planner(Catalog(), facts, budget("smoke", facts.id, 64), lambda: None, overrides)
+        return [stage for _, stage in plan.built(plan.training(method, 0))][-1]
+
+    theirs = built(owner, owner)
+    assert repr(built("ae_ot_gan", "ae", "ae_ot_gan").d) == repr(getattr(theirs, theirs.adversary))

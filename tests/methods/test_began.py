@@ -38,7 +38,7 @@ def test_the_error_is_the_mean_absolute_one_and_its_gradient_goes_both_ways():
 
 @pytest.mark.parametrize(("gamma", "k_rate"), [(0.5, 1e-3), (0.0, 0.3), (1.0, 0.3), (0.5, 50.0)])
 def test_k_stays_in_its_range_and_rises_exactly_where_generated_images_are_too_easy(gamma, k_rate, train, blobs):
-    method, seen = build(gamma=gamma, k_rate=k_rate), []
+    method, seen = build(gamma=gamma, k_rate=k_rate / 500), []  # a run of 1,000 steps, not 500,000
     method.after_step = lambda: seen.append({k: v.clone() for k, v in method.observed.items()})
     before = method.k.clone()
     assert before == 0
@@ -93,4 +93,14 @@ def test_a_search_stays_on_the_cube_and_images_in_range():
 
 def test_facts_are_k_and_the_recent_convergence(train, blobs):
     method = train(build(), blobs(1, 4))
-    assert method.facts() == {"k": method.k.item(), "convergence": pytest.approx(method.observed["convergence"].item())}
+    assert method.facts() == {
+        "k": method.k.item(),
+        "k_rate": pytest.approx(0.5),
+        "convergence": pytest.approx(method.observed["convergence"].item()),
+    }
+
+
+def test_k_takes_the_published_step_at_the_published_length_and_as_much_in_all_in_a_shorter_run():
+    assert [build(steps).k_rate for steps in (10**6, 500_000)] == [1e-3, 1e-3]
+    for steps in (499_999, 10_000, 100):
+        assert build(steps).k_rate * steps == pytest.approx(1e-3 * 500_000)

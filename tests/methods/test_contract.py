@@ -329,3 +329,36 @@ def test_two_steps_are_finite_and_samples_have_the_data_shape(name, size):
         x = method.eval().sample(2, generator(0, "test"))
     assert x.shape == (2, *shape)
     assert 0 <= x.min() <= x.max() <= 1
+
+
+ADVERSARIES = [name for name, stage in STAGES.items() if stage.adversary]
+
+
+def test_every_method_that_two_networks_contest_names_its_adversary_and_no_other_does():
+    assert {*ADVERSARIES} == {*GANS, *CODED, "ae_ot_gan"} - {"glo", "gldo"}
+    with pytest.raises(Declined, match="no adversary"):
+        build("vae").scores(torch.rand(2, 1, 16, 16))
+
+
+@pytest.mark.parametrize("name", [name for name in ADVERSARIES if name != "ae_ot_gan"])
+def test_an_adversary_scores_each_image_and_takes_real_ones_for_more_real(name, train, blobs):
+    """The sign of a score is that of the loss: the adversary's own step parts a fixed pair of batches further.
+
+    Its penalties are off, which may ask for the opposite, and its generator stands still.
+    """
+    off = dict.fromkeys(("penalty", "k", "consistency", "drift", "orthogonal"), 0.0)
+    method = build(name, **{key: value for key, value in off.items() if key in STAGES[name].Config.model_fields})
+    (batch,) = blobs(1, method.rows_per_step)
+    real, fake = batch.image[:8], method.eval().decode(method.sample_latent(8, generator(0, "fake"))).detach()
+
+    def gap():
+        method.eval().generator = generator(0, "noise")  # of SDKL's likelihood
+        with torch.no_grad():
+            real_scores, fake_scores = method.judge(real, fake)
+        assert real_scores.shape == fake_scores.shape == (8,)
+        return float(real_scores.mean() - fake_scores.mean())
+
+    before, update = gap(), method.update
+    method.update = lambda network, optimizer: network in ("critic", "discriminator") and update(network, optimizer)
+    train(method.train(), [batch] * 4)
+    assert gap() > before

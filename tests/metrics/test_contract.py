@@ -29,7 +29,7 @@ RING = np.array([[math.cos(a), math.sin(a)] for a in np.linspace(0, 2 * math.pi,
 SELF = {  # of what is compared with itself
     "fid": 0, "prd_f8": 1, "prd_f1_8": 1, "precision": 1, "recall": 1, "density": 1, "coverage": 1,
     "ot_divergence": 0, "modes": 8, "psnr": CEILING, "ssim": 1, "interp_smoothness": 1,
-    "code_w2": 0, "code_recall": 1, "code_precision": 1,
+    "code_w2": 0, "code_recall": 1, "code_precision": 1, "discriminator_auc": 0.5,
     "class_tv": 0, "sharpness": 1, "code_mean_error": 0, "code_covariance_error": 0, "interp_on_mode": 1,
 }  # fmt: skip
 STILL = {"class_tv", "code_repeats", "interp_on_mode_across", "is_std", "kid_std"}  # what a shift says nothing of
@@ -59,6 +59,8 @@ def measured(measures, shift, exact_width):
     if measures == "point_walks":
         ends = torch.as_tensor(np.stack([RING, np.roll(RING, 1, axis=0)], axis=1))
         return score("point_walks", ends.repeat_interleave(4, dim=1) + shift, RING, 0.05)[0]
+    if measures == "scores":
+        return score("scores", real[:, 0], fake[:, 0])[0]
     if measures == "walks":
         return score("walks", torch.zeros(2, 4, 1, 3, 3))[0]
     image = real.sigmoid()[:256].view(8, 1, 16, 16)

@@ -92,3 +92,24 @@ def test_published_tables_have_them_once_for_columns_of_the_same_runs_and_old_re
     followed = [record(method, curves=curve(40, 20, 10, 7), generator_updates=500) for method in ("glo", "gldo")]
     tables = grids(load_table("gldo-fig4"), None, "ci", [*followed])
     assert all(table.columns[-1].key == "generator_updates" for table in tables if table.rests)
+
+
+def judged(*values):
+    shares = (1 / 8, 1 / 4, 1 / 2, 1.0)[-len(values) :]
+    return {"discriminator_auc": [[64000 * share, value] for share, value in zip(shares, values, strict=True)]}
+
+
+def test_an_adversary_that_never_told_images_from_samples_took_no_part(record):
+    assert names(record(curves=judged(0.51, 0.45, 0.5, 0.54))) == ["discriminator at chance"]
+    assert names(record(curves=judged(0.59, 0.41, 0.5, 0.5))) == ["discriminator at chance"]
+
+
+def test_a_finished_gan_is_at_chance_too_and_one_whose_adversary_is_fooled_is_not(record):
+    assert names(record(curves=judged(0.98, 0.8, 0.6, 0.5))) == []
+    assert names(record(curves=judged(0.5, 0.5, 0.3, 0.5))) == []
+    assert names(record(curves=judged(0.5, 0.5, 0.5, 0.9))) == []
+
+
+def test_what_was_not_followed_bears_no_mark(record):
+    assert names(record(metrics={"fid": 1.0, "discriminator_auc": 0.5})) == []
+    assert names(record(curves=judged(0.5))) == []
