@@ -7,6 +7,7 @@ from dataclasses import replace
 from latent_ot.quantities import NONE, QUANTITIES
 from latent_ot.record import COSTS, DATA, Record, significant
 from latent_ot.report.groups import by_method, by_protocol, gathered, not_published, numbered, trained
+from latent_ot.report.marks import marks
 from latent_ot.report.statistics import best, ranks, spread, t_interval
 from latent_ot.report.text import Cell, Column, Grid
 
@@ -155,8 +156,7 @@ def notes(group: Sequence[Record], keys: Sequence[str]) -> list[str]:
         for key in (key for key in keys if run.value(key) is None and (key in run.reasons or key in expected)):
             reason = run.reasons.get(key, "not measured in this run")
             absent.append(((run.method, reason), QUANTITIES[key].label))
-        if run.facts.get("collapsed"):
-            said.append(("the samples have collapsed, they vary less than a tenth as much as the data", who))
+        said += [(mark, who) for mark in marks(run)]
         if run.overrides:
             pairs = (f"{part}.{key}={value}" for part, given in run.overrides.items() for key, value in _items(given))
             said.append(("set by hand: " + ", ".join(pairs), run.method))
