@@ -127,10 +127,10 @@ def images_to_settle(curve: Points, *, within: Positive, window: Share) -> float
 def excess_images(a: Points, b: Points, *, factor: Positive, window: Share) -> float | None:
     """Return ``factor`` times the images that ``a`` takes to where ``b`` ends, less those that ``b`` took in all.
 
-    A curve that does not get there counts all its images, and only where they are too many already.
+    A curve that does not get there takes one image more than it has at least, which tells only if it is too many.
     """
     reached = first_at_most(a, end(b, window))
-    excess = factor * (a[-1][0] if reached is None else reached) - b[-1][0]
+    excess = factor * (a[-1][0] + 1 if reached is None else reached) - b[-1][0]
     return None if reached is None and excess <= 0 else excess
 
 

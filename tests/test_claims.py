@@ -266,7 +266,8 @@ def test_the_excess_over_the_data_is_compared_with_the_published_one_and_data_se
 
 def test_a_run_that_never_gets_there_counts_only_when_it_has_drawn_too_much_already():
     slow = [(8000.0, 90.0), (16000.0, 50.0)]
-    assert excess_images(slow, [(64000.0, 10.0)], factor=10, window=0.1) == 10 * 16000 - 64000
+    assert excess_images(slow, [(64000.0, 10.0)], factor=10, window=0.1) == 10 * 16001 - 64000
+    assert excess_images(slow, [(160000.0, 10.0)], factor=10, window=0.1) == 10  # it takes longer than a tenth
     assert excess_images(slow, [(640000.0, 10.0)], factor=10, window=0.1) is None
     assert excess_images(slow, [(640000.0, 70.0)], factor=10, window=0.1) == 10 * 12000 - 640000  # between two points
 
