@@ -52,6 +52,11 @@ class Budget:
         return self.widths.get(name, self.width)
 
 
+def length(paper: str) -> str:
+    """Return the name of the budget that is as long as a paper trains."""
+    return settings()["lengths"][choose("paper", paper, settings()["lengths"])]
+
+
 def budget(name: str, dataset: str, count: int, kind: str = "image") -> Budget:
     """Return the budget called ``name`` for a data set of ``count`` training examples, "image" or "points".
 

@@ -21,7 +21,7 @@ from pydantic import Field, PlainValidator, model_validator
 from latent_ot.budgets import benchmarks
 from latent_ot.config import Config, keywords
 from latent_ot.errors import InputError, choose
-from latent_ot.published import Settings, load_table
+from latent_ot.published import Settings, load_table, merged
 from latent_ot.quantities import QUANTITIES
 from latent_ot.record import DATA, Record
 
@@ -41,8 +41,13 @@ def look_up(record: Record, key: str) -> float | None:
 
 
 def follow(record: Record, key: str) -> Points | None:
-    """Return a curve of training, None if there is none or a value in it was not finite."""
-    points = [(x, math.nan if y is None else y) for x, y in record.curves.series(key)]
+    """Return a curve of training, None if there is none or a value in it was not finite.
+
+    Where training goes on from what earlier stages trained, their images count: such a stage draws a budget's each.
+    """
+    earlier = sum("Method" in stage.made_of.get("stage", {}) for stage in record.stages) - 1
+    before = max(0, earlier) * record.images_budget
+    points = [(before + x, math.nan if y is None else y) for x, y in record.curves.series(key)]
     return points if points and all(math.isfinite(y) for _, y in points) else None
 
 
@@ -62,6 +67,20 @@ def smooth(curve: Points, window: float) -> np.ndarray:
     return np.convolve([y for _, y in curve], np.full(width, 1 / width), "valid")
 
 
+def end(curve: Points, window: float) -> float:
+    """Return the mean of the last ``window`` of a curve, a share of its points."""
+    return float(smooth(curve, window)[-1])
+
+
+def first_at_most(curve: Points, level: float) -> float | None:
+    """Return after how many images a curve, straight between its points, is first at most ``level``; None if never."""
+    k = next((k for k, (_, y) in enumerate(curve) if y <= level), None)
+    if not k:
+        return None if k is None else curve[0][0]
+    (x0, y0), (x1, y1) = curve[k - 1 : k + 1]
+    return x0 + (x1 - x0) * (y0 - level) / (y0 - y1)
+
+
 def largest_rise(*curves: Points, window: Share) -> float:
     """Return by how much, relatively, smoothed positive curves are at worst above their lowest value so far."""
     return max(float(np.max(y / np.minimum.accumulate(y))) - 1 for y in (smooth(curve, window) for curve in curves))
@@ -79,35 +98,39 @@ def highest_after(curve: Points, *, after: Annotated[float, Field(ge=0, lt=1)], 
     return float(np.max(ys[int(after * len(ys)) :]))
 
 
-def gaps(a: Points, b: Points) -> dict[float, float]:
-    """Return images seen -> a - b, where two curves have common points."""
+def early(a: Points, b: Points, *, window: Share) -> float | None:
+    """Return the mean of a - b after the same images, from where both have begun to ``window`` of the run.
+
+    Runs are looked at after different numbers of images, so that curves are taken as straight between their points.
+    """
+    start, stop = max(a[0][0], b[0][0]), window * min(a[-1][0], b[-1][0])
+    if start > stop:
+        return None
+    images = np.linspace(start, stop, 101)
+    first, second = (np.interp(images, *np.transpose(curve)) for curve in (a, b))
+    return float(np.mean(first - second))
+
+
+def share_just_above(a: Points, b: Points, *, gap: Positive, window: Share) -> float | None:
+    """Return at which share of their common points the smoothed a - b is positive and no more than ``gap``."""
     other = dict(b)
-    return {x: y - other[x] for x, y in a if x in other}
+    apart = [(x, y - other[x]) for x, y in a if x in other]
+    return fmean(0 < difference <= gap for difference in smooth(apart, window)) if apart else None
 
 
-def early(a: Points, b: Points) -> float | None:
-    """Return a - b where both curves first have a point after the same number of images."""
-    return min(gaps(a, b).items(), default=(0, None))[1]
+def images_to_settle(curve: Points, *, within: Positive, window: Share) -> float | None:
+    """Return after how many images a curve stays within the share ``within`` above the mean of its end."""
+    level = (1 + within) * end(curve, window)
+    return first_at_most(curve[max((k for k, (_, y) in enumerate(curve) if y > level), default=0) :], level)
 
 
-def share_just_above(a: Points, b: Points, *, gap: Positive) -> float | None:
-    """Return at which share of their common points a curve exceeds another, by no more than ``gap``."""
-    found = gaps(a, b).values()
-    return fmean(0 < difference <= gap for difference in found) if found else None
-
-
-def images_to_settle(curve: Points, *, within: Positive) -> float | None:
-    """Return after how many images a curve is first within the share ``within`` above its last value."""
-    return next((x for x, y in curve if y <= (1 + within) * curve[-1][1]), None)
-
-
-def excess_images(a: Points, b: Points, *, factor: Positive) -> float | None:
+def excess_images(a: Points, b: Points, *, factor: Positive, window: Share) -> float | None:
     """Return ``factor`` times the images that ``a`` takes to where ``b`` ends, less those that ``b`` took in all.
 
-    A curve that does not get there counts all its images, and only where they are too many already.
+    A curve that does not get there takes one image more than it has at least, which tells only if it is too many.
     """
-    reached = next((x for x, y in a if y <= b[-1][1]), None)
-    excess = factor * (a[-1][0] if reached is None else reached) - b[-1][0]
+    reached = first_at_most(a, end(b, window))
+    excess = factor * (a[-1][0] + 1 if reached is None else reached) - b[-1][0]
     return None if reached is None and excess <= 0 else excess
 
 
@@ -121,8 +144,13 @@ def less_mean(first: float, *others: float) -> float:
     return first - fmean(others)
 
 
+def relative(first: float, second: float) -> float | None:
+    """Return by which share the first figure exceeds the second, a positive one."""
+    return first / second - 1 if second > 0 else None
+
+
 OF_RUN = (itself, largest_share, largest_rise, final_over_initial, highest_after, share_just_above, images_to_settle)
-OF_ROWS = (difference, less_mean, early, excess_images)
+OF_ROWS = (difference, less_mean, relative, early, excess_images)
 FUNCTIONS: dict[str, Callable[..., Any]] = {function.__name__: function for function in (*OF_RUN, *OF_ROWS)}
 
 
@@ -136,23 +164,24 @@ def _function(given: Any) -> partial[Any]:
 
 
 class Row(NamedTuple):
-    """A method with settings (part -> key -> value) beside defaults; ``dataset``: published, if not the claim's."""
+    """A method with settings (part -> key -> value) beside defaults, ``dataset`` and ``budget`` if it has its own."""
 
     method: str
     settings: Mapping[str, Mapping[str, Any]] = {}
     dataset: str | None = None
+    budget: str | None = None
 
     @classmethod
     def parse(cls, label: str) -> "Row":
-        """Read a row as records name it, and ``@dataset`` if it has its own. Raises InputError for another form."""
-        found = re.fullmatch(r"([\w+]+)(?:\[((?:[\w.]+=[^,=]+,?)+)\])?(?:@(\w+))?", str(label))
+        """Read a row as records name it, with its own data set and budget. Raises InputError for another form."""
+        found = re.fullmatch(r"([\w+]+)(?:\[((?:[\w.]+=[^,=]+,?)+)\])?(?:@(\w+))?(?::(\w+))?", str(label))
         if not found:
-            raise InputError(f"row '{label}' is not of the form method[key=value,part.key=value]@dataset")
+            raise InputError(f"row '{label}' is not of the form method[key=value,part.key=value]@dataset:budget")
         settings: dict[str, dict[str, Any]] = {}
         for name, value in re.findall(r"([\w.]+)=([^,]+)", found[2] or ""):
             part, _, key = name.rpartition(".")
             settings.setdefault(part or found[1], {})[key] = yaml.safe_load(value)
-        return cls(found[1], settings, found[3])
+        return cls(found[1], settings, found[3], found[4])
 
     def __str__(self) -> str:
         changes = (f"{part}.{key}={value}" for part, given in self.settings.items() for key, value in given.items())
@@ -187,8 +216,10 @@ class Rule(Config):
     else ``figures`` (see ``look_up``), else the ``metric``. ``effect``: a function of what is read at one seed. Either
     is None where the runs do not tell. ``check``: a numeric check, which gives the effects in place of rows.
 
-    The region is ``low`` (of all data sets or each) to ``high``, or the ``side`` of differences by the ``direction`` of
-    the metric. ``unit``: the quantity that effects are printed as, if not the metric's. ``label`` of a contrast and
+    The region is ``low`` (of all data sets or each) to ``high``, or by the ``direction`` of the metric the ``side`` of
+    differences, or what is worse by no more than ``tolerance``: what is better is never held against a claim.
+    ``every``: the statement is exact: it holds if it does at every seed, and one counterexample refutes it; checks are
+    judged so, too. ``unit``: the quantity that effects are printed as, if not the metric's. ``label`` of a contrast and
     ``text``, the rule in words, are templates over rows and the functions' parameters.
     """
 
@@ -204,6 +235,8 @@ class Rule(Config):
     high: float = math.inf
     strict: bool = False
     side: Literal["better", "worse"] | None = None
+    tolerance: Positive | None = None
+    every: bool = False
     unit: str = ""
     label: str = ""
     text: str = "{figure} of {rows} {bounds}"
@@ -232,15 +265,25 @@ class Rule(Config):
         lows = self.low if isinstance(self.low, dict) else {"": self.low}
         low = ", ".join(f"{v:g}{name and f' ({name})'}" for name, v in lows.items() if v > -math.inf)
         ends = [f"{above} {low}" if low else "", f"{below} {self.high:g}" if self.high < math.inf else ""]
+        near, of = {"up": ("at most", "below"), "down": ("at most", "above"), "none": ("within", "of")}[self._direction]
         key = self.metric.removeprefix("loss.")
         figure = QUANTITIES[key].label if key in QUANTITIES else key
-        return (self.text if self.rows else "{rows} {bounds}").format(
+        words = (self.text if self.rows else "{rows} {bounds}").format(
             figure=figure if key == self.metric else f"{figure} at the end of training",
             rows=", ".join(str(rows[0]) for rows in self.rows) or f"check {self.check}:",
             side="above" if self._direction == "up" else "below",
+            near=near,
+            of=of,
             bounds=" and ".join(filter(None, ends)),
-            **{"low": self.low, "high": self.high, **self.read.keywords, **self.effect.keywords},
+            **{"low": self.low, "high": self.high, "tolerance": self.tolerance},
+            **{**self.read.keywords, **self.effect.keywords},
         )
+        return words + (", at every seed" if self.exact else "")
+
+    @property
+    def exact(self) -> bool:
+        """Whether the statement has to hold at every seed rather than on average."""
+        return self.every or self.check is not None
 
     def name(self, rows: Sequence[Row]) -> str:
         """Return the label of a contrast."""
@@ -252,6 +295,9 @@ class Rule(Config):
         if self.side:
             rises = (self.side == "better") == (self._direction == "up")
             return Region(low=0, strict=True) if rises else Region(high=0, strict=True)
+        if self.tolerance is not None:
+            low, high = -self.tolerance, self.tolerance
+            return {"up": Region(low=low), "down": Region(high=high), "none": Region(low, high)}[self._direction]
         low = self.low[choose("data set", dataset, self.low)] if isinstance(self.low, dict) else self.low
         return Region(low, self.high, self.strict)
 
@@ -270,14 +316,16 @@ def better(*, groups: Annotated[tuple[tuple[str, ...] | str, ...], Field(min_len
 
 
 def value(*, method: str, v: float, rel_tol: Positive, floor: float | None = None) -> dict[str, Any]:
-    """A row is within ``rel_tol`` times ``v`` of ``v``; with a ``floor``, both in excess of the data's own."""
-    region = {"low": -rel_tol * abs(v), "high": rel_tol * abs(v)}
-    text = f"{{figure}} of {method} within {rel_tol:.0%} of the published {v:g}"
+    """A row is worse than ``v`` by at most ``rel_tol`` of it; with a ``floor``, both in excess of the data's own."""
     rows, over, label = [method], v, "{0} – {over:g}"
+    text = f"{{figure}} of {method} {{near}} {rel_tol:.0%} {{of}} the published {v:g}"
     if floor is not None:
         rows, over, label = [method, DATA], v - floor, "({0} – {1}) – {over:.3g}"
         text += f", both in excess of the data's own (published {floor:g})"
-    return {"rows": [rows], "effect": {"difference": {"over": over}}, **region, "label": label, "text": text}
+    tolerance = rel_tol * abs(over)
+    return {
+        "rows": [rows], "effect": {"difference": {"over": over}}, "tolerance": tolerance, "label": label, "text": text,
+    }  # fmt: skip
 
 
 FORMS: dict[str, Callable[..., dict[str, Any]]] = {"better": better, "value": value}
@@ -285,14 +333,15 @@ FORMS: dict[str, Callable[..., dict[str, Any]]] = {"better": better, "value": va
 
 
 class Place(Config):
-    """A published data set, as a claim names it: by its id, or as ``table/column`` for rows with that table's settings.
+    """A published data set, as a claim names it: by its id, or as ``table/column`` for rows as that table has them.
 
-    ``name``: the id, or the column's label if others have its data set and metric. ``settings``: of methods, there.
+    ``name``: the id, or the column's label if others have its data set and metric. ``named``: what is run for a row of
+    the table, by the method that it runs and, which counts before that, by its label in lower case.
     """
 
     dataset: str
     name: str
-    settings: dict[str, Settings] = {}
+    named: dict[str, tuple[str, Settings]] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -304,9 +353,15 @@ class Place(Config):
         columns = {column.key: column for column in spec.columns}
         column = columns[choose(f"column of {table}", key, columns)]
         alike = [c for c in spec.columns if (c.dataset, c.metric) == (column.dataset, column.metric)]
-        settings = {row.method: spec.settings(row, column) for row in reversed(spec.rows) if row.method}
-        name = column.label if len(alike) > 1 else column.dataset
-        return {"dataset": column.dataset, "name": name, "settings": settings}
+        run = [(row.label, row.method, spec.settings(row, column)) for row in reversed(spec.rows) if row.method]
+        by_label = {re.sub(r"\W+", "_", label.lower()): (method, settings) for label, method, settings in run}
+        named = {method: (method, settings) for _, method, settings in run} | by_label
+        return {"dataset": column.dataset, "name": column.label if len(alike) > 1 else column.dataset, "named": named}
+
+    def row(self, row: Row) -> Row:
+        """Return what is run here for a claim's row."""
+        method, settings = self.named.get(row.method, (row.method, {}))
+        return row._replace(method=method, settings=merged(settings, row.settings))
 
 
 class Claim(Config):

@@ -34,7 +34,7 @@ class Options:
     methods: Annotated[str, Option(help="Names, representation+sampler, or all; default: the suite's eight.")] = ""
     seeds: Annotated[str, Option(help="Seeds, e.g. '0 1 2'.")] = "0"
     seed: Annotated[int, Option(help="Seed of the run.")] = 0
-    budget: Annotated[str, Option(help="ci, short or paper (benchmarks/budgets.yaml).")] = "ci"
+    budget: Annotated[str, Option(help="ci, short, paper or another (benchmarks/budgets.yaml).")] = "ci"
     subset: Annotated[int | None, Option(help="Train on this many images of the set.")] = None
     data_dir: Annotated[Path, Option(envvar="LATENT_OT_DATA", help="Where data sets lie.")] = Path("data")
     store: Annotated[Path, Option(help="Where trained stages, their records and pages live.")] = Path("runs")

@@ -140,11 +140,25 @@ def load_table(table: str) -> PublishedTable:
     return PublishedTable.build(yaml.safe_load(path.read_text(encoding="utf-8")), where=path.name)
 
 
+class PublishedSet(Config):
+    """A published data set: how many examples it trains on here, and ``ours`` that may stand beside it."""
+
+    train: int
+    kind: Literal["image", "points"] = "image"
+    ours: tuple[str, ...] = ()
+
+
+@cache
+def published_sets() -> dict[str, PublishedSet]:
+    """Return ``benchmarks/stands_for.yaml``: published data set -> what is known of it."""
+    listed = yaml.safe_load((benchmarks() / "stands_for.yaml").read_text(encoding="utf-8"))
+    return {name: PublishedSet.build(values, where=f"stands_for.yaml, {name}") for name, values in listed.items()}
+
+
 @cache
 def stand_ins() -> dict[str, list[str]]:
-    """Return published data set -> the ids that may stand beside it, itself first (``benchmarks/stands_for.yaml``)."""
-    listed = yaml.safe_load((benchmarks() / "stands_for.yaml").read_text(encoding="utf-8"))
-    return {published: [published, *others] for published, others in listed.items()}
+    """Return published data set -> the ids that may stand beside it, itself first."""
+    return {name: [name, *known.ours] for name, known in published_sets().items()}
 
 
 def stands_for(dataset: str) -> str | None:

@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from latent_ot.claims import Region, claims
+from latent_ot.budgets import length
+from latent_ot.claims import PAPERS, Region, claims
 from latent_ot.quantities import NONE
 from latent_ot.record import Record, significant
-from latent_ot.report.groups import Group, not_published
-from latent_ot.report.marks import DAGGER, outdated
+from latent_ot.report.groups import Group, gathered, not_published, unique, who
+from latent_ot.report.marks import DAGGER, outdated, said_against
 from latent_ot.report.statistics import Interval, spread
 from latent_ot.report.text import Cell, Column, Grid, render
 from latent_ot.report.verdicts import WORST_FIRST, Finding, Judged, commands, judge
 
 RULE = (
     "Paired by seed, 95 % t-interval of the effect: all on the claimed side is reproduced, all on the other side "
-    "not reproduced, otherwise inconclusive. A numeric check is judged by the same rule."
+    "not reproduced, otherwise inconclusive. What is exact, as checks of numbers are, holds if it does at every seed.",
+    "Reproduced and not reproduced are said of the paper's data set, settings, length (budget {}) and full width. "
+    "Less than that agrees or disagrees at small scale, and how much less stands beside it. Nothing is compared with a "
+    "run whose samples have collapsed.",
 )
 HEADS = {"claim": "claim", "statement": "statement", "paper_holds": "paper's own numbers", "dataset": "data set"}
 HEADS |= {"verdict": "verdict", "evidence": "evidence"}
@@ -49,12 +53,20 @@ def _plain(finding: Finding) -> dict[str, Any]:
         "records": [run.stem for run in finding.runs],
         **{key: getattr(finding, key) for key in ("check", "needs")},
         **(finding.group._asdict() if finding.group else dict.fromkeys(Group._fields)),
+        "smaller": finding.smaller,
+        "refused": [run.stem for run in finding.refused],
+        "marks": gathered((mark, run.stem) for run in _marked(finding) for mark in said_against(run)),
         "outdated": outdated(finding.runs),
         "not_published": [run.stem for run in finding.runs if run.stored],
         "effect": effect and {"mean": significant(effect.mean), **_ends(effect), "seeds": effect.n},
         "claimed": _ends(finding.region),
         "commands": commands([finding]),
     }
+
+
+def _marked(finding: Finding) -> list[Record]:
+    """Return the runs that a finding rests on or refuses, which are all that could bear a mark."""
+    return unique((*finding.runs, *finding.refused))
 
 
 def _ends(interval: Interval | Region) -> dict[str, float | None]:
@@ -82,7 +94,10 @@ def claims_grid(judged: Sequence[Judged], records: Sequence[Record] = ()) -> Gri
     doubtful = sum(any(run.outdated for f in j.findings for run in f.runs) for j in judged)
     header += f"; {doubtful} of them {DAGGER} rest on an outdated record" if doubtful else ""
     columns = tuple(Column(key, head, right=False) for key, head in HEADS.items())
-    grid = Grid("Claims", columns, tuple(rows), (header, RULE))
+    own = ", ".join(
+        f"{name} for {', '.join(papers)}" for name, papers in gathered((length(p), p) for p in PAPERS).items()
+    )
+    grid = Grid("Claims", columns, tuple(rows), (header, *(line.format(own) for line in RULE)))
     return replace(grid, notes=(*not_published(grid.rests, records), *told))
 
 
@@ -92,7 +107,13 @@ def _evidence(findings: Sequence[Finding]) -> list[str]:
     if len(findings) > 1 and not len(findings) == len(lines) == 2:
         verdicts = [f.verdict for f in findings]
         told = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
-        lines = [f"of {len(findings)} contrasts {told}"]
+        less = dict.fromkeys("; ".join(f.smaller) for f in findings if f.smaller)
+        lines = ["; ".join([f"of {len(findings)} contrasts {told}", *less])]
+    refused = unique(run for f in findings for run in f.refused)
+    lines += [f"not compared with {who(refused, refused)}"] if refused else []
+    rests = unique(run for f in findings for run in _marked(f))
+    for mark in dict.fromkeys(mark for run in rests for mark in said_against(run)):
+        lines.append(f"{who([run for run in rests if mark in said_against(run)], rests)}: {mark}")
     lines += dict.fromkeys(f"{DAGGER} {reason}" for f in findings for run in f.runs for reason in run.outdated)
     needs = dict.fromkeys(need for f in findings for need in f.needs)
     return [*lines, *([f"needs {', '.join(needs)}"] if needs else []), *(f"`{c}`" for c in commands(findings))]
@@ -102,8 +123,9 @@ def _effect(finding: Finding, effect: Interval) -> str:
     """Return mean ± half-width as tables print the quantity, else with three significant digits; and what it is of."""
     half = NONE if effect.half is None else f"{effect.half:.2g}"
     value = spread(finding.quantity, effect) if finding.quantity else f"{effect.mean:.3g} ± {half}"
-    where = f"{finding.group.dataset}, {finding.group.at}" if finding.group else "check"
-    return f"{finding.label}: {value} ({where}, {effect.n} seed{'s' if effect.n > 1 else ''})"
+    where = [finding.group.dataset, finding.group.at] if finding.group else ["check"]
+    told = "; ".join([", ".join([*where, f"{effect.n} seed{'s' if effect.n > 1 else ''}"]), *finding.smaller])
+    return f"{finding.label}: {value} ({told})"
 
 
 def render_claims(records: Sequence[Record], form: str) -> str:

@@ -15,6 +15,7 @@ EDITED = "edited"
 """How the reasons why a record is outdated begin that are not the code's."""
 STEEP = 1 / 5
 """By which share of itself FID must have fallen over the last half of a training that was cut off."""
+COLLAPSED = "the samples have collapsed, they vary less than a tenth as much as the data"
 CHANCE = 0.1
 """How near to 1/2 the AUC of a discriminator is that tells nothing."""
 
@@ -38,6 +39,12 @@ class Mark(NamedTuple):
 def marks(record: Record) -> tuple[Mark, ...]:
     """Return the marks that a record bears."""
     return (*_outdated(record), *(mark for rule in RULES if (mark := rule(record))))
+
+
+def said_against(record: Record) -> list[str]:
+    """Return in words what a run says against taking its numbers at their face, its age apart."""
+    collapsed = [COLLAPSED] if record.facts.get("collapsed") else []
+    return collapsed + [mark.footnote for rule in RULES if (mark := rule(record))]
 
 
 def _outdated(record: Record) -> tuple[Mark, ...]:

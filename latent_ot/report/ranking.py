@@ -9,7 +9,7 @@ from typing import NamedTuple
 from latent_ot.quantities import NONE, QUANTITIES
 from latent_ot.record import COSTS, DATA, Record, significant
 from latent_ot.report.groups import by_method, by_protocol, gathered, not_published, numbered, trained
-from latent_ot.report.marks import PAST
+from latent_ot.report.marks import COLLAPSED, PAST
 from latent_ot.report.statistics import Rows, best, past, ranks, spread, t_interval
 from latent_ot.report.text import Cell, Column, Grid
 
@@ -199,7 +199,7 @@ def notes(group: Sequence[Record], keys: Sequence[str]) -> list[str]:
         if run.curves.loss and not any(run.curves.series(curve) for curve in ("fid", "fid_gaussian", "modes")):
             said.append(("FID was not followed over training: whether that was cut off is not known", run.method))
         if run.facts.get("collapsed"):
-            said.append(("the samples have collapsed, they vary less than a tenth as much as the data", who))
+            said.append((COLLAPSED, who))
         if run.overrides:
             pairs = (f"{part}.{key}={value}" for part, given in run.overrides.items() for key, value in _items(given))
             said.append(("set by hand: " + ", ".join(pairs), run.method))

@@ -154,7 +154,7 @@ def test_a_table_that_rests_on_no_record_has_no_such_column():
 
 def test_a_verdict_stays_and_says_what_it_rests_on(runs, tmp_path):
     judged = judge(Claim.build(BETTER, "c"), runs)
-    assert judged.verdict == "reproduced"
+    assert judged.verdict == "agrees at small scale"
     (finding,) = json.loads(claims_json([judged]))[0]["findings"]
     assert finding["outdated"] == [NOTE.removeprefix("†: ")]
     text = said(render_claims(runs, "text"))
