@@ -17,7 +17,8 @@ What differs, and why:
 @@MEASURED@@
 - The public code's last state repels predictions without bound; the paper's D is kept.
 - The public code draws by the last weights. ``average`` draws by the mean of the weights at the last steps.
-@@AVERAGE@@
+  On two moons at budget paper, in squared L2, the mean of the last 500 comes within 0.097 of the data and the last
+  weights within 0.108, where the paper has 0.090.
 """
 
 import copy

@@ -39,7 +39,8 @@ class Solved:
     def limit(self, by, q=0.3):
         """Return the q-quantile of distances or angles between own and next cells, and none of them."""
         near = highest(self.w, self.z, self.h, 20)
-        return float({"distance": distances, "angle": angles}[by](self.z, near[:, :1], near[:, 1:]).quantile(q)) * (1 + 1e-6)
+        apart = {"distance": distances, "angle": angles}[by](self.z, near[:, :1], near[:, 1:])
+        return float(apart.quantile(q)) * (1 + 1e-6)
 
 
 @pytest.fixture(scope="module")
