@@ -14,7 +14,8 @@ What differs, and why:
 - Lambda weighs D in the frame, in which the public code's codes of [0, 1] are as they are.
 - Eq. 2 has the squared distance, which makes the loss exactly the squared Wasserstein distance between the batches
   (``reg_loss=l2sq``); the public code regresses in L1 on the same assignment, and so does the default.
-@@MEASURED@@
+  On the autoencoder of ``ae_ot_gen`` (mnist5k, budget ci, one seed) L1 gives an Inception score of 7.91 and a FID of
+  2.20, squared L2 7.62 and 2.62, AE-OTtrans 7.39 and 1.76; both losses keep 0.63 to 0.65 of the codes' total variance.
 - The public code's last state repels predictions without bound; the paper's D is kept.
 - The public code draws by the last weights. ``average`` draws by the mean of the weights at the last steps.
   On two moons at budget paper, in squared L2, the mean of the last 500 comes within 0.097 of the data and the last
