@@ -12,7 +12,7 @@ classes of 8,000 draws and the FID of 1,000:
     test, limit                              joined  of different classes  FID
     none, the training codes                     0                      –  0.15
     distance, median 1st neighbour's          39 %                  1.5 %  0.16
-    distance, median 5th neighbour's, eps     63 %                  4.7 %  0.16
+    distance, median 5th neighbour's, eps     63 %                  4.7 %  0.15
     distance, median 10th neighbour's         71 %                  7.2 %  0.17
     angle, 0.7 (the release)                  49 %                  1.0 %  0.15
     angle, median of those met, 1.2           98 %                   32 %  0.28
