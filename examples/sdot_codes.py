@@ -32,11 +32,10 @@ print(f"held-out error {solution.error:.3f} (to reach: {args.tol}), {solution.em
 
 generator = torch.Generator().manual_seed(0)
 w = draw(args.draws, codes.shape[1], generator, codes)  # uniform on the cube
-if codes.shape[1] <= 3:  # linear between the cells' mass centres, as in AE-OT-GAN
-    eps = extension.median_gap(codes)
+eps = extension.median_gap(codes)  # the most that codes which are mixed may be apart, as in AE-OT-GAN
+if codes.shape[1] <= 3:  # linear between the cells' mass centres, as there
     mixed = extension.Barycentric(codes, solution.heights, solution.centres, eps)(w)
 else:  # mixtures of two codes, as in the release of AE-OT
-    threshold = extension.angle_quantile(codes, solution.heights, generator, 0.5)
-    mixed = extension.pairs(w, codes, solution.heights, threshold, generator)
+    mixed = extension.pairs(w, codes, solution.heights, eps, generator)
 new = mixed.of(codes)
 print(f"{len(new)} draws, {int((~mixed.single).sum())} of them between codes; mean length {new.norm(dim=1).mean():.3f}")

@@ -36,16 +36,22 @@ class Budget:
     """How many images and, for a latent sampler, codes a stage may draw, at which width, and how to reconstruct.
 
     ``widths``: factors of the stages that have one of their own, by name. ``rates``: settings that stand in the place
-    of a stage's defaults, by name: what a search found for trainings of this length.
+    of a stage's defaults, by name: what a search found for trainings of this length. ``sampler_steps``: how many steps
+    a latent sampler makes, whatever it draws in one; ``codes`` is then None.
     """
 
     name: str
     images: int
-    codes: int
+    codes: int | None
     width: float
     reconstruction: dict[str, int]
     widths: Mapping[str, float] = field(default_factory=dict)
     rates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    sampler_steps: int | None = None
+
+    def codes_of(self, rows: int) -> int:
+        """Return how many codes a latent sampler may draw that takes ``rows`` of them a step."""
+        return self.sampler_steps * rows if self.codes is None else self.codes  # type: ignore[operator]  # one is stated
 
     def width_of(self, name: str) -> float:
         """Return the factor on the hidden widths of a stage's networks."""
@@ -69,7 +75,7 @@ def budget(name: str, dataset: str, count: int, kind: str = "image") -> Budget:
         epochs = row["epochs"]
         family = next((key for key in epochs if dataset.startswith(key)), "default")
         images = epochs[family] * count
-    codes = row["codes"] if isinstance(row["codes"], int) else row["codes"][kind]
+    steps = row.get("sampler_steps", {}).get(kind)
     width, widths = float(row["width"]), row.get("widths", {})
     found = rates()[kind] if row.get("searched") else {}
-    return Budget(name, int(images), codes, width, dict(row["reconstruction"]), widths, found)
+    return Budget(name, int(images), row.get("codes"), width, dict(row["reconstruction"]), widths, found, steps)

@@ -85,12 +85,14 @@ class Catalog:
     def accepts(self, name: str) -> tuple[str, ...]:
         """Return the kinds of data sets that a method takes; 2-D points are a named pair's codes.
 
-        A pair that is a setting of its representation is nothing of its own on them.
+        A pair that is a setting of its representation, with its usual sampler, is nothing of its own on them.
         """
         row = self.pairs.get(name, {})
         first = row.get("representation") or self.recipe(name).parts[0]
-        own = getattr(self.stage("methods", first), "accepts", ("image",))
-        anywhere = "representation" in row and first not in row.get("settings", {})
+        stage = self.stage("methods", first)
+        own = getattr(stage, "accepts", ("image",))
+        usual = getattr(stage, "default_sampler", None)
+        anywhere = "sampler" in row and (first not in row.get("settings", {}) or row["sampler"] != usual)
         return tuple(kind for kind in ("image", "points") if kind in own or (kind == "points" and anywhere))
 
     def summary(self, kind: str, name: str) -> str:

@@ -79,6 +79,7 @@ class Record(_Part):
     budget: str
     images_budget: int
     codes_budget: int | None = None
+    sampler_steps: int | None = None
     width: float
     overrides: dict[str, JsonValue] = {}
     config: dict[str, JsonValue] = {}

@@ -67,6 +67,7 @@ def test_a_pair_goes_by_its_shortest_name():
     catalog = Catalog()
     named = {
         ("ae", "sdot"): "ae_ot_sd",
+        ("ae", "ot_gen"): "ae+ot_gen",  # ae_ot_gen has another autoencoder
         ("glo", "gaussian"): "glo",
         ("glo", "imle"): "glann",
         ("pca", "flow"): "pca+flow",
@@ -85,7 +86,7 @@ def test_each_kind_of_data_has_the_methods_that_take_it():
     images, points = catalog.methods_for("image"), catalog.methods_for("points")
     assert set(images) | set(points) == set(catalog.method_names())
     assert {"gldo", "wgan_gp", "ae_ot_sd", "glo_lap", "pca", "ae_ot_gan"} <= set(images)
-    assert {"wgan_gp", "iwgan", "ae_ot_sd", "kmeans_gauss_k16", "points"} <= set(points)
+    assert {"wgan_gp", "iwgan", "ae_ot_sd", "ae_ot_gen", "ae_ot_kp", "kmeans_gauss_k16", "points"} <= set(points)
     assert not {"vae", "pca", "glo_lap", "gldo_mix", "ae_ot_gan"} & set(points)  # nothing of their own on points
     assert not {"points", "kmeans_gauss", "kmeans_gauss_k8"} & set(images)
 

@@ -235,6 +235,7 @@ class Benchmark:
             "budget": self.budget.name,
             "images_budget": self.budget.images,
             "codes_budget": self.budget.codes,
+            "sampler_steps": self.budget.sampler_steps,
             "width": main.job["width"] if main else self.budget.width,
             "overrides": {name: dict(values) for name, values in plan.overrides.items()},
             "config": {s.job["name"]: s.job["config"] for s, _ in trained},

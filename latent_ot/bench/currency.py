@@ -114,7 +114,7 @@ def _reasons(record: Record) -> Iterator[str]:
     yield from found
     for name, draws in (("images", terms.images), ("codes", terms.codes)) if found else ():
         was = getattr(record, f"{name}_budget")
-        if was is not None and was != draws:
+        if was is not None and draws is not None and was != draws:
             yield f"budget {record.budget} draws {draws:,} {name} now, was {was:,}"
 
 

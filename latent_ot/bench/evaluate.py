@@ -15,7 +15,7 @@ from torch import Tensor
 
 from latent_ot.bench.load import decoding, load_model, load_stage
 from latent_ot.bench.reconstruct import CODES, under_gaussian
-from latent_ot.bench.sampling import Draws, contest, draw, draw_between, draw_codes, walk
+from latent_ot.bench.sampling import CHUNK, Draws, contest, draw, draw_between, draw_codes, quantise, walk
 from latent_ot.bench.train import as_tensor
 from latent_ot.catalog import Catalog
 from latent_ot.datasets.base import Dataset
@@ -37,8 +37,10 @@ from latent_ot.pictures.pairs import save_pairs
 from latent_ot.pictures.plane import save_plane
 from latent_ot.samplers.base import LatentSampler
 from latent_ot.samplers.gaussian import Gaussian
-from latent_ot.seeding import derive
+from latent_ot.samplers.sdot import Sdot
+from latent_ot.seeding import derive, generator
 from latent_ot.stage import Spec, Stage, as_float
+from latent_ot.transport.extension import Mixture
 
 GRID = 64
 WALKS = (8, 10)  # rows and columns of the picture of interpolations
@@ -138,6 +140,7 @@ def evaluate(
             reasons |= dict.fromkeys([*keys_of("walks"), BETWEEN], str(reason))
         if isinstance(model, Pair):
             curves["fid_gaussian"] = _gaussian_curve(folders["train"], scorer, catalog, job["seed"], device)
+        facts |= _mixing(model, folders, scorer, job["seed"])
         curve = _fid_curve(model, folders, scorer, catalog, job["seed"], device, reasons)
         if curve:
             curves["fid"] = [*curve, [_images(decoding(folders)), metrics["fid"]]]
@@ -228,6 +231,38 @@ def _codes(
         reasons |= dict.fromkeys(keys_of("codes"), f"{len(held_out)} held-out codes; {LEAST} or more are needed")
         return {}
     return score("codes", drawn, held_out, training)[0]
+
+
+@torch.no_grad()
+def _mixing(model: Method | Pair, folders: Mapping[str, Path], scorer: Scorer, seed: int) -> dict[str, float]:
+    """Return how often a transport that is extended between codes mixes modes, as the evaluator tells classes apart.
+
+    ``cross_class_share``: of the draws that mix codes, those that mix images of different classes.
+    ``neighbour_cross_class_share``: of held-out codes, those of another class than the nearest code that is drawn from;
+    a test of distance can hardly do better.
+    """
+    latent = model.latent if isinstance(model, Pair) else getattr(model, "transport", None)
+    if not isinstance(latent, Sdot):
+        return {}
+
+    def classes(codes: Tensor) -> Tensor:
+        chunks = codes.float().to(latent.device).split(CHUNK)
+        assert scorer.evaluator is not None
+        images = torch.cat([quantise(model.decode(model.project(z))) for z in chunks])
+        return scorer.evaluator(images)[1].argmax(1).cpu()
+
+    parts = [latent.mixtures(CHUNK, generator(seed, "sample", index)) for index in range(CODE_DRAWS // CHUNK)]
+    index, weight = (torch.cat([getattr(part, name).cpu() for part in parts]) for name in ("index", "weight"))
+    used, place = index.unique(return_inverse=True)
+    label = classes(latent.targets[used.to(latent.device)])[place]
+    label = torch.where(weight > 0, label, label.gather(1, weight.argmax(1, keepdim=True)))  # the mixture's alone
+    joined = ~Mixture(index, weight).single
+    held_out, targets = load_file(folders["reconstruct"] / CODES)["codes"], latent.targets.float().cpu()
+    nearest = torch.cdist(held_out, targets).argmin(1)
+    other = classes(held_out) != classes(targets[nearest])
+    crossing = (label.amax(1) != label.amin(1))[joined]
+    found = {"neighbour_cross_class_share": float(other.double().mean())}
+    return found | ({"cross_class_share": float(crossing.double().mean())} if len(crossing) else {})
 
 
 def _fid_curve(

@@ -177,18 +177,18 @@ class Planner:
                 "name": name,
                 "config": config.model_dump(mode="json"),
                 "made_of": parts,
-                **self._terms(stage, kind, name),
+                **self._terms(stage, kind, name, example.rows_per_step if example is not None else 1),
             }
             if role == "refine":  # it is built from its parts, and its weights hold theirs
                 job["parts"] = [{key: s.job[key] for key in PART} for s in stages]
             stages.append(self._stage(name, seed, job, stages[-1:] if role == "sampler" else stages))
         return tuple(stages)
 
-    def _terms(self, stage: type["Stage"], kind: str, name: str) -> dict[str, Any]:
-        """Return what the budget gives a stage; one that is fitted in closed form is the same at every budget."""
+    def _terms(self, stage: type["Stage"], kind: str, name: str, rows: int) -> dict[str, Any]:
+        """Return what the budget gives a stage that draws ``rows`` a step; one in closed form is the same at all."""
         if getattr(stage, "closed_form", False):
             return {"images": 0, "width": 1.0}
-        images = self.budget.images if kind == "methods" else self.budget.codes
+        images = self.budget.images if kind == "methods" else self.budget.codes_of(rows)
         return {"images": images, "width": self.budget.width_of(name)}
 
     def built(self, plan: RunPlan) -> Iterator[tuple[Mapping[str, Any], "Stage"]]:

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latent_ot.bench.currency import stored, versions_changed
 from latent_ot.bench.identity import SMALL, MadeOf, key_of, made_of, scoring
@@ -14,6 +14,9 @@ from latent_ot.budgets import budget
 from latent_ot.catalog import SCORING, Catalog
 from latent_ot.errors import Declined, InputError
 from latent_ot.results import remove as remove_records
+
+if TYPE_CHECKING:
+    from latent_ot.stage import Stage
 
 BUILT_ON = ("sampler", "refine", "reconstruct", "evaluate")
 """Roles of stages that have inputs, each after those that it may be built on."""
@@ -114,31 +117,38 @@ def _refusal(catalog: Catalog, name: str, card: Mapping[str, Any] | None) -> str
         now = _made_of(catalog, card)
         if key_of({**job, "made_of": now}) != key_of(job):
             return next(versions_changed(job["made_of"], now), "other metrics are measured now")
-        return _other_terms(name, card)
+        return _other_terms(catalog, name, card)
     except (InputError, Declined) as error:  # a part, a setting or a budget that is no more
         return str(error)
 
 
-def _made_of(catalog: Catalog, card: Mapping[str, Any]) -> MadeOf:
-    """Return what today's code makes the stage of."""
+def _small(catalog: Catalog, card: Mapping[str, Any]) -> "Stage":
+    """Return the stage as today's code builds it, small."""
     from latent_ot.bench.load import make
 
+    return make(catalog, {**card, "spec": {**card["spec"], **SMALL}})
+
+
+def _made_of(catalog: Catalog, card: Mapping[str, Any]) -> MadeOf:
+    """Return what today's code makes the stage of."""
     job = card["job"]
     if job["role"] in SCORING:
         evaluator = job.get("protocol", {}).get("evaluator")
         points = job["role"] == "evaluate" and evaluator is None
         return scoring(job["role"], "points" if points else "image", evaluator)
-    return made_of(make(catalog, {**card, "spec": {**card["spec"], **SMALL}}))
+    return made_of(_small(catalog, card))
 
 
-def _other_terms(name: str, card: Mapping[str, Any]) -> str | None:
+def _other_terms(catalog: Catalog, name: str, card: Mapping[str, Any]) -> str | None:
     """Return which budget or settings have changed since, for a stage that trains."""
     job = card["job"]
     if job["role"] in SCORING:
         return None
     terms = budget(name.rsplit("-", 3)[1], job["dataset"]["id"], card["spec"]["count"], card["kind"])
-    draws = terms.codes if job["role"] == "sampler" else terms.images
-    if job["images"] and (draws, terms.width_of(job["name"])) != (job["images"], job["width"]):
+    if not job["images"]:
+        return None
+    draws = terms.codes_of(_small(catalog, card).rows_per_step) if job["role"] == "sampler" else terms.images
+    if (draws, terms.width_of(job["name"])) != (job["images"], job["width"]):
         return f"budget {terms.name} has {draws:,} draws at width {terms.width_of(job['name']):g} now"
     return None
 

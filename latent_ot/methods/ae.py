@@ -6,9 +6,8 @@ mean over batch and pixels stands for the sum: under Adam the two differ only in
 decoder-only refinement are the AE-OT release's and off here, since the paper's loss has neither.
 
 The autoencoder of "Optimal Transport Based Generative Autoencoders" (AE-OTtrans, AE-OTgen) on MNIST and Fashion-MNIST,
-from Section 5.1 and the authors' public code, whose 15,000 steps end where it would halve lr, once:
-``--set ae.network=fc --set ae.squash=true --set ae.latent_dim=8 --set ae.batch_size=128 --set ae.lr=0.003
---set ae.beta1=0.5 --set ae.halve_every=15000``
+from Section 5.1 and the authors' public code, whose 15,000 steps end where it would halve lr, once, is that of the
+named pairs ``ae_ot_kp``, ``ae_ot_trans`` and ``ae_ot_gen``.
 """
 
 from collections.abc import Mapping

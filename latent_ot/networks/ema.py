@@ -1,7 +1,7 @@
-"""Exponential moving average of a network's weights, whose samples are steadier than the last weights'."""
+"""Average of a network's weights over training, whose samples are steadier than the last weights'."""
 
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 from latent_ot.networks.base import Family
 
@@ -15,11 +15,12 @@ class Ema(AveragedModel):
 
     Args:
         module: the network in training.
-        decay: in [0, 1].
+        decay: in [0, 1]; None: the plain mean of the weights at all calls.
     """
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        super().__init__(module, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    def __init__(self, module: nn.Module, decay: float | None) -> None:
+        rule = get_swa_multi_avg_fn() if decay is None else get_ema_multi_avg_fn(decay)
+        super().__init__(module, multi_avg_fn=rule, use_buffers=True)
         self.requires_grad_(False)
 
 

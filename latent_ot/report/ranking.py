@@ -162,6 +162,7 @@ def conditions(runs: Sequence[Record]) -> str:
     """Return images per stage, width and seeds of ``runs``; where methods differ, the exceptions by name."""
     draws = _common("", {r.method: f"{r.images_budget:,} images a stage" for r in runs})
     codes = {r.method: f"{r.codes_budget:,} codes a latent sampler" for r in runs if r.codes_budget}
+    codes |= {r.method: f"{r.sampler_steps:,} steps a latent sampler" for r in runs if r.sampler_steps}
     draws += _common(", ", codes) if codes else ""
     width = _common("width ", {r.method: f"{r.width:g}" for r in runs})
     return f"{draws}; {width}; {numbered({r.seed for r in runs})}"

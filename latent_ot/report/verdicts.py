@@ -34,6 +34,8 @@ SMALL: dict[Verdict, Verdict] = {
 }
 SEEDS = 3
 """Seeds that a verdict should rest on; two give an interval already, and one gives none."""
+CODES_A_STEP = 128
+"""Of latent samplers unless set otherwise: the codes that a run drew beside the steps of a paper's length."""
 KEPT = ("--subset", "--evaluator", "--inception-weights", "--plugin")
 """Options of a run's command that further seeds of it need, too."""
 
@@ -123,8 +125,8 @@ def smaller(run: Record, dataset: str, paper: str) -> tuple[str, ...]:
         said = [_share(train, known.train, f"training {unit}")]
     if run.images_budget < full.images:
         said.append(_share(run.images_budget, full.images, f"{unit} drawn"))
-    elif (run.codes_budget or full.codes) < full.codes:
-        said.append(_share(run.codes_budget or 0, full.codes, "codes drawn"))
+    elif run.codes_budget and run.codes_budget < full.codes_of(CODES_A_STEP):
+        said.append(_share(run.codes_budget, full.codes_of(CODES_A_STEP), "codes drawn"))
     return (*said, *([f"width {run.width:g}"] if run.width < full.width else []))
 
 

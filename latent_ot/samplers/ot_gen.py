@@ -3,8 +3,8 @@
 Zhang et al., "Optimal Transport Based Generative Autoencoders", 2019, https://arxiv.org/abs/1910.07636, Section 3.2 and
 Algorithm 2: every step takes codes z_j and noises n_i ~ U(-1, 1)^d, as many of each, finds the bijection sigma from the
 predictions f_w(n_i) to the codes, which counts as a constant, and descends on the mean of
-||f_w(n_i) - z_sigma(i)||^2 plus lambda times a diversity term D. The first part is the squared Wasserstein distance
-between the two batches, exactly. Network, optimizer and frame of the codes are those of ``ot_trans``.
+||f_w(n_i) - z_sigma(i)||_1 plus lambda times a diversity term D. Network, optimizer and frame of the codes are those of
+``ot_trans``.
 
 What differs, and why:
 - D is the L1 norm of (mean |f(n) - f(n')| - mean |z - z'|), coordinate by coordinate, over random pairs. As printed it
@@ -12,12 +12,18 @@ What differs, and why:
 - Its pairs of codes are those that the pairs of predictions are assigned: D is 0 once both batches agree, and it does
   not scatter for pairs drawn apart.
 - Lambda weighs D in the frame, in which the public code's codes of [0, 1] are as they are.
-- The public code's loss is L1 on the same assignment, and its last state repels predictions without bound; the paper's
-  loss is kept.
+- Eq. 2 has the squared distance, which makes the loss exactly the squared Wasserstein distance between the batches
+  (``reg_loss=l2sq``); the public code regresses in L1 on the same assignment, and so does the default.
+  On the autoencoder of ``ae_ot_gen`` (mnist5k, budget ci, one seed) L1 gives an Inception score of 7.91 and a FID of
+  2.20, squared L2 7.62 and 2.62, AE-OTtrans 7.39 and 1.76; both losses keep 0.63 to 0.65 of the codes' total variance.
+- The public code's last state repels predictions without bound; the paper's D is kept.
+- The public code draws by the last weights. ``average`` draws by the mean of the weights at the last steps.
+  On two moons at budget paper, in squared L2, the mean of the last 500 comes within 0.097 of the data and the last
+  weights within 0.108, where the paper has 0.090.
 """
 
 import copy
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -25,7 +31,7 @@ from torch import Tensor
 
 from latent_ot.pictures.lines import Lines
 from latent_ot.samplers.base import LatentSampler
-from latent_ot.samplers.ot_trans import CubeMap, MapConfig
+from latent_ot.samplers.ot_trans import CubeMap, MapConfig, regression
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, Spec
 from latent_ot.transport.assignment import assign
@@ -38,15 +44,14 @@ WARM = 50  # steps in which the picture's Adam finds its moments
 class OtGenConfig(MapConfig):
     """Settings of OTgen."""
 
+    reg_loss: Literal["l2sq", "l1"] = Field("l1", description="L1 (OTgen's public code) or squared L2 (OTgen, Eq. 2)")
+    average: int = Field(
+        0, ge=0, description="last steps whose weights' mean draws; 0: the last weights draw, as in OTgen's public code"
+    )
     diversity: float = Field(
         0.0, ge=0, description="lambda; OTgen, Sections 4 and 5.1: 0, and 5.2 on CelebA's codes of [0, 1]: 1"
     )
     diversity_pairs: int = Field(1000, ge=1, description="pairs that D compares; OTgen's public code")
-
-
-def squared_distance(p: Tensor, matched: Tensor) -> Tensor:
-    """Return mean_i ||p_i - z_sigma(i)||^2 of points (n, d) and what they are assigned to, a scalar."""
-    return (p - matched).square().sum(dim=1).mean()
 
 
 def diversity(p: Tensor, z: Tensor, i: Tensor, j: Tensor) -> Tensor:
@@ -64,7 +69,7 @@ def diversity(p: Tensor, z: Tensor, i: Tensor, j: Tensor) -> Tensor:
 class OtGen(LatentSampler):
     """f_w, and two disjoint samples of codes (2, k, d) to compare it with after training."""
 
-    version = 1
+    version = 2
     Config = OtGenConfig
     closed_form = False
     maps = True
@@ -73,7 +78,7 @@ class OtGen(LatentSampler):
 
     def __init__(self, config: OtGenConfig, spec: Spec) -> None:
         super().__init__(config, spec)
-        self.map = CubeMap(self.dim, spec.width)
+        self.map = CubeMap(self.dim, spec.width, config.average > 0)
         self.register_buffer("held", torch.zeros(2, max(1, min(HELD, spec.count // 2)), self.dim))
 
     def _fit(self, codes: Tensor) -> None:
@@ -86,11 +91,11 @@ class OtGen(LatentSampler):
         return self.map.adam(self.config.lr)
 
     def objective(self, f: CubeMap, codes: Tensor, g: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the loss (Eq. 2), its first part, the predictions (n, d) and their assigned codes, in the frame."""
+        """Return the loss, the batches' squared distance, the predictions (n, d) and their codes, in the frame."""
         z = f.frame(codes)
         p = f(f.source(len(z), g))
         matched = z[assign(p, z)]
-        w2 = loss = squared_distance(p, matched)
+        loss, w2 = (regression(p, matched, kind) for kind in (self.config.reg_loss, "l2sq"))
         if self.config.diversity:
             i = torch.randint(len(p), (self.config.diversity_pairs,), generator=g)
             j = (i + torch.randint(1, max(2, len(p)), i.shape, generator=g)) % len(p)  # another row
@@ -102,6 +107,8 @@ class OtGen(LatentSampler):
         loss, w2, *_ = self.objective(self.map, batch.image, self.generator)
         optimizer: Any = self.optimizers()
         self.descend(loss, map=optimizer)
+        if self.map.average is not None and self.step >= self.total_steps - self.config.average:
+            self.map.average.update_parameters(self.map.network)
         self.observe(loss=loss, w2_squared=w2)
 
     def source(self, n: int, generator: torch.Generator) -> Tensor:
@@ -110,7 +117,7 @@ class OtGen(LatentSampler):
 
     def transport(self, w: Tensor) -> Tensor:
         """Return the codes that f_w gives."""
-        return self.map.frame.back(self.map(w))
+        return self.map.codes(w)
 
     @torch.no_grad()
     def facts(self) -> dict[str, float]:
@@ -120,7 +127,7 @@ class OtGen(LatentSampler):
         """
         real, other = self.held
         drawn = self.transport(self.source(len(real), generator(self.spec.seed, "facts")))
-        found, floor = (squared_distance(x, real[assign(x, real)]).item() for x in (drawn, other))
+        found, floor = (regression(x, real[assign(x, real)]).item() for x in (drawn, other))
         return {"w2_squared": found, "w2_squared_of_codes": floor, "w2_points": len(real)}
 
     def plane(self, seed: int) -> tuple[Lines, ...] | None:

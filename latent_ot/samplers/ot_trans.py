@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from latent_ot.config import Config
 from latent_ot.errors import InputError
+from latent_ot.networks.ema import Ema
 from latent_ot.networks.infogan import scaled
 from latent_ot.networks.mlp import Mlp
 from latent_ot.pictures.lines import Lines
@@ -45,18 +46,29 @@ class MapConfig(Config):
     squash: bool | None = Field(
         None, description="whether a sigmoid ends the network; none: where all codes lie in [0, 1]; silent in OTgen"
     )
+    reg_loss: Literal["l2sq", "l1"] = Field("l2sq", description="squared L2 (OTgen, Eq. 1) or L1 (its public code)")
+
+
+def regression(p: Tensor, z: Tensor, loss: str = "l2sq") -> Tensor:
+    """Return the mean over points p (n, d) of ||p_i - z_i||^2 (OTgen, Eq. 1), or for "l1" of ||p_i - z_i||_1."""
+    error = p - z
+    return (error.abs() if loss == "l1" else error.square()).sum(dim=1).mean()
 
 
 class CubeMap(nn.Module):
-    """f_w: U(-1, 1)^d -> codes in the frame, or with a sigmoid at its end, if ``squash``, codes as they are."""
+    """f_w: U(-1, 1)^d -> codes in the frame, or with a sigmoid at its end, if ``squash``, codes as they are.
+
+    With ``average`` it also has the mean of the network's weights at the calls of ``average.update_parameters``.
+    """
 
     squash: Tensor
 
-    def __init__(self, dim: int, width: float) -> None:
+    def __init__(self, dim: int, width: float, average: bool = False) -> None:
         super().__init__()
         self.dim, self.points = dim, dim <= 2
         (hidden,) = scaled(width, HIDDEN)
         self.network = Mlp([dim, *[hidden] * (4 if self.points else 6), dim], "leaky_relu")
+        self.average = Ema(self.network, None) if average else None
         self.frame = Frame(dim)
         self.register_buffer("squash", torch.zeros((), dtype=torch.bool))
 
@@ -77,7 +89,14 @@ class CubeMap(nn.Module):
 
     def forward(self, w: Tensor) -> Tensor:
         """Map points of the cube into the frame, both (n, d)."""
-        u = self.network(w)
+        return self._bounded(self.network(w))
+
+    def codes(self, w: Tensor) -> Tensor:
+        """Return the codes (n, d) of points of the cube, by the averaged weights where there are any."""
+        network = self.network if self.average is None or not self.average.n_averaged else self.average
+        return self.frame.back(self._bounded(network(w)))
+
+    def _bounded(self, u: Tensor) -> Tensor:
         return torch.where(self.squash, u.sigmoid(), u)
 
     def source(self, n: int, generator: torch.Generator) -> Tensor:
@@ -87,14 +106,13 @@ class CubeMap(nn.Module):
     def adam(self, lr: float | None) -> torch.optim.Adam:
         """Return the optimizer that the paper gives to points and its public code to images."""
         default, betas = (3e-4, (0.9, 0.999)) if self.points else (1e-3, (0.5, 0.999))
-        return torch.optim.Adam(self.parameters(), lr=lr or default, betas=betas, fused=True)
+        return torch.optim.Adam(self.network.parameters(), lr=lr or default, betas=betas, fused=True)
 
 
 class OtTransConfig(MapConfig):
     """Settings of OTtrans."""
 
     pairs: int = Field(4096, ge=1, description="noises and codes that are assigned, at most; silent in the paper")
-    reg_loss: Literal["l2sq", "l1"] = Field("l2sq", description="squared L2 (OTgen, Eq. 1) or L1 (its public code)")
     resample_ot: Literal["once", "per_step"] = Field(
         "once", description="assign once (OTgen, Algorithm 1) or every batch of codes anew (its public code)"
     )
@@ -145,8 +163,7 @@ class OtTrans(LatentSampler):
             n, z = n[rows], z[rows]
         else:
             self._pair(batch.image, self.generator)
-        error = self.map(n) - z
-        loss = (error.abs() if self.config.reg_loss == "l1" else error.square()).sum(dim=1).mean()  # Eq. 1
+        loss = regression(self.map(n), z, self.config.reg_loss)
         optimizer: Any = self.optimizers()
         self.descend(loss, map=optimizer)
         self.observe(loss=loss)
@@ -157,7 +174,7 @@ class OtTrans(LatentSampler):
 
     def transport(self, w: Tensor) -> Tensor:
         """Return the codes that f_w gives."""
-        return self.map.frame.back(self.map(w))
+        return self.map.codes(w)
 
     @torch.no_grad()
     def facts(self) -> dict[str, Any]:

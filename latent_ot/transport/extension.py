@@ -4,18 +4,23 @@ T sends a point w of the cube to the code z_i of the cell it lies in. An extensi
 neighbouring cells, in one of three ways: ``Barycentric`` (AE-OT-GAN, Section 3.2: piecewise linear between the cells'
 mass centres wherever all codes concerned are within eps of each other; exact up to three dimensions), ``idw`` (inverse
 distance weights of the nearest mass centres; AE-OT, An et al., ICLR 2020) and ``pairs`` (mixtures of two codes, as the
-AE-OT release draws them). The latter two join only codes whose planes meet at a small angle: a larger one marks a
-crease of the potential, where T jumps. Angles change with the scale of the codes, so thresholds default to quantiles.
+AE-OT release draws them). The latter two join codes by AE-OT-GAN's test, too, that all are within eps of each other, so
+that T~ stays within eps of T (its Theorem 1); or by the release's, that the planes of two codes meet at a small angle,
+since a larger one marks a crease of the potential, where T jumps. Angles change with scale and place of the codes.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from latent_ot.errors import InputError
-from latent_ot.transport.cells import Cells, draw
+from latent_ot.transport.cells import Cells
+
+By = Literal["distance", "angle"]
+"""What tells which codes may be joined."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +53,18 @@ def highest(w: Tensor, codes: Tensor, heights: Tensor, k: int) -> Tensor:
     return torch.cat([cells.scores(part, heights).topk(min(k, cells.n), 1).indices for part in w.split(cells.rows)])
 
 
-def angle_quantile(codes: Tensor, heights: Tensor, generator: torch.Generator, q: float, k: int = 20) -> float:
-    """Return the q-quantile of the angles that ``pairs`` meets, between own and next k - 1 cells of 1,000 points."""
-    near = highest(draw(1000, codes.shape[1], generator, codes), codes, heights, k)
-    return float(angles(codes, near[:, :1], near[:, 1:]).quantile(q))
+def distances(codes: Tensor, i: Tensor, j: Tensor) -> Tensor:
+    """Return ||z_i - z_j||, by differences, which keep small ones accurate."""
+    return (codes[i] - codes[j]).norm(dim=-1)
+
+
+def joined(codes: Tensor, index: Tensor, limit: float, by: By) -> Tensor:
+    """Return which codes ``index`` (m, k) may be mixed with the first of their row, bool (m, k).
+
+    Those are other codes, in ``limit`` of it: a distance (eps of AE-OT-GAN), or an angle in radians.
+    """
+    apart = (distances if by == "distance" else angles)(codes, index[:, :1], index)
+    return (apart > 0) & (apart <= limit)
 
 
 def median_gap(codes: Tensor, k: int = 5) -> float:
@@ -66,41 +79,45 @@ def pairs(
     w: Tensor,
     codes: Tensor,
     heights: Tensor,
-    threshold: float,
+    limit: float,
     generator: torch.Generator,
     k: int = 20,
     mix: float | None = 0.75,
+    by: By = "distance",
 ) -> Mixture:
-    """Mix the own code z_0 with a random one, z_j, of the next k - 1 cells at an angle up to ``threshold``.
+    """Mix the own code z_0 with a random one, z_j, of those of the next k - 1 cells that it may be ``joined`` with.
 
     The mixture is (1 - r) z_0 + r z_j with r = ``mix``, or uniform on [0, 1] if that is None; w without such a
-    neighbour keeps z_0, so a threshold of 0 gives T.
+    neighbour keeps z_0, so a limit of 0 gives T.
     """
     near = highest(w, codes, heights, k)
     if near.shape[1] == 1:
         return Mixture(near, torch.ones_like(near, dtype=w.dtype))
-    theta = angles(codes, near[:, :1], near[:, 1:])
-    allowed = (theta <= threshold) & (theta > 0)
-    lottery = torch.rand(theta.shape, generator=generator).to(w.device)
+    allowed = joined(codes, near, limit, by)[:, 1:]
+    lottery = torch.rand(allowed.shape, generator=generator).to(w.device)
     chosen = 1 + torch.where(allowed, lottery, -1).argmax(1, keepdim=True)
     r = torch.rand(len(w), 1, generator=generator) if mix is None else torch.full((len(w), 1), mix)
     r = torch.where(allowed.any(1, keepdim=True), r.to(w), 0)
     return Mixture(torch.cat([near[:, :1], near.gather(1, chosen)], 1), torch.cat([1 - r, r], 1))
 
 
-def idw(w: Tensor, codes: Tensor, heights: Tensor, centres: Tensor, threshold: float) -> Mixture:
+def idw(w: Tensor, codes: Tensor, heights: Tensor, centres: Tensor, limit: float, by: By = "distance") -> Mixture:
     """Weigh the own code and those of the d nearest other mass centres (n, d) by inverse distance from w to centre.
 
-    Codes at an angle above ``threshold`` to the own one are left out, so 0 gives T; T~(c_i) = z_i.
+    Codes that may not be ``joined`` with the own one are left out, so a limit of 0 gives T; T~(c_i) = z_i. By distance
+    so are, from the nearest centre on, those too far from a code that is kept: all that are mixed form one simplex.
     """
     own = Cells(codes).assign(w, heights)[:, None]
     distance = torch.cdist(w, centres).nan_to_num(nan=torch.inf)
     order = distance.scatter(1, own, -1.0).topk(min(w.shape[1] + 1, len(codes)), 1, largest=False).indices
     distance = (w[:, None] - centres[order]).norm(dim=2).nan_to_num(nan=torch.inf)  # exact, unlike products
-    theta = angles(codes, own, order)
-    joined = (theta <= threshold) & (theta > 0)
-    joined[:, 0] = True
-    inverse = torch.where(joined, 1 / distance, 0)
+    kept = joined(codes, order, limit, by)
+    kept[:, 0] = True
+    if by == "distance":
+        near = torch.cdist(codes[order], codes[order], compute_mode="donot_use_mm_for_euclid_dist") <= limit
+        for j in range(2, order.shape[1]):
+            kept[:, j] &= (near[:, j, :j] | ~kept[:, :j]).all(1)
+    inverse = torch.where(kept, 1 / distance, 0)
     exact = (distance[:, :1] == 0) | (inverse.sum(1, keepdim=True) == 0)
     inverse = torch.where(exact, torch.eye(1, order.shape[1]).to(w), inverse)
     return Mixture(order, inverse / inverse.sum(1, keepdim=True))

@@ -7,6 +7,8 @@ from planning import BUDGET, dataset, keys, planner
 
 from latent_ot import budgets
 from latent_ot.bench.plan import parse_overrides
+from latent_ot.budgets import budget
+from latent_ot.catalog import Catalog
 from latent_ot.errors import InputError
 
 
@@ -24,6 +26,31 @@ def test_one_representation_serves_every_sampler():
 def test_a_sampler_draws_codes_and_a_representation_images():
     stages = planner().run("ae_ot_sd", 0).stages
     assert [stage.job["images"] for stage in stages[:2]] == [BUDGET.images, BUDGET.codes]
+
+
+LEARNING = [name for name in Catalog().sampler_names() if not Catalog().stage("samplers", name).closed_form]
+
+
+@pytest.mark.parametrize("rows", [None, 32, 4096])
+@pytest.mark.parametrize("name", LEARNING)
+def test_at_paper_a_latent_sampler_makes_as_many_steps_whatever_its_batch(name, rows):
+    sized = "batch_size" in Catalog().stage("samplers", name).Config.model_fields
+    overrides = {name: {"batch_size": rows}} if sized and rows else None
+    for data, method, steps in ((dataset(), f"ae+{name}", 15_000), (dataset("points"), f"points+{name}", 10_000)):
+        plan = planner(data, overrides, budget("paper", data.id, data.train, data.kind))
+        stages = dict(zip(("method", "sampler"), plan.built(plan.training(method, 0)), strict=True))
+        job, sampler = stages["sampler"]
+        assert sized == (sampler.rows_per_step > 1)
+        assert job["images"] == steps * sampler.rows_per_step
+        assert sampler.total_steps == steps or not sized  # the solver stops by its own tolerance
+
+
+@pytest.mark.parametrize("name", ["smoke", "ci", "short"])
+def test_below_paper_all_latent_samplers_draw_equally_many_codes(name):
+    terms = budget(name, "toyset", 100)
+    plan = planner(budget=terms)
+    draws = {plan.training(f"ae+{sampler}", 0).stages[1].job["images"] for sampler in LEARNING}
+    assert draws == {{"smoke": 12_800, "ci": 256_000, "short": 2_560_000}[name]} == {terms.codes}
 
 
 def test_a_name_can_fix_settings_of_its_parts_and_set_comes_after_it():

@@ -14,6 +14,7 @@ from latent_ot.bench.train import as_tensor, build
 from latent_ot.errors import InputError
 from latent_ot.methods.base import Pair
 from latent_ot.metrics.class_shares import class_distance
+from latent_ot.metrics.code_distance import code_distance
 from latent_ot.metrics.code_floor import code_floor
 from latent_ot.metrics.code_moments import moment_errors
 from latent_ot.metrics.evaluators.find import load_evaluator
@@ -119,6 +120,7 @@ METRICS = {
         "apart": lambda: score_codes(normal(70, 5, seed=1, scale=1.1, shift=0.3), normal(60, 5, seed=2), normal(90, 5)),
         "repeated": lambda: score_codes(normal(90, 3)[:40], normal(40, 3, seed=2), normal(90, 3)),
     },
+    "CodeDistance": {"apart": lambda: code_distance(normal(70, 5, seed=1), normal(60, 5, seed=2), normal(90, 5))},
     "Modes": {
         "some": lambda: mode_coverage(points()[1].reshape(-1, 2), *points()[2:]),
         "narrow": lambda: mode_coverage(points()[0].reshape(-1, 2), points()[2], 0.03),

@@ -109,7 +109,7 @@ MORE: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "flow": [("plane", {})],
     "gmm": [("plane", {})],
     "imle": [("codes", {"pool": 1, "halve_every": 1})],
-    "ot_gen": [("unit", {}), ("codes", {"diversity": 1})],
+    "ot_gen": [("unit", {}), ("codes", {"diversity": 1}), ("codes", {"average": 2})],
     "sdot": [("codes", {"mix": None}), ("plane", {"tol": 0.09, "max_points": None})],  # the latter to its end
 }
 """Cases beside each option of each setting: what a number switches on, and data with settings of their own."""

@@ -159,6 +159,7 @@ def test_shift_and_scale_of_the_codes_come_back_in_the_draws(name, tmp_path):
         *((name, 5, 5, {}) for name in LEARNING if name != "sdot"),
         *(("imle", 3, after, {}) for after in (3, 4, 9)),  # epochs have 3 steps: between two, and in them
         ("ot_gen", 2, 5, {"diversity": 1.0}),
+        *(("ot_gen", 3, after, {"average": 6}) for after in (5, 6, 9)),  # before, at and in the steps that are averaged
         *(("ot_trans", 2, 5, {"resample_ot": often}) for often in ("once", "per_step")),
         ("potential", 3, 5, {"potentials": "single"}),
         ("sdot", 2, 20, {}),
@@ -184,12 +185,17 @@ WRONG = {
     "gmm": {"components": 0, "max_iter": 0, "tol": 0, "jitter": 0},
     "imle": {"batch_size": 1, "noise_dim": 0, "lr": 0, "beta1": 1, "weight_decay": -1, "halve_every": 0, "pool": 0},
     "kmeans_gauss": {"components": 0, "starts": 0, "covariance": 0, "jitter": 0},
-    "ot_gen": {"diversity": -1, "diversity_pairs": 0, "batch_size": 1, "lr": -1, "pairs": 5},
+    "ot_gen": {
+        "diversity": -1, "diversity_pairs": 0, "batch_size": 1, "lr": -1, "pairs": 5, "reg_loss": "l2", "average": -1,
+    },
     "ot_trans": {"pairs": 0, "batch_size": 1, "lr": 0, "reg_loss": "l2", "resample_ot": "never", "squash": "maybe"},
     "potential": {
         "batch_size": 1, "gradient_weight": -1, "potentials": "three", "activation": "relu6", "lr": 0, "layers": 0,
     },
-    "sdot": {"tol": 0, "mix": 1.5, "quantile": -0.1, "neighbours": 0, "max_points": 0, "mode": "idv"},
+    "sdot": {
+        "tol": 0, "mix": 1.5, "join": "angel", "eps": -1, "threshold": -0.1, "neighbours": 0, "max_points": 0,
+        "mode": "idv",
+    },
     "vae2": {"batch_size": 0, "hidden": 0, "lr": 0, "gamma_lr": -1},
 }  # fmt: skip
 

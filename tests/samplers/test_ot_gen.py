@@ -7,7 +7,8 @@ from driving import normal, step_codes
 from scipy.optimize import linear_sum_assignment
 
 from latent_ot.errors import InputError
-from latent_ot.samplers.ot_gen import OtGen, OtGenConfig, diversity, squared_distance
+from latent_ot.samplers.ot_gen import OtGen, OtGenConfig, diversity
+from latent_ot.samplers.ot_trans import regression
 from latent_ot.seeding import derive, generator
 from latent_ot.stage import Spec
 from latent_ot.transport.assignment import assign
@@ -52,7 +53,7 @@ class Given(torch.nn.Module):
 
 def objective(p, z, **config):
     f = Given(p)
-    return f, make(len(z), z.shape[1], **config).objective(f, z, generator(0, "g"))
+    return f, make(len(z), z.shape[1], **{"reg_loss": "l2sq", **config}).objective(f, z, generator(0, "g"))
 
 
 def rows(n, m, seed=0):
@@ -77,6 +78,60 @@ def test_the_loss_is_zero_for_the_same_points_in_any_order_and_only_then():
     assert loss.item() == 0
     _, (loss, *_) = objective(z + torch.eye(50, 3).double(), z)
     assert loss.item() > 0
+
+
+@pytest.mark.parametrize("d", [1, 4])
+def test_by_default_the_same_assignment_is_regressed_in_l1(d):
+    p, z = doubles(40, d), 2 * doubles(40, d, seed=1) + 1
+    f, (loss, w2, _, matched) = objective(p, z, reg_loss=OtGenConfig().reg_loss)
+    squared = (p[:, None] - z).square().sum(dim=2).numpy()
+    assert torch.equal(matched, z[linear_sum_assignment(squared)[1]])
+    assert loss.item() == pytest.approx((p - matched).abs().sum().item() / 40, rel=1e-12)
+    assert w2.item() == pytest.approx((p - matched).square().sum().item() / 40, rel=1e-12)
+    loss.backward()
+    torch.testing.assert_close(f.p.grad, (p - matched).sign() / 40, atol=1e-15, rtol=0)
+
+
+def test_feedback_in_l1_draws_to_medians_and_in_l2_to_means():
+    """What one prediction is assigned from step to step, 0, 0 and 9 say, it follows to 0 or to 3."""
+    seen, held = torch.tensor([[0.0], [0.0], [9.0]]), {}
+    for kind in ("l1", "l2sq"):
+        p = torch.zeros(1, 1, requires_grad=True)
+        for step in range(600):
+            (gradient,) = torch.autograd.grad(sum(regression(p, z[None], kind) for z in seen) / 3, p)
+            with torch.no_grad():
+                p -= 3 / (step + 3) * gradient
+        held[kind] = p.item()
+    assert held == {"l1": pytest.approx(0.0, abs=0.02), "l2sq": pytest.approx(3.0, abs=0.02)}
+
+
+def test_the_averaged_weights_are_the_mean_of_the_last_steps_and_draw():
+    z = codes(60, 3)
+    sampler = make(60, 3, steps=12, average=5)
+    sampler.fit(z)
+    seen = []
+    for step in range(12):
+        assert int(sampler.map.average.n_averaged) == max(0, step - 7)
+        step_codes(sampler, z, steps=1)
+        seen.append({name: value.double().clone() for name, value in sampler.map.network.state_dict().items()})
+    means = {name: torch.stack([state[name] for state in seen[-5:]]).mean(dim=0) for name in seen[0]}
+    for name, value in sampler.map.average.module.state_dict().items():
+        torch.testing.assert_close(value.double(), means[name], atol=1e-6, rtol=0)
+    w = sampler.source(50, generator(0, "w"))
+    drawn = sampler.transport(w)
+    last = sampler.map.frame.back(sampler.map(w))
+    sampler.map.network.load_state_dict({name: value.float() for name, value in means.items()})
+    torch.testing.assert_close(drawn, sampler.map.frame.back(sampler.map(w)), atol=1e-5, rtol=0)
+    assert not torch.allclose(drawn, last, atol=1e-4)
+
+
+def test_more_steps_than_there_are_average_them_all_and_without_any_the_last_weights_draw():
+    z = codes(60, 3)
+    assert int(trained(z, 4, average=9).map.average.n_averaged) == 4
+    plain = trained(z, 4)
+    assert plain.map.average is None
+    w = plain.source(5, generator(0, "w"))
+    assert torch.equal(plain.transport(w), plain.map.frame.back(plain.map(w)))
 
 
 def test_the_gradient_passes_to_the_predictions_alone():
@@ -150,7 +205,7 @@ def test_a_step_reports_the_loss_that_it_descends_on():
     assert torch.equal(p, sampler.map(sampler.source(128, generator(0, "step", 1))))
     step_codes(sampler, z, steps=1)
     assert sampler.observed["loss"].item() == loss.item() > w2.item() == sampler.observed["w2_squared"].item()
-    assert w2.item() == squared_distance(p, matched).item()
+    assert w2.item() == regression(p, matched).item()
     assert sampler.updates == {"map": 2}
 
 

@@ -9,6 +9,7 @@ from latent_ot.samplers.sdot import Sdot, SdotConfig
 from latent_ot.seeding import generator
 from latent_ot.stage import Spec
 from latent_ot.transport.cells import Cells
+from latent_ot.transport.extension import median_gap
 from latent_ot.transport.semidiscrete import Schedule
 
 
@@ -41,15 +42,17 @@ def test_training_ends_when_the_tolerance_is_met_on_fresh_points(space):
     assert facts["cell_error_points"] >= 1_000_000
     assert facts["empty_cells"] == 0
     assert facts["sdot_points"] == facts["sdot_iterations"] * Schedule(300).batch
-    assert 0 <= facts["training_code_share"] < 0.5
+    assert 0.5 < facts["joined_share"] <= 1
+    assert 0 < facts["shift"] <= 1
     assert space.images_seen == space.step
 
 
 def test_the_default_extension_is_exact_in_few_dimensions_and_pairs_above(plane, space):
     assert plane.facts()["extension"] == "barycentric"
-    assert plane.facts()["eps"] > 0
     assert space.facts()["extension"] == "pairs"
-    assert 0 < space.facts()["threshold"] < math.pi
+    for sampler in (plane, space):
+        assert sampler.facts()["eps"] == pytest.approx(median_gap(sampler.targets))
+        assert "threshold" not in sampler.facts()
 
 
 @pytest.mark.parametrize("case", ["plane", "space"])
@@ -62,20 +65,57 @@ def test_draws_are_mixtures_of_codes_with_their_mean(case, request):
     assert (drawn.mean(0) - sampler.targets.mean(0)).abs().max() < 0.15
 
 
-def test_a_threshold_of_zero_draws_the_training_codes_in_equal_shares():
+@pytest.mark.parametrize("none", [{"eps": 0.0}, {"join": "angle", "threshold": 0.0}], ids=["eps", "threshold"])
+def test_what_joins_nothing_draws_the_training_codes_in_equal_shares(none):
     z = normal(100, 6)
-    sampler = trained(z, threshold=0.0)
+    sampler = trained(z, **none)
     drawn = sampler.sample(20_000, generator(0, "draw"))
     row = torch.cdist(drawn, z).argmin(1)
     assert torch.equal(drawn, z[row])
     assert (torch.bincount(row, minlength=100) / 200 - 1).abs().max() < 0.5
-    assert sampler.facts()["training_code_share"] == 1.0
+    assert sampler.facts()["joined_share"] == 0.0
 
 
 def test_inverse_distance_weights_can_be_chosen_in_any_dimension():
     sampler = trained(normal(100, 6), mode="idw")
     assert torch.equal(Cells(sampler.targets).assign(sampler.centres, sampler.heights), torch.arange(100))
-    assert 0 < sampler.facts()["training_code_share"] < 1
+    assert 0 < sampler.facts()["joined_share"] < 1
+
+
+MODES = 6 * normal(10, 64, 3) / 8  # ten modes of unit spread, some 8 apart
+
+
+@pytest.fixture(scope="module")
+def clusters():
+    """Return ten modes in 64 dimensions, solved once."""
+    return trained(MODES.repeat(12, 1) + normal(120, 64) / 8, tol=0.3)
+
+
+@pytest.mark.parametrize("mode", ["pairs", "idw"])
+@pytest.mark.parametrize("scale", [1.0, 0.01])
+def test_by_distance_no_modes_are_mixed_at_any_scale_and_draws_stay_within_eps_of_the_codes(mode, scale, clusters):
+    sampler = make(120, 64, tol=0.3, mode=mode)
+    sampler.fit(scale * clusters.targets)
+    sampler.heights.copy_(scale * clusters.heights)
+    sampler.centres.copy_(
+        Cells(clusters.targets).census(clusters.heights, 20_000, generator(0, "c"))[1][: len(sampler.centres)]
+    )
+    sampler.eps.fill_(median_gap(sampler.targets))
+    facts, mixture = sampler.facts(), sampler.mixtures(500, generator(0, "draw"))
+    mode_of = mixture.index % 10
+    assert (mode_of[mixture.weight > 0] == mode_of[:, :1].expand_as(mode_of)[mixture.weight > 0]).all()
+    assert 0.3 < facts["joined_share"] < 1
+    assert facts["shift"] <= 1
+
+
+def test_by_the_angle_of_the_release_small_codes_are_mixed_across_all_modes(clusters):
+    sampler = make(120, 64, tol=0.3, join="angle")
+    sampler.fit(0.01 * clusters.targets)
+    sampler.heights.copy_(0.01 * clusters.heights)
+    mixture = sampler.mixtures(2000, generator(0, "draw"))
+    mode_of = mixture.index % 10
+    assert not mixture.single.any()
+    assert (mode_of[:, 0] != mode_of[:, 1]).double().mean() > 0.2
 
 
 def test_a_tight_tolerance_in_the_plane_is_met_in_double_precision():
@@ -138,5 +178,7 @@ def test_the_held_out_error_is_seen_long_before_the_first_check():
 def test_what_has_no_map_is_refused():
     with pytest.raises(InputError, match="'mode' = 'barycentric' in 10 dimensions"):
         make(20, 10, mode="barycentric")
+    with pytest.raises(InputError, match="'join' = 'angle' with mode 'barycentric'; allowed: distance"):
+        make(20, 2, join="angle")
     with pytest.raises(InputError, match="all equal"):
         make(20, 2).fit(torch.ones(20, 2))

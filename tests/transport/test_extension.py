@@ -8,10 +8,11 @@ from latent_ot.errors import InputError
 from latent_ot.metrics.modes import mode_coverage
 from latent_ot.seeding import generator
 from latent_ot.transport.cells import Cells, draw
-from latent_ot.transport.extension import Barycentric, Mixture, angle_quantile, angles, idw, median_gap, pairs
+from latent_ot.transport.extension import Barycentric, Mixture, angles, distances, highest, idw, median_gap, pairs
 from latent_ot.transport.semidiscrete import solve
 
 WIDE = 1e9  # an eps or angle that excludes nothing
+BY = ("distance", "angle")
 
 
 class Solved:
@@ -21,7 +22,7 @@ class Solved:
         self.z = torch.randn(80, dim, generator=torch.Generator().manual_seed(dim), dtype=torch.float64)
         solution = solve(self.z, tol=0.1)
         self.h, self.c = solution.heights, solution.centres
-        self.w = draw(3000, dim, generator(1, "w"), self.z)
+        self.w = draw(3000 if dim <= 3 else 300, dim, generator(1, "w"), self.z)
 
     def t(self, w):
         return self.z[Cells(self.z).assign(w, self.h)]
@@ -29,26 +30,37 @@ class Solved:
     def barycentric(self, w, eps):
         return Barycentric(self.z, self.h, self.c, eps)(w)
 
-    def idw(self, w, threshold):
-        return idw(w, self.z, self.h, self.c, threshold)
+    def idw(self, w, limit, by="distance"):
+        return idw(w, self.z, self.h, self.c, limit, by)
 
-    def pairs(self, w, threshold):
-        return pairs(w, self.z, self.h, threshold, generator(2, "pairs"), mix=None)
+    def pairs(self, w, limit, by="distance"):
+        return pairs(w, self.z, self.h, limit, generator(2, "pairs"), mix=None, by=by)
+
+    def limit(self, by, q=0.3):
+        """Return the q-quantile of distances or angles between own and next cells, and none of them."""
+        near = highest(self.w, self.z, self.h, 20)
+        apart = {"distance": distances, "angle": angles}[by](self.z, near[:, :1], near[:, 1:])
+        return float(apart.quantile(q)) * (1 + 1e-6)
 
 
 @pytest.fixture(scope="module")
 def solved():
-    return {dim: Solved(dim) for dim in (1, 2, 3, 10)}
+    return {dim: Solved(dim) for dim in (1, 2, 3, 64)}
 
 
-CASES = [*[("barycentric", dim) for dim in (1, 2, 3)], *[(mode, dim) for mode in ("idw", "pairs") for dim in (2, 10)]]
+CASES = [
+    *[("barycentric", dim) for dim in (1, 2, 3)],
+    *[(mode, dim) for mode in ("idw", "pairs") for dim in (2, 3, 64)],
+]
 
 
 @pytest.mark.parametrize(("mode", "dim"), CASES)
 def test_weights_are_convex_and_not_all_trivial(solved, mode, dim):
     mixture = getattr(solved[dim], mode)(solved[dim].w, WIDE)
     assert (mixture.weight >= 0).all()
-    torch.testing.assert_close(mixture.weight.sum(1), torch.ones(3000, dtype=torch.float64), atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        mixture.weight.sum(1), torch.ones(len(mixture.weight), dtype=torch.float64), atol=1e-12, rtol=0
+    )
     assert not mixture.single.all()
 
 
@@ -94,21 +106,93 @@ def test_outside_the_hull_of_the_centres_the_map_itself_is_used(solved):
     assert torch.equal(mixture.of(case.z), case.t(corners))
 
 
-def test_pairs_join_only_planes_within_the_angle(solved):
-    case = solved[10]
-    threshold = angle_quantile(case.z, case.h, generator(3, "angles"), 0.3)
-    mixture = case.pairs(case.w, threshold)
-    theta = angles(case.z, mixture.index[:, 0], mixture.index[:, 1])
-    joined = ~mixture.single
-    assert theta[joined].max() <= threshold
-    assert torch.equal(mixture.index[:, 0], Cells(case.z).assign(case.w, case.h))
-    assert 0.05 < joined.double().mean() < 1
+@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize("dim", [2, 3, 64])
+def test_pairs_are_those_that_brute_force_allows(solved, dim, by):
+    case = solved[dim]
+    limit, w = case.limit(by), case.w[:200]
+    apart = _apart(case.z, by)
+    found, joined = case.pairs(w, limit, by), 0
+    for i, own, other, r in zip(w, *found.index.T.tolist(), found.weight[:, 1].tolist(), strict=True):
+        first, *near = sorted(range(80), key=lambda k: -float(i @ case.z[k] + case.h[k]))[:20]
+        allowed = [k for k in near if apart[first, k] <= limit]
+        assert own == first
+        assert (other in allowed and 0 < r < 1) if allowed else r == 0
+        joined += bool(allowed)
+    assert joined > 20
+
+
+@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize("dim", [2, 3, 64])
+def test_inverse_distance_weights_are_those_of_brute_force(solved, dim, by):
+    case = solved[dim]
+    limit, w = case.limit(by, 0.5), case.w[:100]
+    apart, several = _apart(case.z, by), 0
+    expected = []
+    for x in w:
+        own = int((case.z @ x + case.h).argmax())
+        kept = [own]
+        for k in sorted(set(range(80)) - {own}, key=lambda k: float((x - case.c[k]).norm()))[:dim]:
+            if all(apart[k, other] <= limit for other in (kept if by == "distance" else [own])):
+                kept.append(k)
+        weight = 1 / (x - case.c[kept]).norm(dim=1)
+        expected.append((weight / weight.sum()) @ case.z[kept])
+        several += len(kept) > 2
+    assert several > 10
+    torch.testing.assert_close(case.idw(w, limit, by).of(case.z), torch.stack(expected), atol=1e-9, rtol=0)
+
+
+def _apart(z, by):
+    """Return distances or angles (n, n) between codes, by their definitions."""
+    if by == "distance":
+        return (z[:, None] - z).square().sum(2).sqrt()
+    normals = torch.cat([z, -torch.ones(len(z), 1).double()], 1)
+    cosine = normals @ normals.T / (normals.norm(dim=1)[:, None] * normals.norm(dim=1))
+    return torch.arccos(cosine.clamp(-1, 1))
+
+
+@pytest.mark.parametrize("mode", ["idw", "pairs"])
+@pytest.mark.parametrize("dim", [2, 3, 64])
+def test_joined_by_distance_the_extension_stays_within_eps_of_the_map_and_mixes_simplices(solved, mode, dim):
+    """Theorem 1 of AE-OT-GAN, pointwise."""
+    case = solved[dim]
+    eps = case.limit("distance")
+    mixture = getattr(case, mode)(case.w, eps)
+    moved = (mixture.of(case.z) - case.t(case.w)).norm(dim=1)
+    assert 0 < moved.max() <= eps
+    codes = torch.where((mixture.weight > 0)[..., None], case.z[mixture.index], case.t(case.w)[:, None])
+    assert torch.cdist(codes, codes).max() <= eps + 1e-6
+
+
+def test_of_two_codes_too_far_apart_the_one_of_the_nearer_centre_is_kept():
+    codes = torch.tensor([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [0.0, 9.0]])
+    centres = torch.tensor([[0.0, 0.0], [0.2, 0.0], [-0.3, 0.0], [0.4, 0.4]])
+    heights = torch.tensor([0.0, -0.2, -0.2, -9.0])
+    w = torch.tensor([[0.05, 0.0]])
+    mixture = idw(w, codes, heights, centres, 1.5)
+    inverse = 1 / torch.tensor([0.05, 0.15, 0.35])
+    assert mixture.index.tolist() == [[0, 1, 2]]
+    assert mixture.weight[0].tolist() == pytest.approx([*(inverse[:2] / inverse[:2].sum()).tolist(), 0.0])
+    assert idw(w, codes, heights, centres, 2.0).weight[0].tolist() == pytest.approx((inverse / inverse.sum()).tolist())
+
+
+@pytest.mark.parametrize("mode", ["idw", "pairs"])
+def test_what_is_joined_by_distance_is_free_of_the_scale_of_the_codes_unlike_by_angle(solved, mode):
+    case = solved[64]
+    small = Solved.__new__(Solved)
+    small.z, small.h, small.c, small.w = case.z / 64, case.h / 64, case.c, case.w
+    eps, angle = case.limit("distance"), case.limit("angle", 0.02)
+    mixed, of_small = (getattr(one, mode)(one.w, e).weight > 0 for one, e in ((case, eps), (small, eps / 64)))
+    assert torch.equal(mixed, of_small)
+    mixed, of_small = (getattr(one, mode)(one.w, angle, "angle").weight > 0 for one in (case, small))
+    assert not mixed.all()
+    assert of_small.all()  # planes of small codes all meet at small angles
 
 
 def test_a_fixed_mix_is_the_share_of_the_second_code(solved):
-    case = solved[10]
+    case = solved[64]
     mixture = pairs(case.w, case.z, case.h, WIDE, generator(2, "pairs"), mix=0.75)
-    assert torch.equal(mixture.weight, torch.tensor([[0.25, 0.75]], dtype=torch.float64).expand(3000, 2))
+    assert torch.equal(mixture.weight, torch.tensor([[0.25, 0.75]], dtype=torch.float64).expand(300, 2))
 
 
 def test_pairs_of_a_cell_with_itself_alone_are_the_map(solved):
@@ -123,12 +207,6 @@ def test_the_angle_of_normals_is_exact_for_close_and_for_opposite_codes():
     torch.testing.assert_close(angles(codes, i, j), expected, rtol=1e-6, atol=0)
 
 
-def test_the_quantile_of_angles_orders_thresholds(solved):
-    case = solved[10]
-    found = [angle_quantile(case.z, case.h, generator(3, "angles"), q) for q in (0.0, 0.5, 1.0)]
-    assert 0 < found[0] < found[1] < found[2] <= math.pi
-
-
 def test_the_median_gap_of_a_lattice_is_known():
     codes = torch.arange(1001.0)[:, None]
     assert median_gap(codes, k=5) == 3.0
@@ -141,7 +219,7 @@ def test_25_gaussians_keep_their_modes_and_little_lies_between():
     codes = modes.repeat(40, 1) + 0.05 * torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))
     heights = solve(codes, tol=0.1).heights
     w = draw(10_000, 2, generator(0, "w"), codes)
-    drawn = pairs(w, codes, heights, 0.05, generator(0, "mix"), mix=None).of(codes)
+    drawn = pairs(w, codes, heights, median_gap(codes), generator(0, "mix"), mix=None).of(codes)
     distance, mode = torch.cdist(drawn, modes).min(1)
     assert distance.max() < 4.5 * 0.05  # the codes themselves reach 4 standard deviations
     shares = torch.bincount(mode, minlength=25) / len(mode)
@@ -160,8 +238,8 @@ def test_cells_that_were_not_hit_are_no_corners(solved):
 
 
 def test_a_triangulation_needs_few_dimensions_and_enough_cells(solved):
-    case = solved[10]
-    with pytest.raises(InputError, match="10 dimensions"):
+    case = solved[64]
+    with pytest.raises(InputError, match="64 dimensions"):
         case.barycentric(case.w, WIDE)
     with pytest.raises(InputError, match="2 cells"):
         Barycentric(case.z[:2, :2], case.h[:2], case.c[:2, :2], WIDE)

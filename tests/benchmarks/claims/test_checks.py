@@ -54,11 +54,12 @@ def test_cells_of_unequal_volume_are_found_out(monkeypatch):
 
 
 def test_an_extension_that_leaves_the_codes_is_found_out(monkeypatch):
-    def away(codes, heights, centres, eps):
-        return lambda w: SimpleNamespace(of=lambda z: z[:1] + 2 * eps + torch.zeros(len(w), 2))
+    def away(codes, seed):
+        drawn = SimpleNamespace(of=lambda z: z.mean(0).expand(1000, -1))  # between all modes
+        parts = {"dim": codes.shape[1], "targets": codes, "heights": torch.zeros(len(codes)), "eps": torch.tensor(0.1)}
+        return SimpleNamespace(**parts, extend=lambda w, g: drawn)
 
-    monkeypatch.setattr(checks, "solve", unsolved)
-    monkeypatch.setattr(checks, "Barycentric", away)
+    monkeypatch.setattr(checks, "_solved", away)
     assert not REGIONS["sdot_extension"].holds(checks.sdot_extension(0))
 
 
