@@ -234,7 +234,7 @@ def test_a_rule_says_in_words_what_it_compares(changes, words, label):
     ("changes", "message"),
     [
         ({"better": ["a", "b"], "rule": {}}, "a claim has exactly one of better, value, rule"),
-        ({"better": ["a", "b"], "metric": "sharpness"}, "metric 'sharpness' needs a direction; allowed: up, down"),
+        ({"better": ["a", "b"], "metric": "brightness"}, "metric 'brightness' needs a direction; allowed: up, down"),
         ({"value": {"method": "a", "v": 1}}, "value: setting 'rel_tol' = "),
         ({"rule": {"rows": [["a"]], "hihg": 1}}, "rule: setting 'hihg' is unknown; .*; nearest: high"),
         ({"rule": {}}, "a rule has either rows or a check"),

@@ -19,11 +19,11 @@ def square(pair):
     return [
         pair("glo", "glo", "gaussian", fid=4.0), pair("glo", "glo", "gaussian", seed=1, fid=6.0),
         pair("glo+sdot", "glo", "sdot", fid=3.0), pair("ae_ot_sd", "ae", "sdot", fid=2.0),
-        pair("ae+gaussian", "ae", "gaussian", fid=8.0), pair("glann", "glo", "imle", fid=7.0),
+        pair("ae+gaussian", "ae", "gaussian", fid=8.0), pair("glo+imle", "glo", "imle", fid=7.0),
     ]  # fmt: skip
 
 
-def test_a_named_method_stands_where_its_stages_meet(square):
+def test_a_pair_stands_where_its_stages_meet(square):
     fid, f8 = grid_tables(square)
     assert [column.key for column in fid.columns] == ["representation", "gaussian", "imle", "sdot", "generator_updates"]
     cells = {row[0].text: [cell.data.get("") for cell in row[1:-1]] for row in fid.rows}

@@ -124,7 +124,7 @@ IN_TEXT = {  # where the text says another number than the table
 def test_every_published_value_is_the_printed_one(name):
     spec = load_table(name)
     shown = {}
-    for row in spec.rows:
+    for row in (row for row in spec.rows if row.values):  # the others are ours
         cells = []
         for column in spec.columns:
             number = row.values.get(column.key)
