@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from latent_ot.claims import Region, claims
+from latent_ot.claims import Region, Rule, claims
 from latent_ot.quantities import NONE
 from latent_ot.record import Record, significant
-from latent_ot.report.groups import DAGGER, Group, not_published, outdated
+from latent_ot.report.groups import DAGGER, UNSETTLED, Group, not_published, outdated, signs, unsettled
 from latent_ot.report.statistics import Interval, spread
 from latent_ot.report.text import Cell, Column, Grid, render
 from latent_ot.report.verdicts import WORST_FIRST, Finding, Judged, commands, judge
@@ -33,14 +33,14 @@ def claims_json(judged: Sequence[Judged]) -> str:
             "metric": j.claim.rule.metric or None,
             "datasets": [place.name for place in j.claim.datasets],
             "verdict": j.verdict,
-            "findings": [_plain(f) for f in j.findings],
+            "findings": [_plain(f, j.claim.rule) for f in j.findings],
         }
         for j in judged
     ]
     return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
 
 
-def _plain(finding: Finding) -> dict[str, Any]:
+def _plain(finding: Finding, rule: Rule) -> dict[str, Any]:
     """Return a finding as JSON has it; an end that is infinite is null."""
     effect = finding.effect
     return {
@@ -49,6 +49,7 @@ def _plain(finding: Finding) -> dict[str, Any]:
         **{key: getattr(finding, key) for key in ("check", "needs")},
         **(finding.group._asdict() if finding.group else dict.fromkeys(Group._fields)),
         "outdated": outdated(finding.runs),
+        "unsettled": rising(finding, rule),
         "not_published": [run.stem for run in finding.runs if run.stored],
         "effect": effect and {"mean": significant(effect.mean), **_ends(effect), "seeds": effect.n},
         "claimed": _ends(finding.region),
@@ -74,8 +75,9 @@ def claims_grid(judged: Sequence[Judged], records: Sequence[Record] = ()) -> Gri
         for i, place in enumerate(claim.datasets):
             here = replace(j, findings=tuple(f for f in j.findings if f.published == place.name))
             shown = [Cell("" if i else text, {"": text}) for text in said]  # a claim is named once, in its first row
-            verdict = replace(Cell.of(here.verdict), rests=tuple(run for f in here.findings for run in f.runs))
-            rows.append((*shown, Cell.of(place.name), verdict, Cell.of("; ".join(_evidence(here.findings)))))
+            rests = tuple(run for f in here.findings for run in f.runs)
+            verdict = replace(Cell.of(here.verdict), rests=rests, keys=claim.rule.keys)
+            rows.append((*shown, Cell.of(place.name), verdict, Cell.of("; ".join(_evidence(here.findings, claim.rule)))))
     counts = {v: sum(j.verdict == v for j in judged) for v in reversed(WORST_FIRST)}
     header = f"{len(judged)} claims: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
     doubtful = sum(any(run.outdated for f in j.findings for run in f.runs) for j in judged)
@@ -85,7 +87,12 @@ def claims_grid(judged: Sequence[Judged], records: Sequence[Record] = ()) -> Gri
     return replace(grid, notes=(*not_published(grid.rests, records), *told))
 
 
-def _evidence(findings: Sequence[Finding]) -> list[str]:
+def rising(finding: Finding, rule: Rule) -> list[str]:
+    """Return which searches for codes, of the records that a finding rests on, have not converged."""
+    return unsettled(finding.runs, finding.runs) if UNSETTLED in signs(finding.runs, rule.keys) else []
+
+
+def _evidence(findings: Sequence[Finding], rule: Rule) -> list[str]:
     """Return effects with what they were measured on (of many contrasts a count), what they need and how to get it."""
     lines = [_effect(f, f.effect) for f in findings if f.effect]
     if len(findings) > 1 and not len(findings) == len(lines) == 2:
@@ -93,6 +100,7 @@ def _evidence(findings: Sequence[Finding]) -> list[str]:
         told = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
         lines = [f"of {len(findings)} contrasts {told}"]
     lines += dict.fromkeys(f"{DAGGER} {reason}" for f in findings for run in f.runs for reason in run.outdated)
+    lines += dict.fromkeys(f"{UNSETTLED} {reason}" for f in findings for reason in rising(f, rule))
     needs = dict.fromkeys(need for f in findings for need in f.needs)
     return [*lines, *([f"needs {', '.join(needs)}"] if needs else []), *(f"`{c}`" for c in commands(findings))]
 

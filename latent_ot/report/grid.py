@@ -78,6 +78,6 @@ def heat_map(group: Sequence[Record]) -> bytes | None:
     for metric, table in zip(METRICS[primary(group)], tables, strict=bool(tables)):
         quantity, cells = QUANTITIES[metric], [row[1:] for row in table.rows]
         values = np.array([[np.nan if c.data[""] is None else c.data[""] for c in row] for row in cells])
-        texts = [["" if c.data[""] is None else quantity.text(c.data[""]) + c.dagger for c in row] for row in cells]
+        texts = [["" if c.data[""] is None else quantity.text(c.data[""]) + c.signs for c in row] for row in cells]
         panels.append((quantity.head, values, texts, quantity.direction == "down"))
     return charts.heat_map(*axes(pairs(group)), panels) if panels else None

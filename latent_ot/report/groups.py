@@ -6,11 +6,12 @@ Those of one data set, protocol, budget and number of threads may. Told is which
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from latent_ot.record import DATA, Record, at
+from latent_ot.record import DATA, SEARCHED, SETTLED, Record, at
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V", bound=Hashable)
 DAGGER = "†"
+UNSETTLED = "‡"
 EDITED = "edited"
 """How the reasons begin that are not the code's."""
 
@@ -91,6 +92,23 @@ def outdated(records: Sequence[Record], among: Sequence[Record] = ()) -> list[st
         told = why if why.startswith(EDITED) else f"today's code would give another result: {why}"
         lines.append(f"{told} ({who([r for r in records if why in r.outdated], among or records)})")
     return lines
+
+
+def signs(records: Iterable[Record], keys: Iterable[str] = ()) -> str:
+    """Return the marks of what rests on records: one is outdated; a search that gave the value has not converged.
+
+    ``keys``: of the quantities that were read from them.
+    """
+    every, searched = tuple(records), not {*keys}.isdisjoint(SEARCHED)
+    old, rising = any(r.outdated for r in every), searched and any(r.unsettled for r in every)
+    return DAGGER * old + UNSETTLED * rising
+
+
+def unsettled(records: Iterable[Record], among: Sequence[Record]) -> list[str]:
+    """Return which records' searches for held-out codes have not converged, one line for all of them."""
+    found = [f"{who([r], among)}: {r.unsettled}" for r in unique(records) if r.unsettled]
+    what = f"the search for the codes of held-out images has not converged (PSNR within {SETTLED} dB)"
+    return [f"{what}: {'; '.join(found)}"] if found else []
 
 
 def not_published(shown: Iterable[Record], records: Sequence[Record]) -> list[str]:

@@ -23,7 +23,7 @@ from latent_ot.report.claims import claims_grid
 from latent_ot.report.curves import figure_path, prd_figure, training_figure
 from latent_ot.report.front import front, fullest
 from latent_ot.report.grid import grid_tables, heat_map
-from latent_ot.report.groups import Groups, by_method, by_protocol
+from latent_ot.report.groups import Groups, by_method, by_protocol, signs
 from latent_ot.report.ranking import COST, SIZE, further, measured, ranked
 from latent_ot.report.tables import grids, shown_for
 from latent_ot.report.text import Cell, Column, Grid, to_csv, to_markdown
@@ -71,7 +71,7 @@ def generate(root: Path, records: Sequence[Record]) -> dict[str, bytes]:
     verdicts, stored = claims_grid(judged), any(r.stored for r in records)
     pages["README.md"] = _render("readme.md.j2", boards=boards, claims=verdicts.header[0], stored=stored)
     table, any_record = to_markdown(verdicts).split("\n", 1)[1], any(j.rests_on() for j in judged)
-    pages["claims.md"] = _render("claims.md.j2", table=table, judged=judged, any_record=any_record)
+    pages["claims.md"] = _render("claims.md.j2", table=table, judged=judged, any_record=any_record, signs=signs)
     return dict(sorted(pages.items()))
 
 

@@ -67,7 +67,7 @@ def summed_up(
     half = None if interval.half is None else significant(interval.half)
     data = {"": significant(interval.mean), "half": half, "seeds": interval.n}
     rests = tuple(r for r in records if r.status == "done" and r.seed in values)
-    return Cell(text, data, mark, before, rests)
+    return Cell(text, data, mark, before, rests, (key,))
 
 
 def ranked(group: Sequence[Record], records: Sequence[Record] = ()) -> Grid:

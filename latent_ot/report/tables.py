@@ -125,7 +125,7 @@ def _curves(found: Sequence[Beside], budget: str | None) -> Grid:
         names = [Cell("" if i else quantity.head, {"": place.column.key}) for i in range(len(spec.rows))]  # shown once
         rows += zip(names, map(_label, spec.rows), *cells, strict=True)
         ends = zip(spec.rows, cells[-1], strict=True)
-        ended = {row.label + cell.dagger: values for row, cell in ends if (values := place.values(row))}
+        ended = {row.label + cell.signs: values for row, cell in ends if (values := place.values(row))}
         if len(ended) > 1:
             notes.append(f"ours at the end, {quantity.label}: {ordering(ended, quantity)}")
         if place.figure:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import pandas as pd
 
 from latent_ot.errors import choose
-from latent_ot.report.groups import DAGGER, outdated, unique
+from latent_ot.report.groups import DAGGER, UNSETTLED, outdated, signs, unique, unsettled
 from latent_ot.terminal import is_terminal
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Cell:
     """``text`` is what a reader sees, with ``before`` in front of it and outside the mark that ``best`` sets.
 
     ``data`` is what a program reads: name -> value, where the empty name stands for the column's own. ``rests`` are
-    the records that it rests on: if one is outdated, it bears a dagger.
+    the records that it rests on and ``keys`` the quantities that were read from them: see ``groups.signs``.
     """
 
     text: str
@@ -33,6 +33,7 @@ class Cell:
     best: bool = False
     before: str = ""
     rests: "tuple[Record, ...]" = ()
+    keys: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, text: str) -> "Cell":
@@ -40,14 +41,14 @@ class Cell:
         return cls(text, {"": text})
 
     @property
-    def dagger(self) -> str:
-        """The mark of a cell that rests on an outdated record, else nothing."""
-        return DAGGER if any(record.outdated for record in self.rests) else ""
+    def signs(self) -> str:
+        """The marks of the records that it rests on."""
+        return signs(self.rests, self.keys)
 
-    def marked(self, escape: Callable[[str], str], bold: str, dagger: str = DAGGER) -> str:
-        """Return the cell as a form writes it: ``bold`` is the pattern of what is best."""
+    def marked(self, escape: Callable[[str], str], bold: str, raised: Callable[[str], str] = str) -> str:
+        """Return the cell as a form writes it: ``bold`` is the pattern of what is best, ``raised`` writes its marks."""
         text = escape(self.text)
-        return escape(self.before) + (bold.format(text) if self.best else text) + (self.dagger and dagger)
+        return escape(self.before) + (bold.format(text) if self.best else text) + raised(self.signs)
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,16 @@ class Grid:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Why cells bear a dagger, one line a reason, and the notes."""
-        return (*(f"{DAGGER}: {line}" for line in outdated(self.rests)), *self.notes)
+        """Why cells bear marks, one line a reason, and the notes."""
+        old = [f"{DAGGER}: {line}" for line in outdated(self.rests)]
+        rising = [f"{UNSETTLED}: {line}" for line in unsettled(_rising(itertools.chain(*self.rows)), self.rests)]
+        return (*old, *rising, *self.notes)
 
     def flat(self) -> pd.DataFrame:
         """Return the table as programs read it; what a row lacks is None.
 
-        Where rows rest on records, the column ``outdated`` has the reasons why some of these are, else None.
+        Where rows rest on records, the column ``outdated`` has the reasons why some of these are, else None, and where
+        it would have any, ``unsettled`` says whose search for codes has not converged.
         """
         rows: list[dict[str, Any]] = []
         for cells in self.rows:
@@ -100,9 +104,16 @@ class Grid:
         if every := self.rests:
             for row, cells in zip(rows, self.rows, strict=True):
                 row["outdated"] = "; ".join(outdated(_rests(cells), every)) or None
-        names = sorted(dict.fromkeys(itertools.chain(*rows)), key="outdated".__eq__)
+                if _rising(itertools.chain(*self.rows)):
+                    row["unsettled"] = "; ".join(unsettled(_rising(cells), every)) or None
+        names = sorted(dict.fromkeys(itertools.chain(*rows)), key=("outdated", "unsettled").__contains__)
         table = pd.DataFrame(rows, columns=names, dtype=object)
         return table.where(table.notna(), None)
+
+
+def _rising(cells: "Iterable[Cell]") -> "list[Record]":
+    """Return the records by which cells bear the mark of a search that has not converged."""
+    return unique(r for cell in cells if UNSETTLED in cell.signs for r in cell.rests if r.unsettled)
 
 
 def _rests(cells: "Iterable[Cell]") -> "list[Record]":
@@ -111,11 +122,11 @@ def _rests(cells: "Iterable[Cell]") -> "list[Record]":
 
 def to_text(grid: Grid) -> str:
     """Return aligned plain text; ``*`` marks the best."""
-    signs = [["*" * c.best + c.dagger for c in row] for row in grid.rows]
-    room = [max(map(len, column)) for column in zip(*signs, strict=True)]  # keeps numbers aligned
+    marks = [["*" * c.best + c.signs for c in row] for row in grid.rows]
+    room = [max(map(len, column)) for column in zip(*marks, strict=True)]  # keeps numbers aligned
     body = [
-        [c.before + c.text + sign.ljust(width) for c, sign, width in zip(row, line, room, strict=True)]
-        for row, line in zip(grid.rows, signs, strict=True)
+        [c.before + c.text + mark.ljust(width) for c, mark, width in zip(row, line, room, strict=True)]
+        for row, line in zip(grid.rows, marks, strict=True)
     ]
     lines = [[column.head for column in grid.columns], *body]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -160,7 +171,7 @@ def to_json(grids: Sequence[Grid]) -> str:
 
 def to_latex(grid: Grid) -> str:
     """Return a ``tabular`` for the booktabs package with the header and the notes as comments; bold marks the best."""
-    rows = [[cell.marked(_tex, r"\textbf{{{}}}", r"$^\dagger$") for cell in row] for row in grid.rows]
+    rows = [[cell.marked(_tex, r"\textbf{{{}}}", _tex) for cell in row] for row in grid.rows]
     head, *body = (" & ".join(row) + r" \\" for row in [[_tex(column.head) for column in grid.columns], *rows])
     spec = "".join("r" if column.right else "l" for column in grid.columns)
     table = [rf"\begin{{tabular}}{{{spec}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
@@ -232,5 +243,7 @@ LATEX = str.maketrans(
         "↑": r"$\uparrow$",
         "↓": r"$\downarrow$",
         "|": r"$|$",
+        DAGGER: r"$^\dagger$",
+        UNSETTLED: r"$^\ddagger$",
     }
 )

@@ -110,7 +110,7 @@ def test_an_outdated_data_row_or_failure_is_marked(record):
     assert "vae (diverged)†" in text
     assert "(data seed 0)" in said(text)
     shown = front(by_protocol(made), {})
-    assert [row[2].text + row[2].dagger for row in shown.rows if row[1].text == "vae"] == ["diverged†"]
+    assert [row[2].text + row[2].signs for row in shown.rows if row[1].text == "vae"] == ["diverged†"]
 
 
 def test_the_front_page_and_a_data_sets_page_and_csv_mark_it(runs, tmp_path):
