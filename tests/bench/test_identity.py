@@ -12,6 +12,7 @@ from planning import dataset, keys, planner
 import latent_ot
 from latent_ot.bench.sampling import Draws
 from latent_ot.catalog import Catalog
+from latent_ot.methods._inversion import Search
 from latent_ot.methods.glo import Glo
 from latent_ot.metrics.evaluators.small import Small
 from latent_ot.metrics.fid import Fid
@@ -111,6 +112,17 @@ def test_the_loss_network_and_the_drawing_of_samples_count(monkeypatch):
     assert changed == [False, False, True, True]
 
 
+def test_how_codes_are_sought_counts_for_a_method_that_seeks_them_alone(monkeypatch):
+    before = {name: keys(planner().run(name, 0)) for name in ("glo", "dcgan", "pca", "ae_ot_gan")}
+    monkeypatch.setattr(Search, "version", Search.version + 1)
+    changed = {
+        name: [a != b for a, b in zip(was, keys(planner().run(name, 0)), strict=True)] for name, was in before.items()
+    }
+    assert changed == {
+        "glo": [False, False, True, True], "dcgan": [False, True, True], "pca": [False] * 4, "ae_ot_gan": [False] * 5,
+    }  # fmt: skip
+
+
 PLUGIN = """
 import torch
 from latent_ot.methods.base import Method
@@ -143,8 +155,8 @@ def test_keys_stay_what_they_are():
     found = {name: keys(planner().run(name, 0)) for name in ("glo", "wgan_gp", "ae_ot_gan")}
     points = keys(planner(dataset("points")).run("ae_ot_sd", 0))
     assert {**found, "points": points} == {
-        "glo": ["6ca2f7ed8c0c384b", "1f01c264e483b8d4", "f88df9d203555c69", "c5fbe2f079aa836d"],
-        "wgan_gp": ["2b44f9cf520a3c6c", "4ce4baeeddc324a3", "c10b780f2f8aeb96"],
+        "glo": ["6ca2f7ed8c0c384b", "1f01c264e483b8d4", "936b2374dcffabf6", "0b67c2c479b042de"],
+        "wgan_gp": ["2b44f9cf520a3c6c", "73d33356677bb556", "52e5647db64bfed0"],
         "ae_ot_gan": [
             "97c27e4ebbafa908", "fbf44d0e5df260d9", "aff4a9541e6c8eca", "e36de5c15bf8e99c", "bb610d9476c13a46",
         ],

@@ -392,7 +392,7 @@ def test_an_interruption_between_two_estimates_changes_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("shape", "network", "latent_dim", "batch", "penalty"),
     [
-        ((2,), "toy", 5, 256, 0.1),
+        ((2,), "toy", 5, 256, 1.0),
         ((1, 32, 32), "iwgan_mnist", 8, 64, 10.0),
         ((3, 64, 64), "iwgan_celeba", 64, 64, 10.0),
     ],

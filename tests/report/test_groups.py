@@ -15,7 +15,7 @@ from latent_ot.report.front import front
 from latent_ot.report.grid import grid_tables, heat_map
 from latent_ot.report.groups import by_protocol
 from latent_ot.report.quality import quality_grid
-from latent_ot.report.ranking import bench_table
+from latent_ot.report.ranking import bench_table, further
 from latent_ot.report.tables import render_published as table
 from latent_ot.report.text import render, to_csv, to_rich
 from latent_ot.report.verdicts import judge
@@ -199,3 +199,71 @@ def test_runs_with_two_threads_are_never_pooled_with_those_of_one(record):
     pooled = [record("gldo", 0, {"fid": 1.0}), *made, record("gldo", 1, {"fid": 2.0})]
     (finding,) = judge(Claim.build(BETTER, "c"), pooled).findings
     assert (finding.effect.n, finding.group.threads) == (1, 1)
+
+
+HALF = "the search for the codes of held-out images has not converged (PSNR within 0.1 dB)"
+
+
+def searched(record, method, seed, half, full, **metrics):
+    metrics = {"fid": 3.0 + seed, "psnr": full, "ssim": 0.8, **metrics}
+    return record(method, seed, metrics, facts={} if half is None else {"psnr_at_half": half})
+
+
+@pytest.fixture
+def sought(record):
+    """GLO's search rose by 1 dB in its second half, GLDO's by less than a tenth, and WAE-MMD has an encoder."""
+    ends = {"glo": (25.0, 26.0), "gldo": (26.95, 27.0), "wae_mmd": (None, 20.0)}
+    return [searched(record, name, seed, *pair) for name, pair in ends.items() for seed in range(3)]
+
+
+def test_reconstructions_of_a_search_that_had_not_ended_are_marked_and_nothing_else_is(sought):
+    grid = bench_table(sought)[0]
+    keys = [column.key for column in grid.columns]
+    marked = {(row[1].text, key) for row in grid.rows for key, c in zip(keys, row, strict=True) if "‡" in c.signs}
+    assert marked == {("glo", "psnr")}
+    more = further(sought)
+    keys = [column.key for column in more.columns]
+    assert {
+        (row[1].text, key) for row in more.rows for key, c in zip(keys, row, strict=True) if "‡" in c.signs
+    } == {("glo", "ssim")}
+    note = f"‡: {HALF}: glo seed 0: 25.00 dB at half of its steps, 26.00 dB at the end; glo seed 1: "
+    assert note in said(render([grid], "text"))
+    assert "‡" not in render(bench_table(sought[3:]), "text")
+
+
+def test_a_search_that_ends_lower_or_just_within_the_bound_has_converged_or_not_by_its_size(record):
+    for half, full, marked in ((26.0, 26.099, False), (26.0, 26.101, True), (26.2, 26.0, True), (26.0, 26.0, False)):
+        assert bool(searched(record, "glo", 0, half, full).unsettled) is marked
+
+
+def test_every_form_of_a_published_table_marks_an_unfinished_search(sought):
+    forms = {f: table("gldo-table2", "mnist5k", "ci", sought, f) for f in ("text", "md", "csv", "latex", "json")}
+    assert "26.00 ± 0.00‡" in said(forms["text"])
+    assert "26.00 ± 0.00‡ |" in forms["md"]
+    assert r"26.00 $\pm$ 0.00$^\ddagger$" in forms["latex"]
+    assert "27.00 ± 0.00‡" not in forms["text"]
+    rows = {row["method"]: row for row in csv.DictReader(io.StringIO(forms["csv"]))}
+    assert rows["glo"]["unsettled"].startswith(HALF)
+    assert rows["gldo"]["unsettled"] == ""
+    assert any(HALF in note for note in json.loads(forms["json"])[0]["notes"])
+
+
+def test_a_mark_of_each_kind_stands_where_both_hold(sought):
+    made = [old(r) if r.method == "glo" else r for r in sought]
+    assert "26.00 ± 0.00†‡" in said(render(bench_table(made), "text"))
+    assert r"$^\dagger$$^\ddagger$" in table("gldo-table2", "mnist5k", "ci", made, "latex")
+
+
+def test_a_verdict_on_reconstructions_says_that_a_search_had_not_ended(sought, tmp_path):
+    on_psnr = Claim.build({**BETTER, "metric": "psnr"}, "c")
+    (finding,) = json.loads(claims_json([judge(on_psnr, sought)]))[0]["findings"]
+    assert finding["unsettled"][0].startswith(HALF)
+    on_fid = judge(Claim.build(BETTER, "c"), sought)
+    assert json.loads(claims_json([on_fid]))[0]["findings"][0]["unsettled"] == []
+    add(tmp_path, sought)
+    pages = page.generate(tmp_path, sought)
+    row = next(line for line in pages["claims.md"].decode().splitlines() if line.startswith("| gldo-c08 |"))
+    assert "‡" in row
+    assert f"results/{sought[0].stem}.json)‡" in pages["claims.md"].decode()
+    assert f"‡: {HALF}" in pages["mnist5k.md"].decode()
+    assert "‡" not in pages["README.md"].decode()  # no reconstruction stands there
