@@ -234,10 +234,11 @@ class Planner:
         return {(role, by): scoring(role, self.dataset.kind, self.rules().evaluator, by) for role, by in both}
 
     def _reconstruct(self, seed: int, trained: StagePlan) -> StagePlan:
+        searched = self.catalog.stage("methods", trained.job["name"]).searches()  # type: ignore[attr-defined]
         job = {
             "role": "reconstruct",
             "name": trained.job["name"],
-            "made_of": self._scorers["reconstruct", self.catalog.stage("methods", trained.job["name"]).searches()],
+            "made_of": self._scorers["reconstruct", searched],
             "rules": self.rules().reconstruction,
         }
         return self._stage(f"{trained.job['name']}-reconstruct", seed, job, (trained,))

@@ -77,7 +77,9 @@ def claims_grid(judged: Sequence[Judged], records: Sequence[Record] = ()) -> Gri
             shown = [Cell("" if i else text, {"": text}) for text in said]  # a claim is named once, in its first row
             rests = tuple(run for f in here.findings for run in f.runs)
             verdict = replace(Cell.of(here.verdict), rests=rests, keys=claim.rule.keys)
-            rows.append((*shown, Cell.of(place.name), verdict, Cell.of("; ".join(_evidence(here.findings, claim.rule)))))
+            rows.append(
+                (*shown, Cell.of(place.name), verdict, Cell.of("; ".join(_evidence(here.findings, claim.rule))))
+            )
     counts = {v: sum(j.verdict == v for j in judged) for v in reversed(WORST_FIRST)}
     header = f"{len(judged)} claims: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
     doubtful = sum(any(run.outdated for f in j.findings for run in f.runs) for j in judged)

@@ -223,9 +223,9 @@ def test_reconstructions_of_a_search_that_had_not_ended_are_marked_and_nothing_e
     assert marked == {("glo", "psnr")}
     more = further(sought)
     keys = [column.key for column in more.columns]
-    assert {
-        (row[1].text, key) for row in more.rows for key, c in zip(keys, row, strict=True) if "‡" in c.signs
-    } == {("glo", "ssim")}
+    assert {(row[1].text, key) for row in more.rows for key, c in zip(keys, row, strict=True) if "‡" in c.signs} == {
+        ("glo", "ssim")
+    }
     note = f"‡: {HALF}: glo seed 0: 25.00 dB at half of its steps, 26.00 dB at the end; glo seed 1: "
     assert note in said(render([grid], "text"))
     assert "‡" not in render(bench_table(sought[3:]), "text")
