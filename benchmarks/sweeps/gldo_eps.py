@@ -87,7 +87,7 @@ def measure(method: Gldo, x: Tensor, held: Tensor, steps: int) -> dict[str, floa
         "held_out_fid": fid(moments[0], moments[1]),
         "data_fid": fid(moments[0], moments[2]),
         "held_out_psnr": psnr(found.images, held[:REBUILT]),
-        "held_out_psnr_at_half": psnr(found.halfway, held[:REBUILT])  # type: ignore[arg-type]  # GLDO searches,
+        "held_out_psnr_at_half": psnr(found.halfway, held[:REBUILT]),  # type: ignore[arg-type]  # GLDO searches
         "train_mse": facts["train_mse"],
         "code_gradient": facts["code_gradient"],
         "code_travel": facts["code_travel"],

@@ -19,11 +19,12 @@ Two samples of one law are some distance apart, too: ``gap_floor`` is W_1 betwee
 ``stop = duality_gap`` judges the gap above it.
 
 On rates, weights, kernel, batch and n_critic the paper is silent, too; they are those of WGAN-GP and of WAE, from which
-the terms come, but for the penalty on points. WGAN-GP's toy experiments have 0.1, under which a critic's slope may exceed
+the terms come, but for the penalty on points. WGAN-GP's toy experiments have 0.1, so that a critic's slope may exceed
 1 by some r / 0.2 at distance r. A generator does not mind the critic's scale, but L does: with a steeper f it pays to
-move reconstructions off their examples. On ring8 (seed 0, half width, held-out) reconstruction error and gap were, at a
-rate of 1e-3 as means over the last 100,000 of 190,000 points, 0.34 and 0.99 with 0.1, 0.27 and 0.85 with 1, 0.44 and 2.7
-with 10; at 1e-4 after 184,000 points 0.58 and 1.25, 0.038 and 1.00, 0.068 and 1.40. So 1; longer trainings were not made.
+move reconstructions off their examples. On ring8 (half width, held-out points, rate 1e-3, mean over the last 90,000 of
+190,000 points, seeds 0 and 1) reconstruction error and gap were 0.34, 0.41 and 0.96, 1.08 with 0.1; 0.27, 0.24 and
+0.83, 0.77 with 1; 0.44, 0.53 and 2.7, 2.7 with 10. At the rate of 1e-4 (seed 0, after 190,000 points): 0.58 and 1.25; 0.038
+and 1.00; 0.068 and 1.40. So 1; longer trainings were not made.
 """
 
 from collections.abc import Mapping
