@@ -23,8 +23,8 @@ the terms come, but for the penalty on points. WGAN-GP's toy experiments have 0.
 1 by some r / 0.2 at distance r. A generator does not mind the critic's scale, but L does: with a steeper f it pays to
 move reconstructions off their examples. On ring8 (half width, held-out points, rate 1e-3, mean over the last 90,000 of
 190,000 points, seeds 0 and 1) reconstruction error and gap were 0.34, 0.41 and 0.96, 1.08 with 0.1; 0.27, 0.24 and
-0.83, 0.77 with 1; 0.44, 0.53 and 2.7, 2.7 with 10. At the rate of 1e-4 (seed 0, after 190,000 points): 0.58 and 1.25; 0.038
-and 1.00; 0.068 and 1.40. So 1; longer trainings were not made.
+0.83, 0.77 with 1; 0.44, 0.53 and 2.7, 2.7 with 10. At the rate of 1e-4 (seed 0, after 190,000 points): 0.58 and 1.25;
+0.038 and 1.00; 0.068 and 1.40. So 1; longer trainings were not made.
 """
 
 from collections.abc import Mapping
