@@ -238,7 +238,7 @@ class Run:
         from latent_ot.bench.sampling import rebuild
 
         model = searchable(self.catalog, decoding(self.folders), torch.device("cpu"))
-        return _as(self._able(lambda: rebuild(model, self._images(images), self.job["seed"], steps))[1], form)
+        return _as(self._able(lambda: rebuild(model, self._images(images), self.job["seed"], steps)).images, form)
 
     def picture(self, n: int = 64, seed: int = 0) -> "Image":
         """Return n samples as one Pillow image, which a notebook shows."""

@@ -255,6 +255,11 @@ class Rule(Config):
         return self
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """The figures of a record that it reads."""
+        return self.figures or (self.metric,)
+
+    @property
     def _direction(self) -> str:
         return self.direction or (QUANTITIES[self.metric].direction if self.metric in QUANTITIES else "none")
 

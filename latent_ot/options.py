@@ -48,7 +48,9 @@ class Options:
     threads: Annotated[int, Option(min=1, help="CPU threads of each stage; other results than with 1.")] = 1
     force: Annotated[list[str] | None, Option(help="Make again what is done: a method, or one of its parts.")] = None
     verify: Annotated[bool, Option("--verify", help="Hash data again, though their files look as they were.")] = False
-    stop: Annotated[str | None, Option(help="End training early: duality-gap (iwgan); tolerances are settings.")] = None
+    stop: Annotated[str | None, Option(help="End training early: duality-gap (iwgan); its tolerance is a setting.")] = (
+        None
+    )
     out: Annotated[Path | None, Option(help="The picture to write (PNG).")] = None
     as_json: Annotated[bool, Option("--json", help="Machine-readable.")] = False
 

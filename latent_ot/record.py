@@ -178,12 +178,28 @@ class Record(_Part):
         place = share * self.images_budget if share < 1 else max((x for x, _ in series), default=0)
         return self.smoothed(curve, place) if series else None
 
+    @property
+    def unsettled(self) -> str | None:
+        """How far the search for held-out codes was from its end, if PSNR still rose by more than ``SETTLED`` dB.
+
+        None for a search that converged, and for codes that an encoder gave.
+        """
+        half, full = self.facts.get(HALFWAY), self.metrics.get("psnr")
+        if not isinstance(half, int | float) or full is None or abs(full - half) <= SETTLED:
+            return None
+        return f"{half:.2f} dB at half of its steps, {full:.2f} dB at the end"
+
     def value(self, key: str) -> float | None:
         """Return a metric, or a cost such as ``seconds``; None if this run does not have it."""
         found = self.metrics.get(key, getattr(self, key, None) if key in COSTS else None)
         return None if found is None else float(found)
 
 
+HALFWAY = "psnr_at_half"
+"""The fact of a record that is the PSNR (dB) of reconstructions after half the steps of a search over codes."""
+SETTLED = 0.1  # dB between half the steps of a search and all of them, from which on it has not converged
+SEARCHED = ("psnr", "ssim")
+"""Metrics of held-out images that are reconstructed, which a search over codes may do."""
 HALF_WINDOW = 1 / 20
 SLACK = 1e-9  # of a budget: a value logged exactly at the edge of a window counts
 COSTS = ("seconds", "images_seen", "generator_updates", "parameters", "peak_memory_mb")

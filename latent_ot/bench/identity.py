@@ -85,15 +85,17 @@ def small(
         raise Declined(str(reason)) from None
 
 
-def scoring(role: str, kind: str, evaluator: str | None) -> MadeOf:
+def scoring(role: str, kind: str, evaluator: str | None, searched: bool = False) -> MadeOf:
     """Return what a stage that scores is made of.
 
     Args:
         role: "reconstruct" or "evaluate".
         kind: of the data set, "image" or "points".
         evaluator: the feature network's name; None for points.
+        searched: whether images are reconstructed by a search over codes.
     """
     from latent_ot.bench.sampling import Draws
+    from latent_ot.methods._inversion import Search
     from latent_ot.metrics.base import Measures, metrics, metrics_for
     from latent_ot.metrics.evaluators.find import evaluator_class
     from latent_ot.samplers.gaussian import Gaussian
@@ -105,7 +107,14 @@ def scoring(role: str, kind: str, evaluator: str | None) -> MadeOf:
     parts: dict[str, Mapping[str, int | str]] = {"metrics": metrics_for(*measured), "draws": lineage(Draws)}
     if role == "reconstruct":
         parts["start"] = lineage(Gaussian)
+        parts |= {"search": lineage(Search)} if searched else {}
     elif evaluator:
         used.append(evaluator_class(evaluator))
         parts["evaluator"] = lineage(used[-1])
     return {**parts, **plugin_parts(*used)}
+
+
+def scored_by(catalog: Catalog, job: Mapping[str, Any], kind: str, evaluator: str | None) -> MadeOf:
+    """Return what the stage of a ``job`` that scores is made of; see ``scoring``."""
+    searched = job["role"] == "reconstruct" and catalog.stage("methods", job["name"]).searches()  # type: ignore[attr-defined]
+    return scoring(job["role"], kind, evaluator, searched)

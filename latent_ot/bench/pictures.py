@@ -57,7 +57,7 @@ def reconstruct(benchmark: Benchmark, method: str, seed: int, n: int, steps: int
     model = searchable(benchmark.catalog, decoding(folders(benchmark, method, seed)), torch.device("cpu"))
     originals = as_tensor(np.array(benchmark.dataset.test[:n]))
     try:
-        _, rebuilt = rebuild(model, as_float(originals), seed, steps)
+        rebuilt = rebuild(model, as_float(originals), seed, steps).images
     except Declined as reason:
         raise InputError(str(reason)) from None
     save_strip(out, originals.permute(0, 2, 3, 1).numpy(), rebuilt.permute(0, 2, 3, 1).numpy())

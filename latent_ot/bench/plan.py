@@ -1,5 +1,6 @@
 """What to run: methods x seeds on one data set at one budget, expanded into stages that runs share where they agree."""
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -227,14 +228,16 @@ class Planner:
         return self._built[known]
 
     @cached_property
-    def _scorers(self) -> dict[str, MadeOf]:
-        return {role: scoring(role, self.dataset.kind, self.rules().evaluator) for role in SCORING}
+    def _scorers(self) -> dict[tuple[str, bool], MadeOf]:
+        both = itertools.product(SCORING, (False, True))
+        return {(role, by): scoring(role, self.dataset.kind, self.rules().evaluator, by) for role, by in both}
 
     def _reconstruct(self, seed: int, trained: StagePlan) -> StagePlan:
+        searched = self.catalog.stage("methods", trained.job["name"]).searches()  # type: ignore[attr-defined]
         job = {
             "role": "reconstruct",
             "name": trained.job["name"],
-            "made_of": self._scorers["reconstruct"],
+            "made_of": self._scorers["reconstruct", searched],
             "rules": self.rules().reconstruction,
         }
         return self._stage(f"{trained.job['name']}-reconstruct", seed, job, (trained,))
@@ -243,7 +246,7 @@ class Planner:
         job = {
             "role": "evaluate",
             "name": method,
-            "made_of": self._scorers["evaluate"],
+            "made_of": self._scorers["evaluate", False],
             "protocol": self.rules().model_dump(),
         }
         return self._stage(f"{method}-evaluate", seed, job, stages)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latent_ot.bench.currency import stored, versions_changed
-from latent_ot.bench.identity import SMALL, MadeOf, key_of, made_of, scoring
+from latent_ot.bench.identity import SMALL, MadeOf, key_of, made_of, scored_by
 from latent_ot.bench.store import Store
 from latent_ot.budgets import budget
 from latent_ot.catalog import SCORING, Catalog
@@ -135,7 +135,7 @@ def _made_of(catalog: Catalog, card: Mapping[str, Any]) -> MadeOf:
     if job["role"] in SCORING:
         evaluator = job.get("protocol", {}).get("evaluator")
         points = job["role"] == "evaluate" and evaluator is None
-        return scoring(job["role"], "points" if points else "image", evaluator)
+        return scored_by(catalog, job, "points" if points else "image", evaluator)
     return made_of(_small(catalog, card))
 
 

@@ -16,8 +16,10 @@ from latent_ot.datasets.base import Dataset
 from latent_ot.errors import Declined
 from latent_ot.methods.base import Method, Pair
 from latent_ot.metrics.base import keys_of
+from latent_ot.metrics.psnr import psnr
 from latent_ot.metrics.score import score
 from latent_ot.pictures.images import save_strip
+from latent_ot.record import HALFWAY
 from latent_ot.samplers.gaussian import Gaussian, GaussianConfig
 from latent_ot.stage import Spec, as_float
 
@@ -41,14 +43,16 @@ def reconstruct(
     report(done=0, total=len(originals))
     try:
         model = searchable(catalog, decoding(folders), device)
-        codes, rebuilt = rebuild(model, as_float(originals).to(device), job["seed"], rules["steps"])
+        codes, rebuilt, halfway = rebuild(model, as_float(originals).to(device), job["seed"], rules["steps"])
     except Declined as reason:
         return {"metrics": {}, "reasons": dict.fromkeys(keys_of("reconstructions"), str(reason))}
     save_strip(folder / "reconstructions.png", *(x[:STRIP].permute(0, 2, 3, 1).numpy() for x in (originals, rebuilt)))
-    if isinstance(model, Pair) and "encode" not in model.representation.declines:
+    if isinstance(model, Pair) and not model.searches():
         codes = _encode(model, as_tensor(dataset.test[:HELD_OUT]), device)
     save_file({"codes": codes.float().contiguous()}, folder / CODES)
-    return {"metrics": score("reconstructions", originals, rebuilt)[0], "reasons": {}}
+    metrics, _ = score("reconstructions", originals, rebuilt)
+    facts = {} if halfway is None else {HALFWAY: psnr(originals, halfway)}
+    return {"metrics": metrics, "reasons": {}, "facts": facts}
 
 
 def searchable(catalog: Catalog, folder: Path, device: torch.device) -> Method | Pair:

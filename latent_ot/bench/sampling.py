@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from latent_ot.methods._inversion import spread
 from latent_ot.methods.base import Method, Pair
 from latent_ot.seeding import generator
 from latent_ot.stage import as_float
@@ -100,21 +102,38 @@ def _normalising_batches(network: nn.Module) -> Iterator[None]:
             layer.training, layer.track_running_stats = False, True
 
 
-def rebuild(model: Method | Pair, images: Tensor, seed: int, steps: int) -> tuple[Tensor, Tensor]:
+class Rebuilt(NamedTuple):
+    """Codes (n, d), on the CPU, their images as uint8, and those after half of a search, None where an encoder is."""
+
+    codes: Tensor
+    images: Tensor
+    halfway: Tensor | None
+
+
+def rebuild(model: Method | Pair, images: Tensor, seed: int, steps: int) -> Rebuilt:
     """Reconstruct held-out images, float (n, C, H, W) in [0, 1]; codes are sought from drawn ones.
 
-    Returns:
-        Codes (n, d), on the CPU, and their images as uint8.
+    A search is two searches, each of half the ``steps``: the first is complete by itself, its own step sizes falling to
+    zero, and the second begins where it ended, with large steps again. So what a search of half the steps finds is
+    known, too, and costs nothing.
     """
-    codes, rebuilt = [], []
+    searched, codes, rebuilt, halfway = model.searches(), [], [], []
     for index, chunk in enumerate(images.split(CHUNK)):
         with torch.no_grad():
-            start = model.sample_latent(len(chunk), generator(seed, "reconstruct", index))
-        found = model.infer(chunk, start, steps).detach()
-        with torch.no_grad():
-            rebuilt.append(quantise(model.decode(found)))
+            drawn = model.sample_latent(CHUNK, generator(seed, "reconstruct", index))
+        unit, start, half = spread(drawn), drawn[: len(chunk)], steps // 2
+        if searched:
+            start = model.infer(chunk, start, half, unit).detach()
+            halfway.append(_decoded(model, start))
+        found = model.infer(chunk, start, steps - half, unit).detach()
+        rebuilt.append(_decoded(model, found))
         codes.append(found.cpu())
-    return torch.cat(codes), torch.cat(rebuilt)
+    return Rebuilt(torch.cat(codes), torch.cat(rebuilt), torch.cat(halfway) if searched else None)
+
+
+@torch.no_grad()
+def _decoded(model: Method | Pair, codes: Tensor) -> Tensor:
+    return quantise(model.decode(codes))
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from latent_ot.bench import machine
 from latent_ot.bench.evaluate import Scorer, evaluate
-from latent_ot.bench.identity import MadeOf, made_of, scoring
+from latent_ot.bench.identity import MadeOf, made_of, scored_by
 from latent_ot.bench.load import load_stage, make
 from latent_ot.bench.reconstruct import reconstruct
 from latent_ot.bench.store import Store
@@ -151,7 +151,7 @@ def run_stage(order: Order, store: Store, folder: Path, line: Line) -> dict[str,
     started = time.monotonic()
     if job["role"] in SCORING:
         write_json(folder / "config.json", {"job": job})
-        _check_parts(job, scoring(job["role"], dataset.kind, job.get("protocol", {}).get("evaluator")))
+        _check_parts(job, scored_by(catalog, job, dataset.kind, job.get("protocol", {}).get("evaluator")))
     if job["role"] == "evaluate":
         scorer = Scorer(dataset, job["protocol"], order.weights, store.cache, device)
         result = evaluate(job, folders, scorer, catalog, folder, device, line.report_or_stop)

@@ -148,16 +148,22 @@ class Method(Stage):
             raise Declined(f"{type(self).__name__} is a representation: sample it through a latent sampler")
         return self.decode(self.sample_latent(n, generator))
 
-    def infer(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
+    @classmethod
+    def searches(cls) -> bool:
+        """Whether it has no encoder, so that ``infer`` is a search over codes."""
+        return "encode" in cls.declines
+
+    def infer(self, x: Tensor, start: Tensor, steps: int, unit: float | None = None) -> Tensor:
         """Return codes (n, d) of unseen images (n, C, H, W).
 
-        ``start``: codes (n, d) where a latent optimisation of ``steps`` Adam steps begins; an encoder ignores both.
+        ``start``: codes (n, d) where a latent optimisation of ``steps`` Adam steps begins, in units of ``unit``, the
+        spread of codes (None: that of ``start``, see ``_inversion.invert``); an encoder ignores all three.
         """
         return self.encode(x)
 
-    def reconstruct(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
+    def reconstruct(self, x: Tensor, start: Tensor, steps: int, unit: float | None = None) -> Tensor:
         """Reconstruct unseen images (n, C, H, W); see ``infer``."""
-        return self.decode(self.infer(x, start, steps))
+        return self.decode(self.infer(x, start, steps, unit))
 
 
 class Gan(Method):
@@ -171,9 +177,9 @@ class Gan(Method):
         """Return images G(z)."""
         return self.to_unit(self.G(z))
 
-    def infer(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
+    def infer(self, x: Tensor, start: Tensor, steps: int, unit: float | None = None) -> Tensor:
         """Return the codes that a search from ``start`` finds for images ``x``."""
-        return invert(self.decode, x, start, steps, project=self.project)
+        return invert(self.decode, x, start, steps, unit, self.project)
 
     def adams(self, *networks: nn.Module) -> list[torch.optim.Optimizer]:
         """Return an Adam for each network, of the settings ``lr``, ``beta1`` and, where there is one, ``beta2``."""
@@ -209,13 +215,17 @@ class Pair:
         """Map any vectors (n, d) onto the representation's set of valid codes."""
         return self.representation.project(z)
 
-    def infer(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
-        """Return codes (n, d) of unseen images (n, C, H, W); see ``Method.infer``."""
-        return self.representation.infer(x, start, steps)
+    def searches(self) -> bool:
+        """Whether ``infer`` is a search over codes; see ``Method.searches``."""
+        return self.representation.searches()
 
-    def reconstruct(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
+    def infer(self, x: Tensor, start: Tensor, steps: int, unit: float | None = None) -> Tensor:
+        """Return codes (n, d) of unseen images (n, C, H, W); see ``Method.infer``."""
+        return self.representation.infer(x, start, steps, unit)
+
+    def reconstruct(self, x: Tensor, start: Tensor, steps: int, unit: float | None = None) -> Tensor:
         """Reconstruct unseen images (n, C, H, W); see ``Method.infer``."""
-        return self.decode(self.infer(x, start, steps))
+        return self.decode(self.infer(x, start, steps, unit))
 
 
 __all__ = ["Gan", "Method", "Pair", "Spec", "require_images"]

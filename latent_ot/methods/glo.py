@@ -235,9 +235,9 @@ class Glo(Method):
         """Return images G(z)."""
         return self.G(z)
 
-    def infer(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
+    def infer(self, x: Tensor, start: Tensor, steps: int, unit: float | None = None) -> Tensor:
         """Return the codes that a search from ``start`` finds for images ``x``; GLDO, Section 4.3."""
-        return invert(self.decode, x, start, steps, project=self.project)
+        return invert(self.decode, x, start, steps, unit, self.project)
 
     def facts(self) -> dict[str, Any]:
         """Return the step size of codes and what set it, how far they should have gone and went, and the end's values.

@@ -38,14 +38,14 @@ def claims_json(judged: Sequence[Judged]) -> str:
             "metric": j.claim.rule.metric or None,
             "datasets": [place.name for place in j.claim.datasets],
             "verdict": j.verdict,
-            "findings": [_plain(f) for f in j.findings],
+            "findings": [_plain(f, j.claim.rule.keys) for f in j.findings],
         }
         for j in judged
     ]
     return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
 
 
-def _plain(finding: Finding) -> dict[str, Any]:
+def _plain(finding: Finding, keys: Sequence[str]) -> dict[str, Any]:
     """Return a finding as JSON has it; an end that is infinite is null."""
     effect = finding.effect
     return {
@@ -55,7 +55,7 @@ def _plain(finding: Finding) -> dict[str, Any]:
         **(finding.group._asdict() if finding.group else dict.fromkeys(Group._fields)),
         "smaller": finding.smaller,
         "refused": [run.stem for run in finding.refused],
-        "marks": gathered((mark, run.stem) for run in _marked(finding) for mark in said_against(run)),
+        "marks": gathered((mark, run.stem) for run in _marked(finding) for mark in said_against(run, keys)),
         "outdated": outdated(finding.runs),
         "not_published": [run.stem for run in finding.runs if run.stored],
         "effect": effect and {"mean": significant(effect.mean), **_ends(effect), "seeds": effect.n},
@@ -88,7 +88,9 @@ def claims_grid(judged: Sequence[Judged], records: Sequence[Record] = ()) -> Gri
             here = replace(j, findings=tuple(f for f in j.findings if f.published == place.name))
             shown = [Cell("" if i else text, {"": text}) for text in said]  # a claim is named once, in its first row
             verdict = replace(Cell.of(here.verdict), rests=tuple(run for f in here.findings for run in f.runs))
-            rows.append((*shown, Cell.of(place.name), verdict, Cell.of("; ".join(_evidence(here.findings)))))
+            rows.append(
+                (*shown, Cell.of(place.name), verdict, Cell.of("; ".join(_evidence(here.findings, claim.rule.keys))))
+            )
     counts = {v: sum(j.verdict == v for j in judged) for v in reversed(WORST_FIRST)}
     header = f"{len(judged)} claims: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
     doubtful = sum(any(run.outdated for f in j.findings for run in f.runs) for j in judged)
@@ -101,7 +103,7 @@ def claims_grid(judged: Sequence[Judged], records: Sequence[Record] = ()) -> Gri
     return replace(grid, notes=(*not_published(grid.rests, records), *told))
 
 
-def _evidence(findings: Sequence[Finding]) -> list[str]:
+def _evidence(findings: Sequence[Finding], keys: Sequence[str]) -> list[str]:
     """Return effects with what they were measured on (of many contrasts a count), what they need and how to get it."""
     lines = [_effect(f, f.effect) for f in findings if f.effect]
     if len(findings) > 1 and not len(findings) == len(lines) == 2:
@@ -112,8 +114,8 @@ def _evidence(findings: Sequence[Finding]) -> list[str]:
     refused = unique(run for f in findings for run in f.refused)
     lines += [f"not compared with {who(refused, refused)}"] if refused else []
     rests = unique(run for f in findings for run in _marked(f))
-    for mark in dict.fromkeys(mark for run in rests for mark in said_against(run)):
-        lines.append(f"{who([run for run in rests if mark in said_against(run)], rests)}: {mark}")
+    for mark in dict.fromkeys(mark for run in rests for mark in said_against(run, keys)):
+        lines.append(f"{who([run for run in rests if mark in said_against(run, keys)], rests)}: {mark}")
     lines += dict.fromkeys(f"{DAGGER} {reason}" for f in findings for run in f.runs for reason in run.outdated)
     needs = dict.fromkeys(need for f in findings for need in f.needs)
     return [*lines, *([f"needs {', '.join(needs)}"] if needs else []), *(f"`{c}`" for c in commands(findings))]

@@ -1,13 +1,13 @@
 """The marks of runs: signs behind what tables show of them, each with a footnote that says what it means.
 
 A mark that a record bears by itself is given by a function in ``RULES``; a table may add others to its cells. Taken:
-† ‡ § ¶; free, and known to LaTeX: ‖.
+† ‡ § ¶ ‖, all that LaTeX is told of.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from latent_ot.record import Record
+from latent_ot.record import SEARCHED, SETTLED, Record
 from latent_ot.report.groups import unique, who
 
 DAGGER = "†"
@@ -41,10 +41,11 @@ def marks(record: Record) -> tuple[Mark, ...]:
     return (*_outdated(record), *(mark for rule in RULES if (mark := rule(record))))
 
 
-def said_against(record: Record) -> list[str]:
-    """Return in words what a run says against taking its numbers at their face, its age apart."""
+def said_against(record: Record, keys: Sequence[str]) -> list[str]:
+    """Return in words what a run says against taking figures of it at their face, its age apart."""
     collapsed = [COLLAPSED] if record.facts.get("collapsed") else []
-    return collapsed + [mark.footnote for rule in RULES if (mark := rule(record))]
+    found = (mark for rule in RULES if (mark := rule(record)))
+    return collapsed + [mark.footnote for mark in found if any(map(mark.concerns, keys))]
 
 
 def _outdated(record: Record) -> tuple[Mark, ...]:
@@ -88,7 +89,17 @@ def without_adversary(record: Record) -> Mark | None:
     return Mark("¶", "discriminator at chance", f"the adversary never took part: {why}", ("fid", "is", "modes"))
 
 
-RULES: tuple[Callable[[Record], Mark | None], ...] = (cut_off, without_adversary)
+def unsettled(record: Record) -> Mark | None:
+    """Mark a run whose search for the codes of held-out images had not ended: it reconstructs better than it says."""
+    if not record.unsettled:
+        return None
+    why = f"PSNR changed by more than {SETTLED:g} dB over the second half of its steps"
+    return Mark(
+        "‖", "search not converged", f"the search for held-out images' codes had not converged: {why}", SEARCHED
+    )
+
+
+RULES: tuple[Callable[[Record], Mark | None], ...] = (cut_off, without_adversary, unsettled)
 
 
 def footnotes(borne: Iterable[tuple[Mark, Record]], among: Sequence[Record]) -> list[str]:

@@ -19,7 +19,6 @@ from latent_ot.published import in_words, published_sets, stand_ins, stands_for
 from latent_ot.quantities import QUANTITIES, Quantity
 from latent_ot.record import DATA, Record
 from latent_ot.report.groups import Group, Groups, by_protocol, unique
-from latent_ot.report.marks import COLLAPSED, said_against
 from latent_ot.report.statistics import Interval, t_interval
 
 Verdict = Literal[
@@ -165,7 +164,7 @@ def _judged(bare: Finding, claim: Claim, rows: Sequence[Row], place: Place, grou
             continue
         seeds = _by_seed(claim.rule, rows, place, key, groups)
         refused = {
-            seed for seed, runs in seeds.items() if len(rows) > 1 and any(COLLAPSED in said_against(r) for r in runs)
+            seed for seed, runs in seeds.items() if len(rows) > 1 and any(r.facts.get("collapsed") for r in runs)
         }
         effects = {seed: claim.rule.effect(*map(claim.rule.figure, seeds[seed])) for seed in seeds.keys() - refused}
         values = {seed: float(effects[seed]) for seed in sorted(effects) if effects[seed] is not None}
@@ -180,7 +179,7 @@ def _judged(bare: Finding, claim: Claim, rows: Sequence[Row], place: Place, grou
     lost = [r for r in groups[key] if r.status != "done" and any(row.is_of(r) for row in rows)]
     needs = [f"{SEEDS} seeds instead of {len(values)}"] if len(values) < SEEDS else []
     needs += [f"{r.method} at seed {r.seed} ({r.status}: {r.reason})" for r in lost]
-    stopped = unique(run for seed in sorted(refused) for run in seeds[seed] if COLLAPSED in said_against(run))
+    stopped = unique(run for seed in sorted(refused) for run in seeds[seed] if run.facts.get("collapsed"))
     runs = unique(seeds[seed][i] for i in range(len(rows)) for seed in values)
     first = next(run for run in (*runs, *seeds[min(seeds)]) if run.method != DATA)
     less = smaller(first, place.dataset, claim.paper)

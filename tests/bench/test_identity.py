@@ -12,6 +12,7 @@ from planning import dataset, keys, planner
 import latent_ot
 from latent_ot.bench.sampling import Draws
 from latent_ot.catalog import Catalog
+from latent_ot.methods._inversion import Search
 from latent_ot.methods.glo import Glo
 from latent_ot.metrics.evaluators.small import Small
 from latent_ot.metrics.fid import Fid
@@ -109,6 +110,17 @@ def test_the_loss_network_and_the_drawing_of_samples_count(monkeypatch):
     monkeypatch.setattr(Draws, "version", 2)
     changed = [a != b for a, b in zip(keys(plain), keys(planner().run("glo", 0)), strict=True)]
     assert changed == [False, False, True, True]
+
+
+def test_how_codes_are_sought_counts_for_a_method_that_seeks_them_alone(monkeypatch):
+    before = {name: keys(planner().run(name, 0)) for name in ("glo", "dcgan", "pca", "ae_ot_gan")}
+    monkeypatch.setattr(Search, "version", Search.version + 1)
+    changed = {
+        name: [a != b for a, b in zip(was, keys(planner().run(name, 0)), strict=True)] for name, was in before.items()
+    }
+    assert changed == {
+        "glo": [False, False, True, True], "dcgan": [False, True, True], "pca": [False] * 4, "ae_ot_gan": [False] * 5,
+    }  # fmt: skip
 
 
 PLUGIN = """

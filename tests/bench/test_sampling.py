@@ -7,6 +7,7 @@ from torch import nn
 from latent_ot.bench.sampling import contest, draw_codes, rebuild, walk
 from latent_ot.config import Config
 from latent_ot.errors import Declined
+from latent_ot.methods._inversion import invert, spread
 from latent_ot.methods.base import Method, Pair
 from latent_ot.samplers.base import LatentSampler
 from latent_ot.seeding import generator
@@ -69,9 +70,10 @@ def test_codes_are_those_behind_the_samples():
 
 def test_rebuilding_gives_the_codes_and_their_images():
     images = torch.randint(0, 256, (5, 1, 2, 2)).float() / 255
-    codes, rebuilt = rebuild(model(Drawn), images, seed=0, steps=3)
+    codes, rebuilt, halfway = rebuild(model(Drawn), images, seed=0, steps=3)
     torch.testing.assert_close(codes, images.flatten(1))
     assert torch.equal(rebuilt, (images * 255).round().to(torch.uint8))
+    assert halfway is None  # an encoder has no half
 
 
 class Judged(Picture):
@@ -105,3 +107,34 @@ def test_an_adversary_judges_real_and_generated_examples_apart_as_in_training_an
     method.adversary = None
     with pytest.raises(Declined, match="no adversary"):
         contest(method, real, seed=0)
+
+
+class Sought(Picture):
+    """The same codes, without the encoder."""
+
+    declines = {"encode": "it has none"}
+
+    def infer(self, x, start, steps, unit=None):
+        return invert(self.decode, x, start, steps, unit, self.project)
+
+
+def sought():
+    pair = model(Drawn)
+    return Pair(Sought(Config(), Spec((1, 2, 2), 10, 10)).eval(), pair.latent)
+
+
+def test_half_of_a_search_is_a_whole_search_of_half_the_steps():
+    images = torch.rand(5, 1, 2, 2, generator=torch.Generator().manual_seed(1))
+    found = rebuild(sought(), images, seed=0, steps=9)
+    drawn = torch.rand(500, 4, generator=generator(0, "reconstruct", 0))
+    alone = invert(sought().decode, images, drawn[:5], 4, spread(drawn)).unflatten(1, (1, 2, 2))
+    assert torch.equal(found.halfway, (alone.clamp(0, 1) * 255).round().to(torch.uint8))
+    errors = [(x / 255 - images).square().mean() for x in (found.images, found.halfway)]
+    assert errors[0] < errors[1]
+
+
+def test_a_search_does_not_depend_on_how_many_images_are_given():
+    images = torch.rand(5, 1, 2, 2, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(
+        rebuild(sought(), images, seed=0, steps=6).codes[:1], rebuild(sought(), images[:1], seed=0, steps=6).codes
+    )

@@ -22,6 +22,7 @@ from golden.compare import leaves
 from latent_ot.bench.sampling import Draws
 from latent_ot.discovery import discover
 from latent_ot.identity import lineage
+from latent_ot.methods._inversion import Search
 from latent_ot.metrics.base import metrics
 from latent_ot.metrics.evaluators.small import Small
 from latent_ot.networks.base import Family
@@ -138,10 +139,15 @@ def _settings() -> dict[str, Entry]:
 
 
 def _scoring() -> dict[str, Entry]:
-    stated = lineage(Draws)
+    stated = {name: (Search, Draws) if name == "inverted" else (Draws,) for name in measures.SCORING}
     return {
-        f"scoring/{name}": Entry(f"scoring/{name}", {"drawn": make}, lambda: stated, ("Draws",))
-        for name, make in measures.SCORING.items()
+        f"scoring/{name}": Entry(
+            f"scoring/{name}",
+            {"drawn": measures.SCORING[name]},
+            lambda kinds=kinds: {key: version for kind in kinds for key, version in lineage(kind).items()},
+            tuple(kind.__name__ for kind in kinds),
+        )
+        for name, kinds in stated.items()
     }
 
 

@@ -291,8 +291,8 @@ def pairs():
 def samples(name):
     """Return what an evaluation draws from a pair."""
     model, x = pairs()[name], as_float(as_tensor(images()))[:5]
-    codes, rebuilt = sampling.rebuild(model, x, 1, 3)
-    found = {"draw": sampling.draw(model, 501, 1), "rebuilt codes": codes, "rebuild": rebuilt}
+    rebuilt = sampling.rebuild(model, x, 1, 3)
+    found = {"draw": sampling.draw(model, 501, 1), "rebuilt codes": rebuilt.codes, "rebuild": rebuilt.images}
     found["walk"] = sampling.walk(model, 2, 4, 1)
     with torch.no_grad():
         known = model.representation.codes(as_tensor(images()))
@@ -310,8 +310,8 @@ def inverted():
     from golden.stages import run
 
     model = run(Case("dcgan", "methods", "grey"))[0]
-    codes, rebuilt = sampling.rebuild(model, as_float(as_tensor(images()))[:5], 1, 4)
-    return {"rebuilt codes": statistics(codes), "rebuild": statistics(rebuilt)}
+    codes, rebuilt, halfway = sampling.rebuild(model, as_float(as_tensor(images()))[:5], 1, 8)
+    return {"rebuilt codes": statistics(codes), "rebuild": statistics(rebuilt), "halfway": statistics(halfway)}
 
 
 SCORING = {

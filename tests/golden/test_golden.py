@@ -182,8 +182,8 @@ def test_the_solvers_step_is_seen(monkeypatch):
 def test_the_step_of_a_search_over_codes_is_seen(monkeypatch):
     from latent_ot.methods import _inversion as inversion
 
-    lr, project = inversion.invert.__defaults__
-    monkeypatch.setattr(inversion.invert, "__defaults__", (FACTOR * lr, project))
+    *others, rate = inversion.invert.__defaults__
+    monkeypatch.setattr(inversion.invert, "__defaults__", (*others, FACTOR * rate))
     found = take(entries()["scoring/inverted"])["cases"]
     assert differences(golden(entries()["scoring/inverted"])["cases"], found)
 

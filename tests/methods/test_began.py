@@ -82,7 +82,7 @@ def test_codes_are_uniform_on_the_cube():
 
 def test_a_search_stays_on_the_cube_and_images_in_range():
     method, x = build().eval(), torch.rand(3, 1, 16, 16)
-    z = method.infer(x, torch.full((3, 5), 0.99), 20)
+    z = method.infer(x, torch.full((3, 5), 0.99), 20, unit=0.5)
     assert z.abs().max() <= 1
     assert not torch.equal(z, torch.full((3, 5), 0.99))
     with torch.no_grad():

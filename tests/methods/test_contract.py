@@ -279,7 +279,7 @@ WRONG = {
     "gan": {"network": "sngan"},
     "gan_kl": {"n_critic": 0, "sigma": 1.0, "network": "sdk"},
     "gldo": {"eps": -1, "penalty": "l1", "eps.": "much"},
-    "iwgan": {"batch_size": 1, "gap_steps": 51, "stop": "never", "gap_tol": 0, "network": "resnet"},
+    "iwgan": {"batch_size": 1, "gap_every": 0, "stop": "never", "gap_tol": 0, "network": "resnet"},
     "pggan": {"batch_size": 6, "phase": 0, "ema": 1, "channels": 0, "drift": -1},
     "rae_gp": {"batch_size": 1, "latent_dim": 0, "lr": 0, "code_weight": -1, "gp_weight": -1, "gp_mode": "jacobian"},
     "sdkl": {"n_critic": 0, "sigma": 0.0, "orthogonal": -1, "network": "infogan", "lr_d": 0},

@@ -1,26 +1,30 @@
 import copy
+import itertools
+import math
 
 import numpy as np
 import ot
 import pytest
 import torch
-from driving import assert_interruption_changes_nothing, assert_slopes, run, seeded
+from driving import assert_interruption_changes_nothing, assert_slopes, fit, normal, run, seeded
+from scipy.optimize import linear_sum_assignment
 from torch import nn
 
+from latent_ot.datasets.toy import MIXTURES
 from latent_ot.errors import Declined, InputError
-from latent_ot.methods.iwgan import Iwgan, IwganConfig, objective
+from latent_ot.methods.iwgan import POINTS, Gap, Iwgan, IwganConfig, infimum, objective, wasserstein
 from latent_ot.metrics.quality import reconstruction_errors
 from latent_ot.seeding import derive, generator
 from latent_ot.stage import Batch, Spec
 from latent_ot.transport.mmd import mmd_squared
 
 
-def build(shape=(2,), steps=4, **settings):
+def build(shape=(2,), steps=4, width=0.05, **settings):
     torch.manual_seed(0)
-    small = {"batch_size": 8, "latent_dim": 5, "n_critic": 2, "gap_steps": 2, "gap_every": 1}
+    small = {"batch_size": 8, "latent_dim": 5, "n_critic": 2, "gap_every": 1}
     config = IwganConfig(**{**Iwgan.defaults(shape, settings), **small, **settings})
     rows = 2 * config.n_critic * config.batch_size
-    return Iwgan(config, Spec(shape, 200, steps * rows, width=0.05))
+    return Iwgan(config, Spec(shape, 200, steps * rows, width))
 
 
 def batches(method, steps=4, seed=0):
@@ -122,7 +126,7 @@ def test_steps_are_counted_and_each_sees_examples_of_its_own(train):
     assert method.rows_per_step == 2 * 3 * 8
     data, seen = batches(method, 2), []
     method.Q.register_forward_pre_hook(lambda module, args: seen.append(args[0].detach().clone()))
-    method.duality_gap = lambda x, g: (torch.zeros(()), torch.zeros(()))  # it would look, too
+    method.duality_gap = lambda x, g: Gap(*torch.zeros(5))  # it would look, too
     before = {k: v.clone() for k, v in method.named_parameters()}
     train(method, data)
     assert method.updates == {"critic": 6, "autoencoder": 6}
@@ -177,48 +181,113 @@ def test_codes_are_drawn_to_the_prior(train):
 # The duality gap
 
 
-def frozen(method, f_lr=0.0, rate=0.0):
-    """Let the estimator's copies move at rates of their own."""
-    method._adam = lambda *modules: torch.optim.Adam(
-        [p for m in modules for p in m.parameters()], lr=f_lr if len(modules) == 1 else rate
-    )
+def ring(n, seed):
+    """Draw float32 points (n, 2) of ring8."""
+    centres, std = MIXTURES["ring8"]()
+    g = seeded(seed)
+    rows = torch.from_numpy(centres).float()[torch.randint(len(centres), (n,), generator=g)]
+    return rows + std * torch.randn(n, 2, generator=g)
+
+
+def assigned(a, b):
+    """Return W_1 of two batches as SciPy finds it."""
+    cost = torch.cdist(a.double(), b.double(), compute_mode="donot_use_mm_for_euclid_dist").numpy()
+    return cost[linear_sum_assignment(cost)].mean()
+
+
+@pytest.fixture(scope="module")
+def stages():
+    """Return iWGAN on ring8 as it is learned: untrained, after 3 steps, after 15 and after 40."""
+    method, found = build(steps=40, batch_size=32, lr=3e-3, gap_every=1, **WIDE), []
+    method.after_step = lambda: method.step in (3, 15, 40) and found.append(copy.deepcopy(method.state_dict()))
+    found.append(copy.deepcopy(method.state_dict()))
+    n = method.rows_per_step
+    fit(method, [Batch(torch.arange(n), ring(n, t)) for t in range(40)])
+    return [trained(weights) for weights in found]
+
+
+WIDE = {"width": 0.1}
+
+
+def trained(weights, **settings):
+    """Return the method with these weights."""
+    method = build(**WIDE, **settings)
+    method.load_state_dict(weights)
     return method
 
 
-def test_copies_that_stand_still_have_no_gap():
-    method, x = build(), torch.randn(40, 2)
-    gap, value = frozen(method).duality_gap(x, seeded())
-    assert gap == 0
-    z = torch.randn(20, 5, generator=seeded())
-    torch.testing.assert_close(value, objective(method.G, method.Q, method.f, x[20:], z).value)
+def test_the_gap_lies_between_exact_bounds_at_every_stage_of_training(stages):
+    """From below Theorem 2.2, and L at any critic of slope at most 1; from above any other plan of transport."""
+    x, values = ring(300, 999), []
+    for method in stages:
+        gap = method.duality_gap(x, seeded(1))
+        with torch.no_grad():
+            g = seeded(1)
+            rebuilt, fake = method.G(method.Q(x)), method.G(method.prior(300, g))
+            lowest = assigned(x, rebuilt) + assigned(rebuilt, fake)
+            ways = [torch.tensor([math.cos(a), math.sin(a)]) for a in range(8)]
+            critics = [
+                *((lambda y, w=w: y @ w) for w in ways),
+                *((lambda y, w=w: (y - 2 * w).norm(dim=1)) for w in ways),
+            ]
+            highest_seen = max(objective(method.G, method.Q, f, x, method.prior(300, seeded(1))).value for f in critics)
+            unpaired = (x - rebuilt).norm(dim=1).mean() + (rebuilt - fake).norm(dim=1).mean()
+        assert max(lowest, highest_seen.item()) - 1e-5 <= gap.value.item() <= unpaired.item() + 1e-5
+        exact = (x - rebuilt).double().norm(dim=1).mean() + assigned(rebuilt, fake)
+        assert gap.value.item() == pytest.approx(exact.item(), abs=1e-6)
+        assert gap.infimum <= 1e-6
+        values.append(gap.value.item())
+    assert len(set(values)) == len(stages)
 
 
-def test_a_constant_critic_and_exact_reconstructions_have_no_gap():
-    method = build(latent_dim=2, gap_steps=20)
+def test_the_gap_does_not_move_with_the_rate_or_any_other_setting_of_the_training(stages):
+    x, weights = ring(200, 999), stages[1].state_dict()
+    gaps = [
+        trained(weights, **settings).duality_gap(x, seeded(1))
+        for settings in ({"lr": 1e-4}, {"lr": 1e-3}, {"penalty": 100.0, "n_critic": 7, "batch_size": 3})
+    ]
+    assert gaps[0] == gaps[1] == gaps[2]
+
+
+def test_exact_reconstructions_of_samples_law_have_the_gap_of_two_samples():
+    method = build(latent_dim=2)
     method.G, method.Q = identity(), identity()
-    for p in method.f.parameters():
-        p.data.zero_()
-    gap, value = method.duality_gap(torch.randn(40, 2), seeded())
-    assert gap == 0
-    assert 0 < value <= 1.1e-6  # the root's own epsilon
+    gap = method.duality_gap(normal(500, 2, 3), seeded())
+    assert gap.reconstruction.item() == pytest.approx(0, abs=2e-6)
+    assert gap.transport.item() == pytest.approx(gap.floor.item(), rel=0.4)
+    shifted = method.duality_gap(normal(500, 2, 3) + torch.tensor([3.0, 0.0]), seeded())
+    assert shifted.value.item() == pytest.approx(3, abs=0.2)  # W_1 of a shift is its length
 
 
-def test_the_ascent_reaches_the_highest_penalised_linear_critic():
-    method = frozen(build(latent_dim=2, gap_steps=50, penalty=10.0, batch_size=250, n_critic=4), f_lr=0.1)
-    method.G, method.Q, method.f = identity(), identity(), linear([0.0, 1.0])
-    x = torch.randn(2000, 2, generator=seeded(1)) + torch.tensor([3.0, 0.0])
-    gap, value = method.duality_gap(x, seeded(2))
-    # L(w) = w . m at m = (3, 0), and w . m - 10 (|w| - 1)^2 is highest at w = (1 + |m| / 20) m / |m|.
-    assert value.item() == pytest.approx(0, abs=0.15)
-    assert gap.item() == pytest.approx(3 * 1.15, rel=0.05)
+def test_the_transport_of_samples_on_a_line_is_that_of_sorted_ones():
+    x, y = normal(50, 1, 1).double(), 2 * normal(50, 1, 2).double() - 1
+    assert wasserstein(x, y).item() == pytest.approx(
+        (x.sort(0).values - y.sort(0).values).abs().mean().item(), abs=1e-9
+    )
+    assert wasserstein(x, torch.full_like(y, torch.nan)).isnan()
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_the_descent_and_the_ascent_each_widen_the_gap(seed):
-    x = torch.randn(200, 2, generator=seeded(seed))
-    settings = {"gap_steps": 50, "batch_size": 50}
-    widths = [frozen(build(**settings), *rates).duality_gap(x, seeded(seed))[0] for rates in ((1e-2, 0), (0, 1e-2))]
-    assert min(widths) > 0.01
+def test_the_infimum_is_the_least_over_every_choice_of_outputs():
+    x, outputs, f = normal(3, 2, 1).double(), normal(4, 2, 2).double(), normal(4, 1, 3).double().flatten()
+    every = itertools.product(range(4), repeat=4)  # an output for each example, and one for all samples
+    least = min(
+        ((x - outputs[list(chosen[:3])]).norm(dim=1) + f[list(chosen[:3])]).mean() - f[chosen[3]] for chosen in every
+    )
+    assert infimum(x, outputs, f).item() == pytest.approx(least.item(), abs=1e-9)
+    flat = torch.full((7,), 3.0, dtype=torch.float64)
+    assert infimum(x, torch.cat([x, outputs]), flat).item() == pytest.approx(0, abs=1e-7)
+
+
+def test_of_many_examples_the_first_count(monkeypatch):
+    monkeypatch.setattr("latent_ot.methods.iwgan.GAP_EXAMPLES", 30)
+    method, x = build(), normal(39, 2)
+    assert method.duality_gap(x, seeded()) == method.duality_gap(x[:30], seeded())
+
+
+def test_networks_that_diverged_have_no_gap():
+    method = build()
+    method.G[-1].weight.data.fill_(torch.nan)
+    assert method.duality_gap(normal(20, 2), seeded()).value.isnan()
 
 
 def snapshot(method):
@@ -270,30 +339,43 @@ def rows(method):
 def test_the_gap_is_in_the_log_from_the_first_step_on(tmp_path):
     method = build(steps=7, gap_every=3)
     result = run(method, rows(method), tmp_path)
-    logged = [(row["gap"], row["objective"]) for row in result["curve"]]
+    logged = [(row["gap"], row["gap_infimum"], row["objective"]) for row in result["curve"]]
     assert len(logged) == 7
-    assert len(set(logged)) == 4  # after steps 1, 3, 5 and 7
+    assert len(set(logged)) == 4  # in steps 1, 3, 5 and 7
     assert logged[0] == logged[1] != logged[2]
-    assert tuple(result["facts"].values()) == logged[-1]
-    assert set(result["facts"]) == {"duality_gap", "objective"}
+    facts = result["facts"]
+    assert (facts["duality_gap"], facts["gap_infimum"], facts["objective"]) == logged[-1]
+    assert facts["duality_gap"] == pytest.approx(facts["gap_reconstruction"] + facts["gap_transport"])
+    assert facts["gap_floor"] > 0
 
 
 @pytest.mark.parametrize(
-    ("gap", "value", "stop", "finished"),
-    [(0.5, 0.5, "duality_gap", True), (0.5, 2.0, "duality_gap", False), (2.0, 0.5, "duality_gap", False),
-     (-0.1, -0.1, "duality_gap", True), (0.0, 0.0, "budget", False)],
+    ("reconstruction", "transport", "floor", "stop", "finished"),
+    [(0.5, 0.4, 0.0, "duality_gap", True), (0.5, 0.6, 0.0, "duality_gap", False), (0.0, 1.1, 0.2, "duality_gap", True),
+     (0.9, 0.4, 0.2, "duality_gap", False), (0.0, 0.0, 0.0, "budget", False)],
 )  # fmt: skip
-def test_a_run_goes_on_while_gap_or_objective_are_large(gap, value, stop, finished):
-    method = build(stop=stop, gap_tol=1.0, objective_tol=1.0)
-    method.gap.fill_(gap)
-    method.objective.fill_(value)
+def test_a_run_goes_on_while_the_objective_at_the_best_critic_is_large(
+    reconstruction, transport, floor, stop, finished
+):
+    method = build(stop=stop, gap_tol=1.0)
+    method.last_gap.copy_(torch.tensor([reconstruction, transport, floor, -9.0, -9.0]))
     assert method.finished is finished
 
 
+def test_one_mode_of_many_never_ends_a_run():
+    method = build(latent_dim=2, stop="duality_gap", **{"gap_tol": POINTS["gap_tol"]})
+    for p in method.G.parameters():  # every sample at one point, and a critic that sees no difference
+        p.data.zero_()
+    for p in method.f.parameters():
+        p.data.zero_()
+    method.last_gap.copy_(torch.stack(method.duality_gap(ring(200, 0), seeded())))
+    assert not method.finished
+
+
 def test_the_rule_ends_a_run_at_the_first_estimate_that_meets_it(tmp_path):
-    first = run(build(steps=6, stop="duality_gap", gap_tol=1e3, objective_tol=1e3), rows(build()), tmp_path / "first")
+    first = run(build(steps=6, stop="duality_gap", gap_tol=1e3), rows(build()), tmp_path / "first")
     assert first["images_seen"] == build().rows_per_step
-    never = run(build(steps=6, stop="duality_gap", gap_tol=1e3, objective_tol=1e-9), rows(build()), tmp_path / "never")
+    never = run(build(steps=6, stop="duality_gap", gap_tol=1e-9), rows(build()), tmp_path / "never")
     assert never["images_seen"] == 6 * build().rows_per_step
 
 
@@ -310,7 +392,7 @@ def test_an_interruption_between_two_estimates_changes_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("shape", "network", "latent_dim", "batch", "penalty"),
     [
-        ((2,), "toy", 5, 256, 0.1),
+        ((2,), "toy", 5, 256, 1.0),
         ((1, 32, 32), "iwgan_mnist", 8, 64, 10.0),
         ((3, 64, 64), "iwgan_celeba", 64, 64, 10.0),
     ],

@@ -142,7 +142,7 @@ def test_nothing_is_compared_with_a_run_whose_samples_have_collapsed(record):
 
 def test_marks_of_a_record_stand_beside_the_verdict(record, monkeypatch):
     monkeypatch.setattr(
-        "latent_ot.report.claims.said_against", lambda run: ["its search went on"] * (run.method == "glo")
+        "latent_ot.report.claims.said_against", lambda run, keys: ["its search went on"] * (run.method == "glo")
     )
     judged = judge(claim(), runs(record, [10, 11, 12], [20, 21.5, 22], **OWN))
     assert "glo seeds 0, 1, 2: its search went on" in claims_grid([judged]).rows[0][5].text

@@ -101,7 +101,7 @@ def test_programs_read_a_row_for_each_curve_and_method(five):
 
 def test_modes_and_quality_of_a_mixture_are_followed_and_the_better_is_marked(record):
     points = {"dataset": "ring8", "protocol": {"id": "ring8/n1000x250", "n": 1000, "repeats": 250}}
-    config = {"wgan_gp": {"network": "toy", "latent_dim": 5, "batch_size": 256, "lr": 1e-4, "penalty": 0.1}}
+    config = {"wgan_gp": {"network": "toy", "latent_dim": 5, "batch_size": 256, "lr": 1e-4, "penalty": 1.0}}
     made = []
     for method, modes in (("iwgan", (6.0, 8.0)), ("wgan_gp", (2.0, 3.0))):
         curves = {"modes": [[16000, modes[0]], [64000, modes[1]]], "high_quality": [[64000, modes[1] / 10]]}

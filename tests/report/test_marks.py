@@ -1,14 +1,19 @@
+import json
+
 import pytest
 
+from latent_ot.claims import Claim
 from latent_ot.published import load_table
+from latent_ot.report.claims import claims_json
 from latent_ot.report.front import front
 from latent_ot.report.grid import grid_tables
 from latent_ot.report.groups import by_protocol
 from latent_ot.report.marks import marks
 from latent_ot.report.page import _everything
-from latent_ot.report.ranking import bench_table
-from latent_ot.report.tables import grids
+from latent_ot.report.ranking import bench_table, further
+from latent_ot.report.tables import grids, render_published
 from latent_ot.report.text import render
+from latent_ot.report.verdicts import judge
 
 
 def curve(*values):
@@ -113,3 +118,55 @@ def test_a_finished_gan_is_at_chance_too_and_one_whose_adversary_is_fooled_is_no
 def test_what_was_not_followed_bears_no_mark(record):
     assert names(record(metrics={"fid": 1.0, "discriminator_auc": 0.5})) == []
     assert names(record(curves=judged(0.5))) == []
+
+
+SEARCH = "the search for held-out images' codes had not converged"
+
+
+@pytest.fixture
+def sought(record):
+    """GLO's search rose by 1 dB in its second half, GLDO's by less than a tenth, and WAE-MMD has an encoder."""
+    ends = {"glo": (25.0, 26.0), "gldo": (26.95, 27.0), "wae_mmd": (None, 20.0)}
+    return [searched(record, name, seed, *pair) for name, pair in ends.items() for seed in range(3)]
+
+
+def searched(record, method, seed, half, full):
+    facts = {} if half is None else {"psnr_at_half": half}
+    return record(method, seed, {"fid": 3.0 + seed, "psnr": full, "ssim": 0.8}, facts=facts)
+
+
+def marked(grid, sign):
+    keys = [column.key for column in grid.columns]
+    return {(row[1].text, key) for row in grid.rows for key, c in zip(keys, row, strict=True) if sign in c.signs}
+
+
+def test_reconstructions_of_a_search_that_had_not_ended_are_marked_and_nothing_else_is(sought):
+    assert marked(bench_table(sought)[0], "‖") == {("glo", "psnr")}
+    assert marked(further(sought), "‖") == {("glo", "ssim")}
+    assert any(line.startswith(f"‖: {SEARCH}") and "(glo" in line for line in bench_table(sought)[0].remarks)
+    assert "‖" not in render(bench_table(sought[3:]), "text")
+
+
+@pytest.mark.parametrize(
+    ("half", "full", "rising"), [(26.0, 26.099, False), (26.0, 26.101, True), (26.2, 26.0, True), (26.0, 26.0, False)]
+)
+def test_a_search_that_ends_lower_or_just_within_the_bound_has_converged_or_not_by_its_size(record, half, full, rising):
+    assert names(searched(record, "glo", 0, half, full)) == ["search not converged"] * rising
+
+
+def test_every_form_of_a_published_table_marks_an_unfinished_search(sought):
+    forms = {f: render_published("gldo-table2", "mnist5k", "ci", sought, f) for f in ("text", "md", "latex", "csv")}
+    assert "26.00 ± 0.00‖" in " ".join(forms["text"].split())
+    assert "26.00 ± 0.00‖ |" in forms["md"]
+    assert r"26.00 $\pm$ 0.00$^\|$" in forms["latex"]
+    assert "27.00 ± 0.00‖" not in forms["text"]
+    assert "search not converged" in forms["csv"]
+
+
+def test_a_verdict_says_of_the_figures_that_it_reads_what_is_against_them(sought):
+    better = {"better": ["glo", "gldo"], "metric": "psnr", "direction": "up"}
+    place = {"id": "c", "paper": "gldo", "source": "s", "statement": "s", "paper_holds": True, "datasets": ["mnist"]}
+    for metric, told in (("psnr", True), ("fid", False)):
+        claim = Claim.build({**place, **better, "metric": metric}, "c")
+        (finding,) = json.loads(claims_json([judge(claim, sought)]))[0]["findings"]
+        assert any(SEARCH in mark for mark in finding["marks"]) is told
