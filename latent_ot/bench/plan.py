@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from latent_ot.bench.identity import MadeOf, key_of, made_of, plugin_parts, scoring, small
+from latent_ot.bench.identity import MadeOf, judge_among, key_of, made_of, plugin_parts, scoring, small
 from latent_ot.budgets import Budget
 from latent_ot.catalog import KIND, SCORING, Catalog, Recipe
 from latent_ot.datasets.base import Dataset
-from latent_ot.errors import Declined, InputError, choose
+from latent_ot.errors import Declined, InputError, Refused, choose, nearest
 from latent_ot.record import Protocol
 
 if TYPE_CHECKING:
@@ -118,11 +118,18 @@ class Planner:
         self._built: dict[str, tuple[Stage | None, MadeOf]] = {}  # what was looked at
 
     def run(self, method: str, seed: int) -> RunPlan:
-        """Plan one method at one seed: its training stages and its evaluation."""
+        """Plan one method at one seed: its training stages and its evaluation.
+
+        Raises:
+            InputError: as ``training`` does.
+            Refused: if the network that would score it trains it.
+        """
         plan = self.training(method, seed)
         if plan.declined:
             return plan
         stages = plan.stages
+        for stage in stages:
+            self._check_judge(stage)
         if self.dataset.kind == "image":
             stages += (self._reconstruct(seed, decoding(stages)),)
         return replace(plan, stages=(*stages, self._evaluate(method, seed, stages)))
@@ -133,6 +140,14 @@ class Planner:
         Raises:
             InputError: for an unknown method or setting, before anything runs.
         """
+        empty = self.named(method, seed)
+        try:
+            return replace(empty, stages=self._train(self.catalog.recipe(method, self.dataset.kind), seed))
+        except Declined as reason:
+            return replace(empty, declined=str(reason))
+
+    def named(self, method: str, seed: int) -> RunPlan:
+        """Return the plan of a method at a seed without stages: the row's name and the settings that belong to it."""
         recipe = self.catalog.recipe(method, self.dataset.kind)
         used = {part: dict(self.overrides[part]) for part in recipe.parts if part in self.overrides}
         changes = [
@@ -141,11 +156,35 @@ class Planner:
             for key, value in values.items()
         ]
         label = f"{method}[{','.join(changes)}]" if changes else method
-        empty = RunPlan(label, method, recipe.paper, seed, (), used)
-        try:
-            return replace(empty, stages=self._train(recipe, seed))
-        except Declined as reason:
-            return replace(empty, declined=str(reason))
+        return RunPlan(label, method, recipe.paper, seed, (), used)
+
+    def _check_judge(self, stage: StagePlan) -> None:
+        """Refuse a stage that learns from the very network that scores it."""
+        frozen = stage.job["made_of"].get("frozen", {})
+        if not frozen or self.dataset.kind != "image":
+            return
+        judge = self.rules().evaluator or ""
+        if name := judge_among(frozen, judge, self.rules().checksum):
+            set_by = next((key for key, value in stage.job["config"].items() if value == name), None)
+            what = f"setting '{set_by}' = '{name}'" if set_by else f"network '{name}'"
+            raise Refused(
+                f"{stage.part}: {what} would train what evaluator '{judge}', the same network, scores; allowed: "
+                f"another network or another evaluator{self._other(stage, set_by, name, judge)}"
+            )
+
+    def _other(self, stage: StagePlan, set_by: str | None, name: str, judge: str) -> str:
+        """Return the nearest choice in place of a network that trains and scores: the setting's default, if it is one.
+
+        Else an evaluator.
+        """
+        from latent_ot.metrics.evaluators.find import names
+
+        if set_by:
+            config = self.catalog.stage(KIND[stage.job["role"]], stage.job["name"]).Config
+            default = config.model_fields[set_by].default
+            if default not in (None, name, judge):
+                return f"; nearest: --set {stage.part}.{set_by}={default}"
+        return nearest(judge, (f"--evaluator {other}" for other in names() if other not in (name, judge)))
 
     def data_row(self, seed: int) -> RunPlan:
         """Plan the yardstick: held-out real examples scored as if they had been generated."""

@@ -39,9 +39,11 @@ class Rows(Benchmark):
     def refused(self, job: Job) -> str | None:
         """Return why a job cannot be planned, such as a setting that the method lacks; None if it can."""
         method, settings = job
+        planner = self._planner(settings)
         try:
-            self._planner(settings).check_overrides([method])
-            self._planner(settings).training(method, 0)
+            planner.check_overrides([method])
+            for seed in self.request.seeds:
+                self.planned(method, seed, planner)
         except InputError as error:
             return str(error)
         return None

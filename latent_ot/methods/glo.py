@@ -18,7 +18,7 @@ What differs, and why:
   gradient has small terms of the other images of its batch.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -29,8 +29,9 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from latent_ot.config import Config
+from latent_ot.losses.backbones import Maps, backbone, backbone_parts, require_backbone
 from latent_ot.losses.laplacian import lap1
-from latent_ot.losses.perceptual import Maps, backbone, backbone_parts, perceptual
+from latent_ot.losses.perceptual import perceptual
 from latent_ot.methods._codes import CodeTable
 from latent_ot.methods._inversion import invert
 from latent_ot.methods.base import Method, Spec, require_images
@@ -49,7 +50,10 @@ class GloConfig(Config):
     loss: Literal["l2", "lap1", "lap1+l2", "perceptual+l2"] = Field(
         "l2", description="of an image: mean squared error, Lap1 of the ICML paper, or with the squared error added"
     )
-    backbone: str = Field("mnist", description="of the perceptual loss: vgg16, or a small classifier; silent in GLDO")
+    backbone: str = Field(
+        "imagenet_lite2",
+        description="of the perceptual loss: imagenet_lite2, vgg16 or a small classifier; silent in GLDO (GLANN: vgg16)",
+    )
     start: Literal["normal", "pca"] = Field(
         "normal", description="of codes: N(0, I), or the images' principal components; GLDO, Section 3.3"
     )
@@ -126,14 +130,15 @@ class Glo(Method):
         self._ddp_params_and_buffers_to_ignore = tables  # every process takes the same steps: nothing to broadcast
 
     @classmethod
-    def defaults(cls, shape: tuple[int, ...], chosen: Mapping[str, Any]) -> dict[str, Any]:
-        """The small classifier nearest to the images: of digits for grey ones, of objects for colour."""
-        return {"backbone": "mnist" if shape[0] == 1 else "cifar10"}
-
-    @classmethod
     def frozen_parts(cls, config: GloConfig) -> dict[str, int | str]:
         """The network of the perceptual loss, if there is one."""
         return backbone_parts(config.backbone) if "perceptual" in config.loss else {}
+
+    @classmethod
+    def require(cls, config: GloConfig) -> None:
+        """The weights of that network."""
+        if "perceptual" in config.loss:
+            require_backbone(config.backbone)
 
     def first_codes(self) -> Tensor:
         """Return random initial codes (N, d): N(0, I), projected."""
