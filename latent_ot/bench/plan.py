@@ -9,7 +9,7 @@ from latent_ot.bench.identity import MadeOf, judge_among, key_of, made_of, plugi
 from latent_ot.budgets import Budget
 from latent_ot.catalog import KIND, SCORING, Catalog, Recipe
 from latent_ot.datasets.base import Dataset
-from latent_ot.errors import Declined, InputError, Refused, choose, nearest
+from latent_ot.errors import Declined, InputError, Refused, choose
 from latent_ot.record import Protocol
 
 if TYPE_CHECKING:
@@ -173,18 +173,12 @@ class Planner:
             )
 
     def _other(self, stage: StagePlan, set_by: str | None, name: str, judge: str) -> str:
-        """Return the nearest choice in place of a network that trains and scores: the setting's default, if it is one.
-
-        Else an evaluator.
-        """
-        from latent_ot.metrics.evaluators.find import names
-
-        if set_by:
-            config = self.catalog.stage(KIND[stage.job["role"]], stage.job["name"]).Config
-            default = config.model_fields[set_by].default
-            if default not in (None, name, judge):
-                return f"; nearest: --set {stage.part}.{set_by}={default}"
-        return nearest(judge, (f"--evaluator {other}" for other in names() if other not in (name, judge)))
+        """Return what to ask for in place of a network that trains and scores: its setting's default, or a judge."""
+        config = self.catalog.stage(KIND[stage.job["role"]], stage.job["name"]).Config
+        default = config.model_fields[set_by].default if set_by else None
+        if default not in (None, name, judge):
+            return f"; nearest: --set {stage.part}.{set_by}={default}"
+        return f"; nearest: --evaluator {'cifar10' if 'inception' in (name, judge) else 'inception'}"
 
     def data_row(self, seed: int) -> RunPlan:
         """Plan the yardstick: held-out real examples scored as if they had been generated."""

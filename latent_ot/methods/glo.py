@@ -52,7 +52,7 @@ class GloConfig(Config):
     )
     backbone: str = Field(
         "imagenet_lite2",
-        description="of the perceptual loss: imagenet_lite2, vgg16 or a small classifier; silent in GLDO (GLANN: vgg16)",
+        description="of the perceptual loss: imagenet_lite2, vgg16 or a small classifier; GLDO is silent (GLANN: vgg16)",
     )
     start: Literal["normal", "pca"] = Field(
         "normal", description="of codes: N(0, I), or the images' principal components; GLDO, Section 3.3"
