@@ -21,7 +21,7 @@ from pydantic import Field, PlainValidator, model_validator
 from latent_ot.budgets import benchmarks
 from latent_ot.config import Config, keywords
 from latent_ot.errors import InputError, choose
-from latent_ot.published import Settings, load_table
+from latent_ot.published import Settings, load_table, merged
 from latent_ot.quantities import QUANTITIES
 from latent_ot.record import DATA, Record
 
@@ -287,12 +287,18 @@ FORMS: dict[str, Callable[..., dict[str, Any]]] = {"better": better, "value": va
 class Place(Config):
     """A published data set, as a claim names it: by its id, or as ``table/column`` for rows with that table's settings.
 
-    ``name``: the id, or the column's label if others have its data set and metric. ``settings``: of methods, there.
+    ``name``: the id, or the column's label if others have its data set and metric. ``asked``: what that table asks
+    there in place of a method, and with which settings.
     """
 
     dataset: str
     name: str
-    settings: dict[str, Settings] = {}
+    asked: dict[str, tuple[str, Settings]] = {}
+
+    def row(self, row: Row) -> Row:
+        """Return a rule's row as the table runs it here; its own settings win."""
+        method, settings = self.asked.get(row.method, (row.method, {}))
+        return row._replace(method=method, settings=merged(settings, row.settings))
 
     @model_validator(mode="before")
     @classmethod
@@ -304,9 +310,9 @@ class Place(Config):
         columns = {column.key: column for column in spec.columns}
         column = columns[choose(f"column of {table}", key, columns)]
         alike = [c for c in spec.columns if (c.dataset, c.metric) == (column.dataset, column.metric)]
-        settings = {row.method: spec.settings(row, column) for row in reversed(spec.rows) if row.method}
+        asked = {row.method: spec.asked(row, column) for row in reversed(spec.rows) if row.method}
         name = column.label if len(alike) > 1 else column.dataset
-        return {"dataset": column.dataset, "name": name, "settings": settings}
+        return {"dataset": column.dataset, "name": name, "asked": asked}
 
 
 class Claim(Config):

@@ -72,7 +72,7 @@ class Stage(L.LightningModule):
     def frozen_parts(cls, config: Any) -> dict[str, int | str]:
         """Return what trained networks a stage with these settings learns from: name -> version or checksum.
 
-        A checksum is the leading hex digits of the sha256 of its weights. An evaluator among them may not score the run.
+        A checksum is how the sha256 of its weights begins. An evaluator that is among them may not score the run.
         """
         return {}
 

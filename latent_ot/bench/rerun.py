@@ -79,10 +79,11 @@ def rerun(spec: PublishedTable, request: Request, say: Callable[[str], None]) ->
     choose("budget", request.budget, settings()["budgets"])
     asked = request.dataset
     columns = spec.columns_for(asked) if asked else spec.columns
-    rows = [(row, row.method) for row in spec.rows if row.method not in (None, DATA)]
+    rows = [row for row in spec.rows if row.method not in (None, DATA)]
     ran: dict[str, str] = {}
     for group in [[c for c in columns if asked or c.dataset == name] for name in _datasets(columns, asked)]:
-        jobs = [(m, spec.settings(row, c)) for row, m in rows for c in group if m]
+        asked_for = (spec.asked(row, column) for row in rows for column in group)
+        jobs = [(method, given) for method, given in asked_for if method]
         if not jobs:
             continue
         try:

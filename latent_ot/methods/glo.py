@@ -35,16 +35,23 @@ from latent_ot.losses.perceptual import perceptual
 from latent_ot.methods._codes import CodeTable
 from latent_ot.methods._inversion import invert
 from latent_ot.methods.base import Method, Spec, require_images
-from latent_ot.networks.infogan import Generator, init_normal
+from latent_ot.networks.base import Family
+from latent_ot.networks.gldo import GldoNetworks
+from latent_ot.networks.infogan import InfoganNetworks, init_normal
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, as_float
 
+GENERATORS: Mapping[str, type[Family]] = {"infogan": InfoganNetworks, "gldo": GldoNetworks}
+THIRD = {"lr": 0.005, "lr_z": 0.05, "halve_every": 10}  # of Table 7's third generator; GLDO, Section 4.5
 PCA_IMAGES = 24_576  # two 64-pixel colour images' worth of values, as a public re-implementation of GLO fits it to
 
 
 class GloConfig(Config):
     """Settings of GLO. The ICML paper's own: optim=sgd, lr=1, lr_z=10, batch_size=128, projection=ball, loss=lap1."""
 
+    network: Literal["infogan", "gldo"] = Field(
+        "infogan", description="generator; GLDO, Table 7: infogan at 32 px and for CelebA-64, gldo for LSUN and 128 px"
+    )
     batch_size: int = Field(64, ge=2, description="images a step; GLDO, Section 4.1")
     latent_dim: int = Field(100, ge=1, description="code length d; GLDO, Section 4.1 (128 pixels: 256)")
     loss: Literal["l2", "lap1", "lap1+l2", "perceptual+l2"] = Field(
@@ -52,7 +59,7 @@ class GloConfig(Config):
     )
     backbone: str = Field(
         "imagenet_lite2",
-        description="of the perceptual loss: imagenet_lite2, vgg16 or a small classifier; GLDO is silent (GLANN: vgg16)",
+        description="of the perceptual loss: imagenet_lite2, vgg16, a small classifier; GLDO is silent (GLANN: vgg16)",
     )
     start: Literal["normal", "pca"] = Field(
         "normal", description="of codes: N(0, I), or the images' principal components; GLDO, Section 3.3"
@@ -119,7 +126,9 @@ class Glo(Method):
         super().__init__(config, spec)
         shape = require_images(spec, type(self).__name__.lower())
         self.latent_dim = config.latent_dim
-        self.G = init_normal(Generator(config.latent_dim, shape, spec.width), config.init_std)
+        family = GENERATORS[config.network]
+        self.data_range = family.data_range
+        self.G = init_normal(family.generator(config.latent_dim, shape, spec.width), config.init_std)
         for layer in [m for m in self.G.modules() if config.spectral and isinstance(m, nn.ConvTranspose2d)]:
             spectral_norm(layer)
         start = self.first_codes()
@@ -128,6 +137,12 @@ class Glo(Method):
         self.register_buffer("trail", torch.zeros(2))  # mean squared error and code gradient of the last steps
         tables = [f"Z.{name}" for name, _ in self.Z.named_buffers()]
         self._ddp_params_and_buffers_to_ignore = tables  # every process takes the same steps: nothing to broadcast
+
+    @classmethod
+    def defaults(cls, shape: tuple[int, ...], chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of Section 4.5: at 128 pixels the third generator of Table 7, and its rates wherever it is chosen."""
+        large = {"network": "gldo", "latent_dim": 256} if shape[-1] == 128 else {}
+        return {**large, **(THIRD if {**large, **chosen}.get("network") == "gldo" else {})}
 
     @classmethod
     def frozen_parts(cls, config: GloConfig) -> dict[str, int | str]:
@@ -183,7 +198,7 @@ class Glo(Method):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One descent step of Eq. 2 in generator and codes at once."""
         z = self.Z(batch.index)
-        output = self.G(z)
+        output = self.decode(z)
         loss = self.image_losses(output, batch.image).mean()
         self.move_generator(loss)
         self.move_codes(batch, z.grad)
@@ -223,8 +238,8 @@ class Glo(Method):
         return self.Z.codes
 
     def decode(self, z: Tensor) -> Tensor:
-        """Return images G(z)."""
-        return self.G(z)
+        """Return images G(z), in [0, 1] whatever the generator's own range."""
+        return self.to_unit(self.G(z))
 
     def infer(self, x: Tensor, start: Tensor, steps: int) -> Tensor:
         """Return the codes that a search from ``start`` finds for images ``x``; GLDO, Section 4.3."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from latent_ot.claims import Claim, Place, Region, Row, Rule, checks
-from latent_ot.published import in_words, merged, stand_ins, stands_for
+from latent_ot.published import in_words, stand_ins, stands_for
 from latent_ot.quantities import QUANTITIES, Quantity
 from latent_ot.record import DATA, Record
 from latent_ot.report.groups import Group, Groups, by_protocol, unique
@@ -100,7 +100,7 @@ def judge(claim: Claim, records: Sequence[Record]) -> Judged:
             effect = t_interval(checks()[check])
             found.append(Finding(check, place.name, region, verdict_on(effect, region), effect=effect, check=check))
         for contrast in rule.rows:
-            rows = [row._replace(settings=merged(place.settings.get(row.method, {}), row.settings)) for row in contrast]
+            rows = [place.row(row) for row in contrast]
             bare = Finding(rule.name(rows), place.name, region, quantity=quantity, flags=flags)
             found.append(_judged(bare, claim, rows, place, groups) or _not_run(bare, rule, rows, place, records))
     return Judged(claim, tuple(found))

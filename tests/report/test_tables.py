@@ -187,8 +187,9 @@ def test_the_settings_of_a_table_are_settings_of_the_suites_methods(name):
     for row, column in itertools.product(spec.rows, spec.columns):
         if row.method in (None, DATA):
             continue
-        parts = catalog.recipe(row.method).parts
-        for part, given in spec.settings(row, column).items():
+        method, settings = spec.asked(row, column)
+        parts = catalog.recipe(method).parts
+        for part, given in settings.items():
             assert part in parts
             kind = "methods" if part in catalog.files["methods"] else "samplers"
             catalog.stage(kind, part).Config.build(given, where=part)
@@ -266,7 +267,7 @@ def test_columns_of_one_data_set_differ_by_what_they_ask_of_a_method(record):
     ask = load_table("aeotgan-table1")
     (row,) = [row for row in ask.rows if row.label == "WGAN-GP"]
     runs = [
-        record("wgan_gp[x]", 0, {"fid": 20.0 + i}, overrides=ask.settings(row, ask.columns[i]), **cifar) for i in (0, 1)
+        record("wgan_gp[x]", 0, {"fid": 20.0 + i}, overrides=ask.asked(row, ask.columns[i])[1], **cifar) for i in (0, 1)
     ]
     (line,) = [x for x in table("aeotgan-table1", "cifar10", "ci", runs).splitlines() if x.startswith("WGAN-GP  ")]
     assert " ".join(line.split()) == "WGAN-GP 40.2 | 20.000 ± – 19.6 | 21.000 ± –"
