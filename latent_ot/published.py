@@ -65,7 +65,8 @@ class PublishedColumn(Config):
 class PublishedRow(Config):
     """``method`` is what the suite runs for this row, with ``settings``; none where the paper quotes another one.
 
-    ``methods``: published data set -> the method there, where the paper runs the row otherwise on it. ``text_values``: numbers of the paper's text that differ from its table. ``note``: what the paper leaves open.
+    ``methods``: published data set -> the method there, where the paper runs the row otherwise on it.
+    ``text_values``: numbers of the paper's text that differ from its table. ``note``: what the paper leaves open.
     """
 
     label: str
@@ -120,7 +121,7 @@ class PublishedTable(Config):
         return own or tuple(c for c in self.columns if c in free.values())
 
     def asked(self, row: PublishedRow, column: PublishedColumn) -> tuple[str | None, Settings]:
-        """Return the method that a row is on a column's data set, and its settings there: its own, then the column's."""
+        """Return the method that a row is in a column, and its settings there: the row's, then the column's."""
         method = row.methods.get(column.dataset, row.method)
         return method, merged(row.settings, column.settings.get(method or "", {}))
 

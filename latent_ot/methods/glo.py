@@ -18,7 +18,7 @@ What differs, and why:
   gradient has small terms of the other images of its batch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 

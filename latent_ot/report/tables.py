@@ -7,6 +7,7 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from latent_ot.budgets import settings
 from latent_ot.errors import choose
@@ -196,7 +197,7 @@ def _asked(found: Sequence[Beside]) -> list[str]:
     return [f"{', '.join(labels)}{at}: ours {words}" for (words, at), labels in alike.items()]
 
 
-def _run_as(row: PublishedRow, method: str | None, settings: Settings) -> Iterator[str]:
+def _run_as(row: PublishedRow, method: str | None, settings: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     if method != row.method:
         yield f"is {method}"
     if settings:

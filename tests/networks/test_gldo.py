@@ -41,7 +41,7 @@ def test_its_maps_double_from_four_pixels_and_its_images_are_signed(size, maps, 
 
 @pytest.mark.parametrize("shape", [(2,), (1, 28, 28), (1, 32, 64), (1, 4, 4), (2, 32, 32), (3, 256, 256)])
 def test_other_shapes_are_refused(shape):
-    with pytest.raises(InputError, match="gldo networks: shape .*allowed"):
+    with pytest.raises(InputError, match=r"gldo networks: shape .*allowed"):
         Generator(10, shape)
 
 
