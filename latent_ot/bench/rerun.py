@@ -23,18 +23,31 @@ class Rows(Benchmark):
 
     def __init__(self, request: Request, jobs: Sequence[Job]) -> None:
         super().__init__(replace(request, methods=[method for method, _ in jobs]))
-        bare = [(method, self._beside_defaults(settings)) for method, settings in jobs]
+        bare = [(method, self._beside_defaults(method, settings)) for method, settings in jobs]
         self.jobs = [job for i, job in enumerate(bare) if job not in bare[:i]]
 
-    def _beside_defaults(self, settings: Settings) -> Settings:
-        """Leave out what is the default anyway: such a run is the one that goes by the method's bare name."""
+    def _beside_defaults(self, method: str, settings: Settings) -> Settings:
+        """Leave out what is so anyway, on these data and under this name: that run goes by the method's bare name."""
+        fixed = self.catalog.recipe(method, self.dataset.kind).settings
         kept: Settings = {}
         for part, given in settings.items():
             kind = next((kind for kind, files in self.catalog.files.items() if part in files), None)
-            fields = self.catalog.stage(kind, part).Config.model_fields if kind else {}
-            changed = {k: v for k, v in given.items() if k not in fields or fields[k].default != v}
+            if kind is None or not given.keys() <= self.catalog.stage(kind, part).Config.model_fields.keys():
+                kept[part] = given  # planning it says what is wrong
+                continue
+            changed, whole = dict(given), self._resolved(kind, part, {**fixed.get(part, {}), **given})
+            for key in given:
+                fewer = {k: v for k, v in changed.items() if k != key}
+                changed = fewer if self._resolved(kind, part, {**fixed.get(part, {}), **fewer}) == whole else changed
             kept |= {part: changed} if changed else {}
         return kept
+
+    def _resolved(self, kind: str, part: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all settings of a part, without checking the chosen ones."""
+        stage = self.catalog.stage(kind, part)
+        by_field = {name: info.default for name, info in stage.Config.model_fields.items()}
+        by_data = stage.defaults(self.dataset.shape, chosen) if kind == "methods" else {}
+        return {**by_field, **by_data, **chosen}
 
     def refused(self, job: Job) -> str | None:
         """Return why a job cannot be planned, such as a setting that the method lacks; None if it can."""

@@ -143,7 +143,7 @@ def test_keys_stay_what_they_are():
     found = {name: keys(planner().run(name, 0)) for name in ("glo", "wgan_gp", "ae_ot_gan")}
     points = keys(planner(dataset("points")).run("ae_ot_sd", 0))
     assert {**found, "points": points} == {
-        "glo": ["6ca2f7ed8c0c384b", "1f01c264e483b8d4", "f88df9d203555c69", "c5fbe2f079aa836d"],
+        "glo": ["71460bae113d2fb4", "bf91a97aefb98e40", "057c929c31af8f58", "ac3e792c1c2d1273"],
         "wgan_gp": ["2b44f9cf520a3c6c", "4ce4baeeddc324a3", "c10b780f2f8aeb96"],
         "ae_ot_gan": [
             "97c27e4ebbafa908", "fbf44d0e5df260d9", "aff4a9541e6c8eca", "e36de5c15bf8e99c", "bb610d9476c13a46",
