@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from latent_ot.bench.identity import MadeOf, judge_among, key_of
+from latent_ot.bench.identity import MadeOf, key_of
+from latent_ot.bench.judge import judge_among
 from latent_ot.budgets import benchmarks, budget, settings
 from latent_ot.errors import InputError, Refused
 from latent_ot.files import write_json

@@ -52,17 +52,6 @@ def made_of(stage: "Stage") -> MadeOf:
     return {kind: found for kind, found in parts.items() if found}
 
 
-def judge_among(frozen: Mapping[str, int | str], judge: str | None, checksum: str | None) -> str | None:
-    """Return the name, among the ``frozen`` networks that a stage learns from, of the evaluator ``judge`` itself.
-
-    It is told by its name or, whatever it is called here, by the ``checksum`` of its weights; None if it is not there.
-    """
-    for name, mark in frozen.items():
-        if name == judge or (isinstance(mark, str) and mark and (checksum or "").startswith(mark)):
-            return name
-    return None
-
-
 def plugin_parts(*classes: type) -> MadeOf:
     """Return the hashes of the user's own files that hold classes; nothing for those of the suite."""
     found = plugin_files(*classes)

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from latent_ot.bench.identity import MadeOf, judge_among, key_of, made_of, plugin_parts, scoring, small
+from latent_ot.bench.identity import MadeOf, key_of, made_of, plugin_parts, scoring, small
+from latent_ot.bench.judge import check_judge
 from latent_ot.budgets import Budget
 from latent_ot.catalog import KIND, SCORING, Catalog, Recipe
 from latent_ot.datasets.base import Dataset
-from latent_ot.errors import Declined, InputError, Refused, choose
+from latent_ot.errors import Declined, InputError, choose
 from latent_ot.record import Protocol
 
 if TYPE_CHECKING:
@@ -128,8 +129,9 @@ class Planner:
         if plan.declined:
             return plan
         stages = plan.stages
-        for stage in stages:
-            self._check_judge(stage)
+        for stage in stages if self.dataset.kind == "image" else ():
+            if "frozen" in stage.job["made_of"]:
+                check_judge(stage.job, self.catalog, self.rules().evaluator or "", self.rules().checksum)
         if self.dataset.kind == "image":
             stages += (self._reconstruct(seed, decoding(stages)),)
         return replace(plan, stages=(*stages, self._evaluate(method, seed, stages)))
@@ -157,28 +159,6 @@ class Planner:
         ]
         label = f"{method}[{','.join(changes)}]" if changes else method
         return RunPlan(label, method, recipe.paper, seed, (), used)
-
-    def _check_judge(self, stage: StagePlan) -> None:
-        """Refuse a stage that learns from the very network that scores it."""
-        frozen = stage.job["made_of"].get("frozen", {})
-        if not frozen or self.dataset.kind != "image":
-            return
-        judge = self.rules().evaluator or ""
-        if name := judge_among(frozen, judge, self.rules().checksum):
-            set_by = next((key for key, value in stage.job["config"].items() if value == name), None)
-            what = f"setting '{set_by}' = '{name}'" if set_by else f"network '{name}'"
-            raise Refused(
-                f"{stage.part}: {what} would train what evaluator '{judge}', the same network, scores; allowed: "
-                f"another network or another evaluator{self._other(stage, set_by, name, judge)}"
-            )
-
-    def _other(self, stage: StagePlan, set_by: str | None, name: str, judge: str) -> str:
-        """Return what to ask for in place of a network that trains and scores: its setting's default, or a judge."""
-        config = self.catalog.stage(KIND[stage.job["role"]], stage.job["name"]).Config
-        default = config.model_fields[set_by].default if set_by else None
-        if default not in (None, name, judge):
-            return f"; nearest: --set {stage.part}.{set_by}={default}"
-        return f"; nearest: --evaluator {'cifar10' if 'inception' in (name, judge) else 'inception'}"
 
     def data_row(self, seed: int) -> RunPlan:
         """Plan the yardstick: held-out real examples scored as if they had been generated."""

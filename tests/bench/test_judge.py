@@ -10,7 +10,7 @@ from planning import BUDGET, dataset
 from latent_ot import cli
 from latent_ot.bench import currency
 from latent_ot.bench.benchmark import Benchmark
-from latent_ot.bench.identity import judge_among
+from latent_ot.bench.judge import judge_among
 from latent_ot.bench.plan import Planner, protocol
 from latent_ot.bench.request import Request
 from latent_ot.catalog import Catalog
