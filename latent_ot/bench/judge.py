@@ -35,6 +35,6 @@ def check_judge(job: Mapping[str, Any], catalog: Catalog, judge: str, checksum: 
     if default not in (None, name, judge):
         other = f"--set {job['name']}.{set_by}={default}"
     raise Refused(
-        f"{job['name']}: {what} would train what evaluator '{judge}', the same network, scores; allowed: another network "
-        f"or another evaluator; nearest: {other}"
+        f"{job['name']}: {what} would train what evaluator '{judge}', the same network, scores; allowed: another "
+        f"network or another evaluator; nearest: {other}"
     )
