@@ -358,9 +358,9 @@ class Place(Config):
         columns = {column.key: column for column in spec.columns}
         column = columns[choose(f"column of {table}", key, columns)]
         alike = [c for c in spec.columns if (c.dataset, c.metric) == (column.dataset, column.metric)]
-        run = [(row.label, row.method, spec.settings(row, column)) for row in reversed(spec.rows) if row.method]
-        by_label = {re.sub(r"\W+", "_", label.lower()): (method, settings) for label, method, settings in run}
-        named = {method: (method, settings) for _, method, settings in run} | by_label
+        run = [(row.label, row.method, spec.asked(row, column)) for row in reversed(spec.rows) if row.method]
+        by_label = {re.sub(r"\W+", "_", label.lower()): asked for label, _, asked in run}
+        named = {method: asked for _, method, asked in run} | by_label
         return {"dataset": column.dataset, "name": column.label if len(alike) > 1 else column.dataset, "named": named}
 
     def row(self, row: Row) -> Row:

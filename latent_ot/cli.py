@@ -90,7 +90,7 @@ def train(given: Options) -> None:
 def evaluate(given: Options) -> None:
     """Score one method (training it first if need be) and print its metrics; writes no leaderboard."""
     benchmark = given.benchmark()
-    records, stopped = benchmark.score([benchmark.planner.run(given.method, given.seed)])
+    records, stopped = benchmark.score([benchmark.planned(given.method, given.seed)])
     if stopped:
         raise typer.Exit(130)
     record = records[0]

@@ -8,6 +8,10 @@ class InputError(ValueError):
     """What was given, its value, what is allowed and the nearest valid choice, in one line."""
 
 
+class Refused(InputError):
+    """A known method with valid settings, which cannot run here or may not be scored so; of "all" it is a row."""
+
+
 class StoreError(Exception):
     """The place where results are kept cannot be written: one clear line, exit code 3."""
 

@@ -155,6 +155,7 @@ def diagnosis(data_dir: Path) -> Iterator[tuple[str, str]]:
     from latent_ot.bench import machine
     from latent_ot.bench.tracking import state as dashboard
     from latent_ot.datasets.base import available
+    from latent_ot.losses.backbones import NEEDS_WEIGHTS
     from latent_ot.metrics.evaluators.find import names as evaluators
 
     yield "cpu", f"{machine.cpu_model()}, {machine.cores()} cores"
@@ -167,6 +168,8 @@ def diagnosis(data_dir: Path) -> Iterator[tuple[str, str]]:
         yield f"data {name}", state
     for name in evaluators():
         yield f"evaluator {name}", _weights(name)
+    for name in NEEDS_WEIGHTS:
+        yield f"backbone {name}", _backbone(name)
     mode, why = dashboard()
     yield "wandb", f"{mode}: {why}"
 
@@ -181,3 +184,13 @@ def _weights(evaluator: str) -> str:
         return f"ready, sha256 {load_evaluator(evaluator).checksum[:8]}"
     except InputError as error:
         return str(error)
+
+
+def _backbone(name: str) -> str:
+    from latent_ot.losses.backbones import require_backbone
+
+    try:
+        require_backbone(name)
+    except InputError as error:
+        return str(error)
+    return "ready"

@@ -65,11 +65,13 @@ class PublishedColumn(Config):
 class PublishedRow(Config):
     """``method`` is what the suite runs for this row, with ``settings``; none where the paper quotes another one.
 
+    ``methods``: published data set -> the method there, where the paper runs the row otherwise on it.
     ``text_values``: numbers of the paper's text that differ from its table. ``note``: what the paper leaves open.
     """
 
     label: str
     method: str | None
+    methods: dict[str, str] = {}
     settings: Settings = {}
     values: dict[str, Printed] = {}
     text_values: dict[str, Printed] = {}
@@ -118,9 +120,10 @@ class PublishedTable(Config):
         free = {(c.metric, c.curve): c for c in reversed(self.columns) if not self.has_number(c)}
         return own or tuple(c for c in self.columns if c in free.values())
 
-    def settings(self, row: PublishedRow, column: PublishedColumn) -> Settings:
-        """Return the settings with which a row is run for a column: its own, then the column's."""
-        return merged(row.settings, column.settings.get(row.method or "", {}))
+    def asked(self, row: PublishedRow, column: PublishedColumn) -> tuple[str | None, Settings]:
+        """Return the method that a row is in a column, and its settings there: the row's, then the column's."""
+        method = row.methods.get(column.dataset, row.method)
+        return method, merged(row.settings, column.settings.get(method or "", {}))
 
 
 def table_names() -> list[str]:

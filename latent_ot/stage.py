@@ -72,8 +72,19 @@ class Stage(L.LightningModule):
 
     @classmethod
     def frozen_parts(cls, config: Any) -> dict[str, int | str]:
-        """Return what trained networks a stage with these settings learns from: name -> version or checksum."""
+        """Return what trained networks a stage with these settings learns from: name -> version or checksum.
+
+        A checksum is how the sha256 of its weights begins. An evaluator that is among them may not score the run.
+        """
         return {}
+
+    @classmethod
+    def require(cls, config: Any) -> None:
+        """See that all that training with these settings takes is on this machine.
+
+        Raises:
+            Refused: if something is missing, with what to do.
+        """
 
     def __init__(self, config: BaseConfig, spec: Spec) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from latent_ot.catalog import Catalog
 from latent_ot.discovery import discover, files
 from latent_ot.errors import InputError
 from latent_ot.identity import lineage
-from latent_ot.losses.perceptual import VGG_FILE, backbone_parts
+from latent_ot.losses.backbones import LITE2_SHA256, VGG_FILE, backbone_parts
 from latent_ot.methods._adversarial_vae import AdversarialVae
 from latent_ot.methods.gldo import Gldo
 from latent_ot.methods.glo import Glo
@@ -123,6 +123,7 @@ def test_a_perceptual_loss_is_a_part_of_the_stages_that_have_one():
     config = Glo.Config(loss="perceptual+l2", backbone="digits")
     assert Glo.frozen_parts(config) == {"Small": 1, "digits": digest}
     assert Gldo.frozen_parts(Gldo.Config(loss="perceptual+l2", backbone="vgg16")) == {"vgg16": VGG_FILE}
+    assert Glo.frozen_parts(Glo.Config(loss="perceptual+l2")) == {"Lite2": 1, "imagenet_lite2": LITE2_SHA256}
     assert Glo.frozen_parts(Glo.Config()) == {}
     assert LatentSampler.frozen_parts(LatentSampler.Config()) == {}
     for name in (path.stem for path in WEIGHTS.glob("*.safetensors")):

@@ -15,9 +15,9 @@ from latent_ot.bench.plan import Facts, Planner, RunPlan, StagePlan, decoding, p
 from latent_ot.bench.request import Request
 from latent_ot.bench.store import Store
 from latent_ot.budgets import Budget, budget, settings
-from latent_ot.catalog import SCORING, Catalog
+from latent_ot.catalog import KIND, SCORING, Catalog
 from latent_ot.datasets.base import Dataset, load
-from latent_ot.errors import InputError, choose
+from latent_ot.errors import InputError, Refused, choose
 from latent_ot.quantities import foreign
 from latent_ot.record import Protocol
 from latent_ot.results import add
@@ -39,9 +39,11 @@ class Benchmark:
         self.facts = Facts.of(self.dataset)
         self.budget: Budget = budget(request.budget, self.dataset.id, len(self.dataset.train), self.dataset.kind)
         self.methods = list(request.methods) or settings()["defaults"]["methods"][self.dataset.kind]
+        self.swept: set[str] = set()  # what nobody asked for by name
         if ALL in self.methods:
-            rest = (name for name in self.methods if name != ALL)
-            self.methods = list(dict.fromkeys([*self.catalog.methods_for(self.dataset.kind), *rest]))
+            named = [name for name in self.methods if name != ALL]
+            every = self.catalog.methods_for(self.dataset.kind)
+            self.methods, self.swept = list(dict.fromkeys([*every, *named])), {*every} - {*named}
         if request.grid is not None:
             self.methods = self._pairs(*request.grid)
         self.request = request = request if request.stop is None else self._stopping(request, request.stop)
@@ -86,8 +88,31 @@ class Benchmark:
 
     def plan(self) -> list[RunPlan]:
         """Return the data row and every method at every seed, in the order in which they should start."""
-        runs = [self.planner.run(method, seed) for seed in self.request.seeds for method in self.methods]
+        runs = [self.planned(method, seed) for seed in self.request.seeds for method in self.methods]
         return [self.planner.data_row(self.request.seeds[0]), *runs]
+
+    def planned(self, method: str, seed: int, planner: Planner | None = None) -> RunPlan:
+        """Plan one method at one seed, and see that what is still to be trained can be trained here.
+
+        Raises:
+            InputError: as ``Planner.run`` does; of a method that stands for "all" what is refused is a row instead.
+        """
+        planner = planner or self.planner
+        try:
+            plan = planner.run(method, seed)
+            self._require(plan)
+        except Refused as why:
+            if method not in self.swept:
+                raise
+            return replace(planner.named(method, seed), declined=str(why))
+        return plan
+
+    def _require(self, plan: RunPlan) -> None:
+        """Refuse a plan whose stages lack something on this machine, unless they are done."""
+        for one in plan.stages:
+            if one.job["role"] not in SCORING and self.store.result(one.name) is None:
+                stage = self.catalog.stage(KIND[one.job["role"]], one.job["name"])
+                stage.require(stage.Config.build(one.job["config"], where=one.job["name"]))
 
     def _gpus(self) -> int:
         import torch
@@ -184,6 +209,7 @@ class Benchmark:
         plan = self.planner.training(method, seed)
         if plan.declined:
             raise InputError(plan.declined)
+        self._require(plan)
         self.run([plan])
         for stage in plan.stages:
             if (self.store.result(stage.name) or {}).get("status") != "done":

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from latent_ot.bench.identity import MadeOf, key_of
+from latent_ot.bench.judge import judge_among
 from latent_ot.budgets import benchmarks, budget, settings
-from latent_ot.errors import InputError
+from latent_ot.errors import InputError, Refused
 from latent_ot.files import write_json
 from latent_ot.record import DATA, Record, plain
 from latent_ot.results import load, merge
@@ -98,6 +99,10 @@ def _reasons(record: Record) -> Iterator[str]:
     if record.protocol is None:
         return
     evaluator, checksum = record.protocol.evaluator, record.protocol.checksum
+    judges = (judge_among(stage.made_of.get("frozen", {}), evaluator, checksum) for stage in record.stages)
+    if judge := next(filter(None, judges), None):
+        yield f"network {judge} trained it and scores it, which is refused now"
+        return
     if (now := _packaged(evaluator)) not in (None, checksum):
         yield f"evaluator {evaluator} has other weights now ({str(now)[:8]})"
     rule = settings()["protocol"]
@@ -106,7 +111,12 @@ def _reasons(record: Record) -> Iterator[str]:
         yield f"protocol {rules.id} now, was {record.protocol.id}"
     planner = Planner(_catalog(), facts, terms, lambda: rules, record.overrides, record.threads)  # type: ignore[arg-type]
     name = record.method.partition("[")[0]
-    plan = planner.data_row(record.seed) if name == DATA else planner.run(name, record.seed)
+    try:
+        plan = planner.data_row(record.seed) if name == DATA else planner.run(name, record.seed)
+    except Refused:
+        if record.status == "declined":  # as it says itself
+            return
+        raise
     if [s.part for s in plan.stages] != [s.stage for s in record.stages]:
         yield f"its stages are {', '.join(s.part for s in plan.stages) or plan.declined} now"
         return

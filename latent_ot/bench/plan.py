@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from latent_ot.bench.identity import MadeOf, key_of, made_of, plugin_parts, scoring, small
+from latent_ot.bench.judge import check_judge
 from latent_ot.budgets import Budget
 from latent_ot.catalog import KIND, SCORING, Catalog, Recipe
 from latent_ot.datasets.base import Dataset
@@ -119,11 +120,19 @@ class Planner:
         self._built: dict[str, tuple[Stage | None, MadeOf]] = {}  # what was looked at
 
     def run(self, method: str, seed: int) -> RunPlan:
-        """Plan one method at one seed: its training stages and its evaluation."""
+        """Plan one method at one seed: its training stages and its evaluation.
+
+        Raises:
+            InputError: as ``training`` does.
+            Refused: if the network that would score it trains it.
+        """
         plan = self.training(method, seed)
         if plan.declined:
             return plan
         stages = plan.stages
+        for stage in stages if self.dataset.kind == "image" else ():
+            if "frozen" in stage.job["made_of"]:
+                check_judge(stage.job, self.catalog, self.rules().evaluator or "", self.rules().checksum)
         if self.dataset.kind == "image":
             stages += (self._reconstruct(seed, decoding(stages)),)
         return replace(plan, stages=(*stages, self._evaluate(method, seed, stages)))
@@ -134,6 +143,14 @@ class Planner:
         Raises:
             InputError: for an unknown method or setting, before anything runs.
         """
+        empty = self.named(method, seed)
+        try:
+            return replace(empty, stages=self._train(self.catalog.recipe(method, self.dataset.kind), seed))
+        except Declined as reason:
+            return replace(empty, declined=str(reason))
+
+    def named(self, method: str, seed: int) -> RunPlan:
+        """Return the plan of a method at a seed without stages: the row's name and the settings that belong to it."""
         recipe = self.catalog.recipe(method, self.dataset.kind)
         used = {part: dict(self.overrides[part]) for part in recipe.parts if part in self.overrides}
         changes = [
@@ -142,11 +159,7 @@ class Planner:
             for key, value in values.items()
         ]
         label = f"{method}[{','.join(changes)}]" if changes else method
-        empty = RunPlan(label, method, recipe.paper, seed, (), used)
-        try:
-            return replace(empty, stages=self._train(recipe, seed))
-        except Declined as reason:
-            return replace(empty, declined=str(reason))
+        return RunPlan(label, method, recipe.paper, seed, (), used)
 
     def data_row(self, seed: int) -> RunPlan:
         """Plan the yardstick: held-out real examples scored as if they had been generated."""

@@ -23,29 +23,40 @@ class Rows(Benchmark):
 
     def __init__(self, request: Request, jobs: Sequence[Job]) -> None:
         super().__init__(replace(request, methods=[method for method, _ in jobs]))
-        bare = [(method, self._beside_defaults(settings)) for method, settings in jobs]
+        bare = [(method, self._beside_defaults(method, settings)) for method, settings in jobs]
         self.jobs = [job for i, job in enumerate(bare) if job not in bare[:i]]
 
-    def _beside_defaults(self, settings: Settings) -> Settings:
-        """Leave out what is the default anyway: such a run is the one that goes by the method's bare name.
-
-        Where a searched rate stands in a default's place, the default itself is a setting like any other.
-        """
+    def _beside_defaults(self, method: str, settings: Settings) -> Settings:
+        """Leave out what is so anyway, on these data and under this name: that run goes by the method's bare name."""
+        fixed = self.catalog.recipe(method, self.dataset.kind).settings
         kept: Settings = {}
         for part, given in settings.items():
             kind = next((kind for kind, files in self.catalog.files.items() if part in files), None)
-            fields = self.catalog.stage(kind, part).Config.model_fields if kind else {}
-            usual = {**{name: field.default for name, field in fields.items()}, **self.budget.rates.get(part, {})}
-            changed = {k: v for k, v in given.items() if k not in usual or usual[k] != v}
+            if kind is None or not given.keys() <= self.catalog.stage(kind, part).Config.model_fields.keys():
+                kept[part] = given  # planning it says what is wrong
+                continue
+            changed, whole = dict(given), self._resolved(kind, part, {**fixed.get(part, {}), **given})
+            for key in given:
+                fewer = {k: v for k, v in changed.items() if k != key}
+                changed = fewer if self._resolved(kind, part, {**fixed.get(part, {}), **fewer}) == whole else changed
             kept |= {part: changed} if changed else {}
         return kept
+
+    def _resolved(self, kind: str, part: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all settings of a part, without checking the chosen ones."""
+        stage = self.catalog.stage(kind, part)
+        by_field = {name: info.default for name, info in stage.Config.model_fields.items()}
+        by_data = stage.defaults(self.dataset.shape, chosen) if kind == "methods" else {}
+        return {**by_field, **by_data, **self.budget.rates.get(part, {}), **chosen}
 
     def refused(self, job: Job) -> str | None:
         """Return why a job cannot be planned, such as a setting that the method lacks; None if it can."""
         method, settings = job
+        planner = self._planner(settings)
         try:
-            self._planner(settings).check_overrides([method])
-            self._planner(settings).training(method, 0)
+            planner.check_overrides([method])
+            for seed in self.request.seeds:
+                self.planned(method, seed, planner)
         except InputError as error:
             return str(error)
         return None
@@ -81,10 +92,11 @@ def rerun(spec: PublishedTable, request: Request, say: Callable[[str], None]) ->
     choose("budget", request.budget, settings()["budgets"])
     asked = request.dataset
     columns = spec.columns_for(asked) if asked else spec.columns
-    rows = [(row, row.method) for row in spec.rows if row.method not in (None, DATA)]
+    rows = [row for row in spec.rows if row.method not in (None, DATA)]
     ran: dict[str, str] = {}
     for group in [[c for c in columns if asked or c.dataset == name] for name in _datasets(columns, asked)]:
-        jobs = [(m, spec.settings(row, c)) for row, m in rows for c in group if m]
+        asked_for = (spec.asked(row, column) for row in rows for column in group)
+        jobs = [(method, given) for method, given in asked_for if method]
         if not jobs:
             continue
         try:

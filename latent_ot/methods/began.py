@@ -29,7 +29,9 @@ class BeganConfig(Config):
     """Settings of BEGAN."""
 
     batch_size: int = Field(64, ge=1, description="images a step; GLDO, Section 4.1 (BEGAN: 16)")
-    latent_dim: int = Field(64, ge=1, description="length of z and of the critic's code; BEGAN, Section 4.1")
+    latent_dim: int = Field(
+        100, ge=1, description="length of z and of the critic's code; GLDO, Section 4.1 (BEGAN, Section 4.1: 64)"
+    )
     filters: int = Field(64, ge=1, description="n, channels of the networks; BEGAN, Section 4.1 (128 at 128 pixels)")
     lr: float = Field(1e-3, gt=0, description="Adam; GLDO, Section 4.1, of the generator (BEGAN: 5e-5 to 1e-4)")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam; public code")

@@ -65,7 +65,7 @@ class Gldo(Glo):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Algorithm 1: the generator descends losses and penalties, the codes descend the losses alone."""
         z = self.Z(batch.index)
-        output = self.G(z)
+        output = self.decode(z)
         losses = self.image_losses(output, batch.image)
         own = code_gradients(losses, z)
         gradient = self._between(z, batch.image) if self.config.mix else own
@@ -84,4 +84,4 @@ class Gldo(Glo):
         partner = torch.randperm(len(z), generator=self.generator).to(z.device)
         t = torch.rand(len(z), generator=self.generator).to(z)
         between = torch.lerp(z[partner], z, t[:, None]).detach().requires_grad_()
-        return code_gradients(self.image_losses(self.G(between), interpolates(x, x[partner], t)), between)
+        return code_gradients(self.image_losses(self.decode(between), interpolates(x, x[partner], t)), between)

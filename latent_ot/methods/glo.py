@@ -30,28 +30,39 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from latent_ot.config import Config
 from latent_ot.errors import InputError
+from latent_ot.losses.backbones import Maps, backbone, backbone_parts, require_backbone
 from latent_ot.losses.laplacian import lap1
-from latent_ot.losses.perceptual import Maps, backbone, backbone_parts, perceptual
+from latent_ot.losses.perceptual import perceptual
 from latent_ot.methods._codes import CodeTable, adam_travel, table_adam
 from latent_ot.methods._inversion import invert
 from latent_ot.methods.base import Method, Spec, require_images
-from latent_ot.networks.infogan import Generator, init_normal
+from latent_ot.networks.base import Family
+from latent_ot.networks.gldo import GldoNetworks
+from latent_ot.networks.infogan import InfoganNetworks, init_normal
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, as_float
 
 BETA2 = 0.999  # of Adam; the GLDO paper is silent
+GENERATORS: Mapping[str, type[Family]] = {"infogan": InfoganNetworks, "gldo": GldoNetworks}
+THIRD = {"lr": 0.005, "lr_z": 0.05, "halve_every": 10}  # of Table 7's third generator; GLDO, Section 4.5
 PCA_IMAGES = 24_576  # two 64-pixel colour images' worth of values, as a public re-implementation of GLO fits it to
 
 
 class GloConfig(Config):
     """Settings of GLO. The ICML paper's own: optim=sgd, lr=1, lr_z=10, batch_size=128, projection=ball, loss=lap1."""
 
+    network: Literal["infogan", "gldo"] = Field(
+        "infogan", description="generator; GLDO, Table 7: infogan at 32 px and for CelebA-64, gldo for LSUN and 128 px"
+    )
     batch_size: int = Field(64, ge=2, description="images a step; GLDO, Section 4.1")
     latent_dim: int = Field(100, ge=1, description="code length d; GLDO, Section 4.1 (128 pixels: 256)")
     loss: Literal["l2", "lap1", "lap1+l2", "perceptual+l2"] = Field(
         "l2", description="of an image: mean squared error, Lap1 of the ICML paper, or with the squared error added"
     )
-    backbone: str = Field("mnist", description="of the perceptual loss: vgg16, or a small classifier; silent in GLDO")
+    backbone: str = Field(
+        "imagenet_lite2",
+        description="of the perceptual loss: imagenet_lite2, vgg16, a small classifier; GLDO is silent (GLANN: vgg16)",
+    )
     start: Literal["normal", "pca"] = Field(
         "normal", description="of codes: N(0, I), or the images' principal components; GLDO, Section 3.3"
     )
@@ -114,7 +125,9 @@ class Glo(Method):
         super().__init__(config, spec)
         shape = require_images(spec, type(self).__name__.lower())
         self.latent_dim = config.latent_dim
-        self.G = init_normal(Generator(config.latent_dim, shape, spec.width), config.init_std)
+        family = GENERATORS[config.network]
+        self.data_range = family.data_range
+        self.G = init_normal(family.generator(config.latent_dim, shape, spec.width), config.init_std)
         for layer in [m for m in self.G.modules() if config.spectral and isinstance(m, nn.ConvTranspose2d)]:
             spectral_norm(layer)
         start = self.first_codes()
@@ -131,13 +144,20 @@ class Glo(Method):
 
     @classmethod
     def defaults(cls, shape: tuple[int, ...], chosen: Mapping[str, Any]) -> dict[str, Any]:
-        """The small classifier nearest to the images: of digits for grey ones, of objects for colour."""
-        return {"backbone": "mnist" if shape[0] == 1 else "cifar10"}
+        """Those of Section 4.5: at 128 pixels the third generator of Table 7, and its rates wherever it is chosen."""
+        large = {"network": "gldo", "latent_dim": 256} if shape[-1] == 128 else {}
+        return {**large, **(THIRD if {**large, **chosen}.get("network") == "gldo" else {})}
 
     @classmethod
     def frozen_parts(cls, config: GloConfig) -> dict[str, int | str]:
         """The network of the perceptual loss, if there is one."""
         return backbone_parts(config.backbone) if "perceptual" in config.loss else {}
+
+    @classmethod
+    def require(cls, config: GloConfig) -> None:
+        """The weights of that network."""
+        if "perceptual" in config.loss:
+            require_backbone(config.backbone)
 
     def first_codes(self) -> Tensor:
         """Return random initial codes (N, d): N(0, I), projected."""
@@ -185,7 +205,7 @@ class Glo(Method):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One descent step of Eq. 2 in generator and codes at once."""
         z = self.Z(batch.index)
-        output = self.G(z)
+        output = self.decode(z)
         loss = self.image_losses(output, batch.image).mean()
         self.move_generator(loss)
         self.move_codes(batch, z.grad)
@@ -232,8 +252,8 @@ class Glo(Method):
         return self.Z.codes.detach()
 
     def decode(self, z: Tensor) -> Tensor:
-        """Return images G(z)."""
-        return self.G(z)
+        """Return images G(z), in [0, 1] whatever the generator's own range."""
+        return self.to_unit(self.G(z))
 
     def infer(self, x: Tensor, start: Tensor, steps: int, unit: float | None = None) -> Tensor:
         """Return the codes that a search from ``start`` finds for images ``x``; GLDO, Section 4.3."""

@@ -2,11 +2,11 @@
 
 Tolstikhin, Bousquet, Gelly and Schoelkopf, "Wasserstein Auto-Encoders", ICLR 2018, https://arxiv.org/abs/1711.01558,
 Algorithm 2: a reconstruction cost plus the maximum mean discrepancy between a batch of codes and as many draws from the
-prior, which bounds an optimal transport cost between data and model. Networks and batch are the GLDO paper's, which
-runs it; cost, weight, kernel, code length, rates, input noise and pretraining are the authors'. Their schedules and
-their 200 pretraining steps are kept as shares of the budget. The GLDO paper's code length of 100 is a setting away; it
-is no default, because the authors' weight belongs to their length: a batch of 64 codes cannot hold 100 dimensions to
-the prior with it, and the prior's draws decode to strokes.
+prior, which bounds an optimal transport cost between data and model. Networks, batch and the code length of 100 are the
+GLDO paper's, which runs it; cost, weight, kernel, rates, input noise and pretraining are the authors', since that paper
+states none. Their schedules and their 200 pretraining steps are kept as shares of the budget. The authors' weights go
+with their own code lengths of 8 and 64, which the method ``wae_mmd_own`` has: a batch of 64 codes holds 100 dimensions
+less close to the prior.
 """
 
 from typing import Any, Literal
@@ -36,7 +36,7 @@ class WaeMmdConfig(Config):
 
     batch_size: int = Field(64, ge=2, description="images a step; GLDO, Section 4.1 (WAE, Section 4: 100)")
     latent_dim: int | None = Field(
-        None, ge=1, description="code length d; none: 8 for one channel, else 64 (WAE, Section 4; GLDO: 100)"
+        100, ge=1, description="code length d; GLDO, Section 4.1; none: 8 for one channel, else 64 (WAE, Section 4)"
     )
     lr: float = Field(1e-3, gt=0, description="Adam; WAE, Section 4, and GLDO, Section 4.1")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam; WAE, Section 4")

@@ -21,8 +21,8 @@ from latent_ot.networks.families import among, networks
 from latent_ot.networks.infogan import init_normal
 from latent_ot.stage import Batch
 
-TOY = {"network": "toy", "batch_size": 256, "penalty": 0.1, "latent_dim": 2, "lr": 1e-4}
-"""Defaults for 2-D points: the release's toy experiments."""
+TOY = {"network": "toy", "batch_size": 256, "penalty": 0.1, "latent_dim": 5, "lr": 1e-4}
+"""Defaults for 2-D points: the release's toy experiments, with the codes of the iWGAN paper, which runs it on them."""
 
 NETWORKS = among("infogan", "dcgan", "sngan", "sngan_resnet", "wgan_div_resnet", "iwgan_celeba", "toy")
 
@@ -38,7 +38,7 @@ class WganGpConfig(Config):
     )
     n_critic: int = Field(5, ge=1, description="critic steps to a generator step; WGAN-GP, Algorithm 1")
     penalty: float = Field(10.0, ge=0, description="lambda; WGAN-GP, Algorithm 1; of points the release's 0.1")
-    latent_dim: int = Field(100, ge=1, description="code length d; GLDO, Section 4.1; of points the release's 2")
+    latent_dim: int = Field(100, ge=1, description="code length d; GLDO, Section 4.1; of points iWGAN's 5")
     lr: float = Field(
         1e-3, gt=0, description="Adam; GLDO, Section 4.1, of the generator (WGAN-GP, Algorithm 1, and of points: 1e-4)"
     )

@@ -48,8 +48,8 @@ class Beside:
 
     def of(self, row: PublishedRow) -> list[Record]:
         """Return our runs of a row."""
-        wanted = self.spec.settings(row, self.column)
-        return [r for r in self.runs if r.is_run_of(row.method, wanted)]
+        asked = self.spec.asked(row, self.column)
+        return [r for r in self.runs if r.is_run_of(*asked)]
 
     def values(self, row: PublishedRow, share: float = 1.0) -> dict[int, float]:
         """Return seed -> our value of a row; of a curve, at a share of the budget."""
@@ -131,7 +131,7 @@ def _groups(
 ) -> list[Beside]:
     """Return a column beside each protocol under which a data set has runs of the table's rows, at one budget."""
     here = [r for r in records if r.dataset == ours]
-    of_rows = [(row.method, spec.settings(row, column)) for row in spec.rows if row.method != DATA]
+    of_rows = [spec.asked(row, column) for row in spec.rows if row.method != DATA]
     runs = [r for r in here if any(r.is_run_of(*row) for row in of_rows)]
     groups = by_protocol([*runs, *(r for r in here if r.method == DATA)])
     if runs or all(row.method != DATA for row in spec.rows):

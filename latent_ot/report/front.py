@@ -96,7 +96,7 @@ def _published(dataset: str, metric: str, methods: Mapping[str, Sequence[Record]
     for spec in map(load_table, table_names()):
         for column in (c for c in spec.columns if c.metric == metric and c.dataset == stands_for(dataset)):
             for row in (row for row in spec.rows if column.key in row.values):
-                settings, number = spec.settings(row, column), column.text(row.values[column.key])
-                found += [((m, number), spec.id) for m, r in methods.items() if r[0].is_run_of(row.method, settings)]
+                asked, number = spec.asked(row, column), column.text(row.values[column.key])
+                found += [((m, number), spec.id) for m, r in methods.items() if r[0].is_run_of(*asked)]
     told = gathered((method, f"{n} ({', '.join(ids)})") for (method, n), ids in gathered(found).items())
     return {method: ", ".join(numbers) for method, numbers in told.items()}

@@ -5,8 +5,9 @@ Columns that follow a curve, as figures do, are a table of their own: every row'
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from latent_ot.budgets import settings
 from latent_ot.errors import choose
@@ -208,13 +209,21 @@ def _said_otherwise(spec: PublishedTable, found: Sequence[Beside]) -> list[str]:
 
 
 def _asked(found: Sequence[Beside]) -> list[str]:
-    """Return the settings with which rows are run, and for which columns where these differ."""
-    pairs = [(p.column.label, row, p.spec.settings(row, p.column)) for p in found for row in p.spec.rows if row.method]
-    said = gathered(((row.label, in_words(asked)), label) for label, row, asked in pairs if in_words(asked))
+    """Return what rows are run as, by another method than their own or with settings, and where if not everywhere."""
+    rows = [(p.column.label, row, *p.spec.asked(row, p.column)) for p in found for row in p.spec.rows if row.method]
+    told = ((label, row, " ".join(_run_as(row, method, asked))) for label, row, method, asked in rows)
+    said = gathered(((row.label, words), label) for label, row, words in told if words)
     every = {p.column.label for p in found}
     where = {key: "" if {*labels} == every else " on " + " and ".join(labels) for key, labels in said.items()}
     alike = gathered(((words, where[label, words]), label) for label, words in said)
-    return [f"{', '.join(labels)}{at}: ours with {words}" for (words, at), labels in alike.items()]
+    return [f"{', '.join(labels)}{at}: ours {words}" for (words, at), labels in alike.items()]
+
+
+def _run_as(row: PublishedRow, method: str | None, settings: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    if method != row.method:
+        yield f"is {method}"
+    if settings:
+        yield f"with {in_words(settings)}"
 
 
 def _ours(found: Sequence[Beside], budget: str | None) -> list[str]:

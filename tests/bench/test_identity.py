@@ -106,7 +106,7 @@ def test_a_part_at_version_one_may_come_and_go(monkeypatch):
 def test_the_loss_network_and_the_drawing_of_samples_count(monkeypatch):
     plain, perceptual = (planner(overrides={"glo": {"loss": loss}}).run("glo", 0) for loss in ("l2", "perceptual+l2"))
     assert "frozen" not in plain.stages[0].job["made_of"]
-    assert perceptual.stages[0].job["made_of"]["frozen"].keys() == {"Small", "mnist"}
+    assert perceptual.stages[0].job["made_of"]["frozen"].keys() == {"Lite2", "imagenet_lite2"}
     monkeypatch.setattr(Draws, "version", 2)
     changed = [a != b for a, b in zip(keys(plain), keys(planner().run("glo", 0)), strict=True)]
     assert changed == [False, False, True, True]

@@ -86,7 +86,7 @@ def test_a_column_asks_for_its_own_settings_and_equal_rows_run_once(asked):
     column = {"key": "b", "label": "B", "dataset": "moons", "metric": "ot_divergence", "direction": "down"}
     columns = [*TABLE["columns"], column | {"settings": {K: {K: {"components": 7}}}}]
     spec = PublishedTable.build(TABLE | {"columns": columns}, "test")
-    jobs = [(K, spec.settings(row, c)) for row in spec.rows[:3] for c in spec.columns]
+    jobs = [spec.asked(row, c) for row in spec.rows[:3] for c in spec.columns]
     assert jobs[1] == jobs[3] == (K, {K: {"components": 7}})
     rows = Rows(replace(asked, seeds=[3, 4]), jobs)
     assert rows.jobs == [(K, {}), (K, {K: {"components": 7}}), (K, {K: {"components": 2}})]  # 16 is the default
@@ -111,9 +111,31 @@ def test_without_a_data_set_each_column_takes_what_is_here_and_the_rest_says_wha
     said: list[str] = []
     ran, _ = rerun(load_table("gldo-table2"), replace(asked, dataset="", subset=None), said.append)
     assert ran == {"mnist": "mnist5k"}
-    assert done == [("mnist5k", ["pca", "wae_mmd", "dcgan", "glo", "gldo"])]
+    assert done == [("mnist5k", ["pca", "wae_mmd", "dcgan", "glo_p", "gldo_p", "glo", "gldo", "wae_mmd_own"])]
     assert len([line for line in said if line.startswith("not run: ")]) == len(said) == 3
     with pytest.raises(InputError, match="fashion_mnist"):
         rerun(load_table("gldo-table2"), replace(asked, dataset="fashion_mnist"), said.append)
     with pytest.raises(InputError, match="budget 'smke' is unknown"):
         rerun(load_table("gldo-table2"), replace(asked, budget="smke"), said.append)
+
+
+def test_what_a_row_has_by_its_data_or_its_name_is_no_setting_of_it(asked):
+    toy = {"network": "toy", "latent_dim": 5, "batch_size": 256, "lr": 1e-4}
+    jobs = [
+        ("wgan_gp", {"wgan_gp": toy}),
+        ("wgan_gp", {"wgan_gp": {**toy, "latent_dim": 2}}),
+        ("kmeans_gauss_k8", {K: {"components": 8}}),
+        ("kmeans_gauss_k8", {K: {"components": 16}}),  # the field's default, but not this name's
+    ]
+    assert Rows(asked, jobs).jobs == [
+        ("wgan_gp", {}),
+        ("wgan_gp", {"wgan_gp": {"latent_dim": 2}}),
+        ("kmeans_gauss_k8", {}),
+        ("kmeans_gauss_k8", {K: {"components": 16}}),
+    ]
+
+
+def test_the_command_of_the_readme_and_the_table_run_the_same_wgan_gp_on_mixtures(asked):
+    spec = load_table("iwgan-toy-fig2")
+    jobs = [spec.asked(row, column) for row in spec.rows for column in spec.columns]
+    assert Rows(replace(asked, dataset="grid25", subset=None), jobs).jobs == [("iwgan", {}), ("wgan_gp", {})]

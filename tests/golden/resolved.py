@@ -63,7 +63,8 @@ def table(name):
         columns = {}
         for column in known.columns:
             try:
-                made = recipe(row.method, shape_of(column.dataset), known.settings(row, column))
+                method, settings = known.asked(row, column)
+                made = recipe(method, shape_of(column.dataset), settings)
             except Declined as reason:
                 made = {"declined": str(reason)}
             columns.setdefault(repr(made), (made, []))[1].append(column.key)

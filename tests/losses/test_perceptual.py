@@ -1,10 +1,7 @@
-import pytest
 import torch
-from torch import nn
-from torchvision.models import vgg16
 
-from latent_ot.errors import InputError
-from latent_ot.losses.perceptual import VGG_CUTS, VGG_FILE, backbone, perceptual, vgg_maps
+from latent_ot.losses.backbones import backbone
+from latent_ot.losses.perceptual import perceptual
 
 
 def test_it_is_the_mean_absolute_difference_of_pixels_and_of_every_level():
@@ -23,24 +20,3 @@ def test_a_small_classifier_tells_images_apart_and_passes_gradients_twice():
     (gradient,) = torch.autograd.grad(perceptual(x, y, maps).sum(), x, create_graph=True)
     assert gradient.abs().sum() > 0
     assert torch.autograd.grad(gradient.square().sum(), x)[0].isfinite().all()
-
-
-@pytest.mark.parametrize("levels", [3, 5])
-def test_vgg_is_read_after_its_cuts_and_leaves_its_activations_alone(levels):
-    torch.manual_seed(0)
-    layers = vgg16(weights=None).features.eval()
-    reference = nn.Sequential(*[nn.ReLU() if isinstance(m, nn.ReLU) else m for m in layers])
-    x = torch.rand(1, 1, 32, 32)
-    found = vgg_maps(layers, levels)(x)
-    with torch.no_grad():
-        for a, cut in zip(found, VGG_CUTS, strict=False):
-            torch.testing.assert_close(a, reference[:cut](2 * x.expand(-1, 3, -1, -1) - 1))
-    assert len(found) == levels
-
-
-def test_missing_weights_and_unknown_backbones_are_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(InputError, match=f"{VGG_FILE} is not in"):
-        backbone("vgg16", 32, torch.device("cpu"))
-    with pytest.raises(InputError, match="nearest: mnist"):
-        backbone("mnits", 32, torch.device("cpu"))

@@ -4,8 +4,9 @@ from sklearn.decomposition import PCA
 from torch.nn import functional as F
 
 from latent_ot.errors import Declined, InputError
+from latent_ot.losses.backbones import backbone
 from latent_ot.losses.laplacian import lap1
-from latent_ot.losses.perceptual import backbone, perceptual
+from latent_ot.losses.perceptual import perceptual
 from latent_ot.methods._codes import adam_travel
 from latent_ot.methods.glo import Glo, GloConfig, decay
 from latent_ot.seeding import generator
