@@ -14,9 +14,9 @@ What differs, and why:
   paper's, the squared Frobenius norm of the Jacobian J, estimated without bias by ||J^T v||^2 with a random sign v for
   every output (Hutchinson), which is one more backward pass.
 - All terms are in the release's units, where its weights hold: the squared error is summed over channels and averaged
-  over pixels, and z^2 is averaged over the code. The paper prints no weights for its form, so the release's serve it, too. They are small:
-  on 32-pixel digits, d = 16, the paper's penalty was 0.2 % of the error and the release's 0.04 %. On CIFAR-10 the
-  release sets lambda to 0.
+  over pixels, and z^2 is averaged over the code. The paper prints no weights for its form, so the release's serve it,
+  too. They are small: on 32-pixel digits, d = 16, the paper's penalty was 0.2 % of the error and the release's 0.04 %.
+  On CIFAR-10 the release sets lambda to 0.
 - Its halving of the rate when a validation loss stalls is left out, as no method here has a validation set.
 - The decoder's batch normalisation runs on batch statistics in training, as in the release, so that an image depends on
   all codes of its batch: both penalties then count each code's effect on the whole batch, not on its own image alone.

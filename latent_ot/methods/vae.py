@@ -17,7 +17,7 @@ from latent_ot.config import Config
 from latent_ot.losses.gaussian import LOG_GAMMA_MIN, bound_terms
 from latent_ot.methods.base import Method, Spec, require_images
 from latent_ot.networks.infogan import Encoder, Generator, init_normal
-from latent_ot.stage import Batch
+from latent_ot.stage import Batch, as_float
 
 
 class VaeConfig(Config):
@@ -73,6 +73,11 @@ class Vae(Method):
             self.log_gamma.clamp_(min=LOG_GAMMA_MIN)
             self.mean_kl.lerp_(kl.mean(), 0.05 if self.step else 1.0)
         self.observe(loss=loss, kl=kl.mean(), log_gamma=self.log_gamma)
+
+    def code_std(self, images: Tensor) -> Tensor:
+        """Return the posteriors' standard deviations (N, d)."""
+        chunks = (as_float(chunk).to(self.device) for chunk in images.split(500))
+        return torch.cat([self.posterior(x)[1].exp() for x in chunks])
 
     def encode(self, x: Tensor) -> Tensor:
         """Return posterior means (n, d)."""

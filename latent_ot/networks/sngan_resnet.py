@@ -121,7 +121,7 @@ class Critic(nn.Sequential):
 
 
 class Encoder(nn.Sequential):
-    """Images (n, C, H, H) in [-1, 1] -> (n, out_dim): the generator's mirror image, block by block, which SNGAN has not.
+    """Images (n, C, H, H) in [-1, 1] -> (n, out_dim): the generator's mirror image, block by block; not SNGAN's.
 
     The critic is none: its sum over all pixels leaves as many numbers of an image as it has channels, fewer than a code
     may have at small widths, and at 32 pixels it has a quarter of the generator's parameters.

@@ -24,12 +24,8 @@ OTHER = {  # sizes that are no powers of 2, and points
     "vaegan": [(1, 28, 28)],
     "wae": [(1, 12, 12), (1, 28, 28), (3, 72, 72)],
 }
-REACH = {
-    "iwgan_mnist": -1,
-    "sdkl": -1,
-    "wae": -1,
-    "wgan_qc": 0,
-}  # how far to both sides of grey, where not a tenth of the range
+REACH = {"iwgan_mnist": -1, "sdkl": -1, "wae": -1, "wgan_qc": 0}
+"""How far random networks reach to both sides of grey, where not a tenth of the range."""
 SQUARES = [(2,), (1, 28, 28), (1, 48, 48), (1, 32, 16), (1, 32, 64), (1, 4, 4), (3, 4, 4), (2, 32, 32), (4, 4)]
 FOURS = [(2,), (1, 30, 30), (1, 32, 28), (1, 32, 64), (1, 4, 4)]
 REFUSED = {
