@@ -5,8 +5,8 @@ of a first VAE fill their space but not as N(0, I), so that a second VAE with as
 GLO's table it is GLO-TSV of "Optimizing Latent Distributions for Non-Adversarial Generative Networks", Section 4.8.
 Networks, Adam, batch, schedule and the scalar gamma are those of the authors' release (daib13/TwoStageVAE); its 800
 epochs are shares of the budget here. Of a first stage that has posteriors it is trained on z ~ q(z|x), drawn anew for
-every batch, as there; other codes, GLO's, are taken as they are. A code is drawn as f2(u) + gamma xi with u and xi ~ N(0, I), so that the pair
-(u, xi) is the source point.
+every batch, as there; other codes, such as GLO's, are taken as they are. A code is drawn as f2(u) + gamma xi with u and
+xi ~ N(0, I), so that the pair (u, xi) is the source point.
 
 What differs, and why:
 
