@@ -31,7 +31,7 @@ def start(benchmark: Benchmark, stage: StagePlan):
         stage.name, stage.job, stage.inputs, request.store, request.data_dir, request.dataset, None, (), None, "cpu",
         checkpoint_seconds=0.05,
     )  # fmt: skip
-    pipe = CONTEXT.Pipe(duplex=False)
+    ours, theirs = CONTEXT.Pipe(duplex=False)
     process = CONTEXT.Process(target=worker.main, args=(order, theirs), daemon=True)
     process.start()
     theirs.close()
@@ -113,7 +113,7 @@ def test_a_sampler_that_draws_is_fitted_to_draws_of_the_posteriors(request_for, 
     monkeypatch.setitem(settings()["budgets"]["smoke"], "images", 640)
     monkeypatch.setitem(settings()["budgets"]["smoke"], "codes", 640)
     benchmark, cpu, folders = Benchmark(request_for("draws")), torch.device("cpu"), {}
-    ours, theirs = CONTEXT.Pipe(duplex=False)
+    pipe = CONTEXT.Pipe(duplex=False)
     for stage in benchmark.planner.training("vae2s", 0).stages:
         folder, line = benchmark.store.folder(stage.name), worker.Line(pipe[1])
         folder.mkdir(parents=True)
