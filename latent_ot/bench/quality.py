@@ -51,11 +51,8 @@ def quality(benchmark: Benchmark, method: str, seed: int, images: Path, n: int, 
         region = highest_density(_errors(model, as_tensor(dataset.test[rows])), level)
     except Declined as reason:
         raise InputError(f"{method} scores no images: {reason}") from None
-    scores = quality_scores(errors)
-    found = [
-        Row(*row, inside=row[1] <= region.threshold)
-        for row in zip(named, errors.tolist(), scores.tolist(), strict=True)
-    ]
+    scored = zip(named, errors.tolist(), quality_scores(errors).tolist(), strict=True)
+    found = [Row(*row, inside=row[1] <= region.threshold) for row in scored]
     found.sort(key=lambda row: (row.error, row.file))
     best = [named[row.file] for row in found[:n]]
     worst = [named[row.file] for row in found[::-1][:n]]

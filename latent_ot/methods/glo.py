@@ -35,6 +35,7 @@ from latent_ot.methods._codes import CodeTable
 from latent_ot.methods._inversion import invert
 from latent_ot.methods.base import Method, Spec, require_images
 from latent_ot.networks.infogan import Generator, init_normal
+from latent_ot.samplers.base import spread
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, as_float
 
@@ -104,7 +105,7 @@ def principal_components(x: Tensor, d: int) -> Tensor:
 class Glo(Method):
     """Generator G and the table of codes Z (N, d)."""
 
-    version = 1
+    version = 2
     Config: ClassVar[type[GloConfig]] = GloConfig
     role = "representation"
     declines = {"encode": "an auto-decoder has no encoder; it reconstructs by a search over codes"}
@@ -226,7 +227,10 @@ class Glo(Method):
         return invert(self.decode, x, start, steps, project=self.project)
 
     def facts(self) -> dict[str, Any]:
-        """Return the step size of codes, how far they went, and where training ended."""
+        """Return the step size of codes, how far they went, and where training ended.
+
+        ``code_gradient``: mean length of the loss's gradient in the code, per spread of the codes.
+        """
         found: dict[str, Any] = {}
         if self.config.start == "normal":
             start = self.first_codes().to(self.device)
@@ -236,5 +240,5 @@ class Glo(Method):
             "updates_per_row": self.Z.updates.double().mean().item(),
             **found,
             "train_mse": self.trail[0].item(),
-            "code_gradient": self.trail[1].item(),
+            "code_gradient": self.trail[1].item() * spread(self.Z.codes),
         }

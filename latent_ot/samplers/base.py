@@ -48,6 +48,15 @@ class Frame(nn.Module):
         return self.mean + self.scale * u
 
 
+def spread(codes: Tensor) -> float:
+    """Return the root mean squared distance of codes (n, d) from their mean; 1 of codes that are all alike.
+
+    It is the unit of every figure in code space: codes times c and a decoder that divides by c are the same model.
+    """
+    codes = codes.double()
+    return (codes - codes.mean(dim=0)).square().sum(dim=1).mean().sqrt().item() or 1.0
+
+
 class LatentSampler(Stage):
     """A stage that is trained on codes (N, d). Built as ``LatentSampler(config, spec)`` with ``spec.shape == (d,)``.
 

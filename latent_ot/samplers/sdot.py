@@ -16,7 +16,7 @@ from torch import Tensor
 from latent_ot.config import Config
 from latent_ot.errors import InputError
 from latent_ot.pictures.cells import Cells
-from latent_ot.samplers.base import LatentSampler
+from latent_ot.samplers.base import LatentSampler, spread
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, Spec
 from latent_ot.transport import extension
@@ -57,7 +57,7 @@ class SdotConfig(Config):
 class Sdot(LatentSampler):
     """Heights of the codes' planes, found step by step, and the extension that draws between the codes."""
 
-    version = 1
+    version = 2
     Config = SdotConfig
     closed_form = False
     maps = True
@@ -190,11 +190,18 @@ class Sdot(LatentSampler):
 
     @torch.no_grad()
     def facts(self) -> dict[str, Any]:
-        """How good the cells are, what the extension joins, and how much of what is drawn is merely training codes."""
+        """How good the cells are, what the extension joins, and how much of what is drawn is merely training codes.
+
+        ``eps``: in units of the codes' spread.
+        """
         g = generator(self.spec.seed, "facts")
         alone = self.extend(draw(2000, self.dim, g, self.targets), g).single
         steps = int(self.state.steps)
-        width = {"eps": float(self.eps)} if self.mode == "barycentric" else {"threshold": float(self.threshold)}
+        width = (
+            {"eps": float(self.eps) / spread(self.targets)}
+            if self.mode == "barycentric"
+            else {"threshold": float(self.threshold)}
+        )
         return {
             "cell_error": float(self.cell_error),
             "cell_error_points": REPORT_POINTS,
