@@ -16,10 +16,9 @@ from torch import Tensor, nn
 from latent_ot.config import Config, added
 from latent_ot.losses.gaussian import LOG_GAMMA_MIN, bound_terms
 from latent_ot.methods.base import Method, Spec, require_images
-from latent_ot.networks.families import among, autoencoder
+from latent_ot.networks.families import among, families
 from latent_ot.networks.infogan import init_normal
 from latent_ot.stage import Batch, as_float
-
 
 NETWORKS = among("infogan", "wae")
 
@@ -49,10 +48,10 @@ class Vae(Method):
         super().__init__(config, spec)
         shape = require_images(spec, "vae")
         self.latent_dim = config.latent_dim
-        nets = autoencoder(config.network, config.latent_dim, shape, spec.width, 2 * config.latent_dim)
-        self.decoder, self.encoder, self.data_range = nets
-        for net in (self.encoder, self.decoder):
-            init_normal(net, config.init_std)
+        nets, d = families()[config.network], config.latent_dim
+        self.data_range = nets.data_range
+        self.encoder = init_normal(nets.encoder(shape, 2 * d, spec.width), config.init_std)
+        self.decoder = init_normal(nets.generator(d, shape, spec.width), config.init_std)
         start = torch.tensor(config.gamma or 1.0).log()
         self.log_gamma = nn.Parameter(start, requires_grad=config.gamma is None)
         self.register_buffer("mean_kl", torch.zeros(()))

@@ -3,10 +3,10 @@
 Tolstikhin, Bousquet, Gelly and Schoelkopf, "Wasserstein Auto-Encoders", ICLR 2018, https://arxiv.org/abs/1711.01558,
 Algorithm 2: a reconstruction cost plus the maximum mean discrepancy between a batch of codes and as many draws from the
 prior, which bounds an optimal transport cost between data and model. Networks and batch are the GLDO paper's, which
-runs it (``network=wae``: WAE's); cost, weight, kernel, code length, rates, input noise and pretraining are the authors'. Their schedules and
-their 200 pretraining steps are kept as shares of the budget. The GLDO paper's code length of 100 is a setting away; it
-is no default, because the authors' weight belongs to their length: a batch of 64 codes cannot hold 100 dimensions to
-the prior with it, and the prior's draws decode to strokes.
+runs it (``network=wae``: WAE's); cost, weight, kernel, code length, rates, input noise and pretraining are the
+authors'. Their schedules and their 200 pretraining steps are kept as shares of the budget. The GLDO paper's code length
+of 100 is a setting away; it is no default, because the authors' weight belongs to their length: a batch of 64 codes
+cannot hold 100 dimensions to the prior with it, and the prior's draws decode to strokes.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from latent_ot.config import Config, added
 from latent_ot.methods.base import Method, Spec, require_images
-from latent_ot.networks.families import among, autoencoder
+from latent_ot.networks.families import among, families
 from latent_ot.networks.infogan import init_normal
 from latent_ot.stage import Batch
 from latent_ot.transport.mmd import mmd_squared
@@ -82,10 +82,10 @@ class WaeMmd(Method):
         self.mmd_weight = MMD_WEIGHT.get(shape[0], 100.0) if config.mmd_weight is None else config.mmd_weight
         self.schedule = config.schedule or SCHEDULE.get(shape[0], "exponential")
         self.pretrain_steps = min(PRETRAIN_STEPS, int(config.pretrain * self.total_steps))
-        nets = autoencoder(config.network, self.latent_dim, shape, spec.width)
-        self.decoder, self.encoder, self.data_range = nets
-        for net in (self.encoder, self.decoder):
-            init_normal(net, config.init_std)
+        nets = families()[config.network]
+        self.data_range = nets.data_range
+        self.encoder = init_normal(nets.encoder(shape, self.latent_dim, spec.width), config.init_std)
+        self.decoder = init_normal(nets.generator(self.latent_dim, shape, spec.width), config.init_std)
 
     @classmethod
     def defaults(cls, shape: tuple[int, ...], chosen: Mapping[str, Any]) -> dict[str, Any]:
