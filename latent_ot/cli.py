@@ -147,7 +147,7 @@ def quality(
     images: Annotated[Path, typer.Option(help="Folder of the images to score, of any size and format.")],
     n: Annotated[int, typer.Option(min=1, help="How many of the best and of the worst to draw.")] = 16,
     level: Annotated[
-        float, typer.Option(help="Share of the training images outside the highest density region.")
+        float, typer.Option(help="Share of held-out images that the highest density region is to leave outside.")
     ] = 0.05,
 ) -> None:
     """Score images by how well a trained method with an encoder knows them: best above, worst below; name outliers."""

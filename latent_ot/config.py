@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from inspect import signature
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from latent_ot.errors import InputError, nearest
 
@@ -34,6 +34,15 @@ class Config(BaseModel):
                 ) from None
             why = first["msg"].removeprefix("Value error, ")
             raise InputError(f"{where}: setting '{key}' = {first['input']!r}: {why}") from None
+
+
+def added(default: Any, **field: Any) -> Any:
+    """Return a field for a setting that a class did not always have; what its default does is what was always done.
+
+    At the default it is left out of the resolved settings that name a stage, so that results from before it stay. Tables
+    and claims leave it out there, too, since no record states it.
+    """
+    return Field(default, exclude_if=lambda value: value == default, **field)
 
 
 def keywords(function: Callable[..., Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:

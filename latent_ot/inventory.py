@@ -92,7 +92,7 @@ def card(request: "Request") -> dict[str, Any]:
         settings = [
             {
                 "name": f"{job['name']}.{key}",
-                "value": job["config"][key],
+                "value": plain(getattr(stage.config, key)),
                 "default": plain(info.default),
                 "allowed": allowed(info),
                 "source": info.description,

@@ -63,7 +63,7 @@ def test_every_file_of_networks_and_of_metrics_states_what_it_holds():
 
 
 def test_pairs_of_networks_have_the_names_that_methods_take():
-    known = "dcgan infogan iwgan_celeba iwgan_mnist mlp sdkl sngan sngan_resnet toy vaegan wgan_div_resnet wgan_qc"
+    known = "dcgan infogan iwgan_celeba iwgan_mnist mlp sdkl sngan sngan_resnet toy vaegan wae wgan_div_resnet wgan_qc"
     assert sorted(families()) == known.split()
     for name in ("fc", "began", "pggan", "ema"):
         with pytest.raises(InputError, match="allowed: dcgan"):

@@ -290,8 +290,10 @@ def _fid_curve(
         if isinstance(model, Pair):
             with torch.no_grad():
                 codes = snapshot.codes(images)
+                std = snapshot.code_std(images) if model.latent.draws else None
             sampler = type(model.latent)(model.latent.config, Spec((codes.shape[1],), len(codes), 0, 1.0, seed))
             assert isinstance(sampler, LatentSampler)
+            sampler.std = std
             sampler.to(device).fit(codes.to(device))
             then = Pair(snapshot, sampler)
         features = scorer.features(draw(then, scorer.n, seed))

@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from latent_ot.catalog import KIND, Catalog
 from latent_ot.methods.base import Method, Pair
@@ -40,6 +42,16 @@ def load_stage(catalog: Catalog, folder: Path, weights: Path | None = None) -> S
     stage = make(catalog, json.loads((folder / "config.json").read_text()))
     stage.load_state_dict(load_file(weights or folder / "model.safetensors"))
     return stage.eval()
+
+
+@torch.no_grad()
+def code_std(catalog: Catalog, folder: Path, rows: np.ndarray, device: torch.device) -> Tensor | None:
+    """Return the standard deviations (N, d) of a trained representation's codes of all training ``rows``, if any."""
+    from latent_ot.bench.train import as_tensor
+
+    representation = load_stage(catalog, folder).to(device)
+    assert isinstance(representation, Method)
+    return representation.code_std(as_tensor(rows))
 
 
 def decoding(folders: Mapping[str, Path]) -> Path:

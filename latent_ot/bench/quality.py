@@ -1,4 +1,4 @@
-"""Score anyone's images by how well a finished method with an encoder knows them, beside its own training images."""
+"""Score anyone's images by how well a finished method with an encoder knows them, beside images held out from it."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from latent_ot.datasets.folder import read_like
 from latent_ot.datasets.order import numpy_generator
 from latent_ot.errors import Declined, InputError
 from latent_ot.methods.base import Method
-from latent_ot.metrics.quality import Report, Row, hdr_threshold, quality_scores, reconstruction_errors
+from latent_ot.metrics.quality import Report, Row, highest_density, quality_scores, reconstruction_errors
 from latent_ot.pictures.images import save_strip
 from latent_ot.stage import as_float
 
 CHUNK = 500
-REFERENCE = 10_000  # training images behind the region of highest density, a random subset of a larger set
+REFERENCE = 20_000  # held-out images behind the region of highest density and its test, a random subset of more
 
 
 def quality(benchmark: Benchmark, method: str, seed: int, images: Path, n: int, level: float, out: Path) -> Report:
@@ -31,11 +31,13 @@ def quality(benchmark: Benchmark, method: str, seed: int, images: Path, n: int, 
         seed: of its run.
         images: a folder; any sizes and formats, which are brought to the method's shape as training images were.
         n: images in each row of the picture.
-        level: share of the training images that lies outside the region of highest density.
+        level: share of images like the training images, but not among them, that is to lie outside the region of
+            highest density. One half of the held-out images sets its border, the other tells the share reached.
         out: the picture.
 
     Raises:
-        InputError: for 2-D points, a method without an encoder or not trained yet, or a folder without images.
+        InputError: for 2-D points, a method without an encoder or not trained yet, a folder without images, or fewer
+            than two held-out images.
     """
     dataset = benchmark.dataset
     if dataset.kind != "image":
@@ -43,19 +45,19 @@ def quality(benchmark: Benchmark, method: str, seed: int, images: Path, n: int, 
     model = load_stage(benchmark.catalog, decoding(folders(benchmark, method, seed)))
     assert isinstance(model, Method)
     named, unreadable = read_like(images, dataset.shape)
-    rows = np.sort(numpy_generator(0, "quality").permutation(len(dataset.train))[:REFERENCE])
+    rows = numpy_generator(0, "quality").permutation(len(dataset.test))[:REFERENCE]
     try:
         errors = _errors(model, as_tensor(np.stack(list(named.values()))))
-        limit = hdr_threshold(_errors(model, as_tensor(dataset.train[rows])), level)
+        region = highest_density(_errors(model, as_tensor(dataset.test[rows])), level)
     except Declined as reason:
         raise InputError(f"{method} scores no images: {reason}") from None
-    scores = quality_scores(errors)
-    found = [Row(*row, inside=row[1] <= limit) for row in zip(named, errors.tolist(), scores.tolist(), strict=True)]
+    scored = zip(named, errors.tolist(), quality_scores(errors).tolist(), strict=True)
+    found = [Row(*row, inside=row[1] <= region.threshold) for row in scored]
     found.sort(key=lambda row: (row.error, row.file))
     best = [named[row.file] for row in found[:n]]
     worst = [named[row.file] for row in found[::-1][:n]]
     save_strip(out, np.stack(best), np.stack(worst))
-    return Report(method, dataset.id, level, limit, len(rows), tuple(found), tuple(unreadable))
+    return Report(method, dataset.id, level, region, tuple(found), tuple(unreadable))
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from latent_ot.methods._inversion import spread
+from latent_ot.methods._inversion import unit_of
 from latent_ot.methods.base import Method, Pair
 from latent_ot.seeding import generator
 from latent_ot.stage import as_float
@@ -121,7 +121,7 @@ def rebuild(model: Method | Pair, images: Tensor, seed: int, steps: int) -> Rebu
     for index, chunk in enumerate(images.split(CHUNK)):
         with torch.no_grad():
             drawn = model.sample_latent(CHUNK, generator(seed, "reconstruct", index))
-        unit, start, half = spread(drawn), drawn[: len(chunk)], steps // 2
+        unit, start, half = unit_of(drawn), drawn[: len(chunk)], steps // 2
         if searched:
             start = model.infer(chunk, start, half, unit).detach()
             halfway.append(_decoded(model, start))

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from latent_ot.bench import machine
 from latent_ot.bench.evaluate import Scorer, evaluate
 from latent_ot.bench.identity import MadeOf, made_of, scored_by
-from latent_ot.bench.load import load_stage, make
+from latent_ot.bench.load import code_std, load_stage, make
 from latent_ot.bench.reconstruct import reconstruct
 from latent_ot.bench.store import Store
 from latent_ot.bench.train import Diverged, Stopped, Watch, as_tensor, train
@@ -29,6 +29,7 @@ from latent_ot.datasets.base import Dataset, load
 from latent_ot.errors import Declined, InputError
 from latent_ot.files import whole, write_json
 from latent_ot.methods.base import Method
+from latent_ot.samplers.base import LatentSampler
 from latent_ot.stage import Spec
 
 STOP = signal.SIGUSR1  # not SIGTERM, which Lightning takes for itself while it trains
@@ -202,6 +203,8 @@ def _train(
     write_json(folder / "config.json", config)
     stage = make(catalog, config, [load_stage(catalog, folders[part["role"]]) for part in job.get("parts", ())])
     _check_parts(job, made_of(stage))
+    if isinstance(stage, LatentSampler) and stage.draws:
+        stage.std = code_std(catalog, folders["train"], dataset.train, device)
     result = train(stage, rows, folder, Watch(line.report, line.should_stop, seconds), device)
     if isinstance(stage, Method) and stage.role == "representation":
         with torch.no_grad():

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from latent_ot.errors import InputError
+from latent_ot.samplers.base import spread
 
 CHUNK = 500  # images searched together, which bounds the memory of the search
 RATE = 0.6  # Adam's first step size, in units of the codes' spread
@@ -38,12 +39,9 @@ class Search:
     version = 2
 
 
-def spread(codes: Tensor) -> float:
-    """Return the root mean square, over codes (n, d) and coordinates, of the deviation from their mean.
-
-    Of codes uniform on the unit sphere it is 1 / sqrt(d), of N(0, I) it is 1.
-    """
-    return float((codes - codes.mean(dim=0)).square().mean().sqrt())
+def unit_of(codes: Tensor) -> float:
+    """Return the spread of codes (n, d) per coordinate: 1 / sqrt(d) of codes uniform on the unit sphere, 1 of N(0, I)."""
+    return spread(codes) / codes.shape[1] ** 0.5
 
 
 def invert(

@@ -21,14 +21,14 @@ from torch.nn.functional import mse_loss
 from latent_ot.config import Config
 from latent_ot.methods.base import Method, Spec, require_images
 from latent_ot.networks import fc
-from latent_ot.networks.families import among, networks
+from latent_ot.networks.families import among, autoencoder
 from latent_ot.networks.infogan import init_normal
 from latent_ot.stage import Batch
 
 LATENT_DIM = {1: 64, 3: 128}
 """Channels -> code length: 64 for MNIST (AE-OT-GAN, Section 4.1), 128 as its CIFAR-10 and CelebA generators take."""
 
-NETWORKS = among("infogan", "dcgan", "sngan", "sngan_resnet", "wgan_div_resnet", "wgan_qc", "fc")
+NETWORKS = among("infogan", "dcgan", "sngan", "sngan_resnet", "wgan_div_resnet", "wgan_qc", "wae", "fc")
 
 
 def usual_networks(shape: tuple[int, ...]) -> str:
@@ -48,7 +48,7 @@ class AeConfig(Config):
     network: Annotated[str, NETWORKS] = Field(
         "infogan",
         description="AE-OT-GAN, Section 4.1, for MNIST (Section 4.2: SNGAN's for CIFAR-10, WGAN-div's for CelebA); "
-        "fc: fully connected (OTgen, Section 5.1)",
+        "fc: fully connected (OTgen, Section 5.1); wae: WAE's (OTgen, Section 5.2, for CelebA)",
     )
     squash: bool = Field(False, description="whether a sigmoid bounds the codes; it does in OTgen's public code")
     batch_size: int = Field(
@@ -97,8 +97,8 @@ class Ae(Method):
         d, width = self.latent_dim, spec.width
         if config.network == "fc":
             self.encoder, self.decoder = fc.Encoder(shape, d, width), fc.Decoder(d, shape, width)
-        else:  # the mirror image of a generator is its critic with the code for a score
-            self.decoder, self.encoder, self.data_range = networks(config.network, d, shape, width, "batch", d)
+        else:
+            self.decoder, self.encoder, self.data_range = autoencoder(config.network, d, shape, width)
         for net in (self.encoder, self.decoder):
             if config.init_std is not None:
                 init_normal(net, config.init_std)

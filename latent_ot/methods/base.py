@@ -102,6 +102,10 @@ class Method(Stage):
         """Return codes (N, d) of the training images, uint8 (N, C, H, W) or points (N, 2), in training order."""
         return torch.cat([self.encode(as_float(chunk).to(self.device)) for chunk in images.split(500)])
 
+    def code_std(self, images: Tensor) -> Tensor | None:
+        """Return standard deviations (N, d) of the posteriors whose means ``codes`` are; None where codes have none."""
+        return None
+
     def encode(self, x: Tensor) -> Tensor:
         """Return codes (n, d) of images (n, C, H, W); auto-decoders and GANs decline and use ``invert``."""
         raise Declined(self.declines.get("encode", f"{type(self).__name__} has no encoder"))

@@ -39,6 +39,7 @@ from latent_ot.methods.base import Method, Spec, require_images
 from latent_ot.networks.base import Family
 from latent_ot.networks.gldo import GldoNetworks
 from latent_ot.networks.infogan import InfoganNetworks, init_normal
+from latent_ot.samplers.base import spread
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, as_float
 
@@ -262,14 +263,16 @@ class Glo(Method):
     def facts(self) -> dict[str, Any]:
         """Return the step size of codes and what set it, how far they should have gone and went, and the end's values.
 
-        Ways are root mean squares over coordinates, in lengths of the start.
+        Ways are root mean squares over coordinates, in lengths of the start. ``code_gradient``: mean length of the loss's
+        gradient in the code, per spread of the codes.
         """
         found: dict[str, Any] = {"lr_z_rule": "lr_z" if self.config.travel is None else "travel", "lr_z": self.lr_z}
         found["visits_per_row"] = self.visits.item() / self.spec.count
         if self.config.optim == "adam":
             found["code_travel_predicted"] = self.lr_z * predicted_travel(self.config, self.spec) / self.scale
+        codes = self.codes(self.Z.codes)
         if self.config.start == "normal":
             start = self.first_codes().to(self.device)
-            way, length = (self.Z.codes.detach() - start).square().mean().sqrt(), start.square().mean().sqrt()
-            found["code_travel"] = (way / length).item()
-        return {**found, "train_mse": self.trail[0].item(), "code_gradient": self.trail[1].item()}
+            found["code_travel"] = ((codes - start).square().mean() / start.square().mean()).sqrt().item()
+        gradient = self.trail[1].item() * spread(codes)
+        return {**found, "train_mse": self.trail[0].item(), "code_gradient": gradient}

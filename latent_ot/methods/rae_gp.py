@@ -13,10 +13,10 @@ What differs, and why:
   code, cheap, but blind to any change of the image that keeps its norm. ``gp_mode`` chooses; the default is the
   paper's, the squared Frobenius norm of the Jacobian J, estimated without bias by ||J^T v||^2 with a random sign v for
   every output (Hutchinson), which is one more backward pass.
-- All terms are in the release's units, where its weights hold: the squared error is averaged over pixels and channels,
-  and so is z^2 over the code. The paper prints no weights for its form, so the release's serve it, too. They are small:
-  on 32-pixel digits, d = 16, the paper's penalty was 0.2 % of the error and the release's 0.04 %. On CIFAR-10 the
-  release sets lambda to 0.
+- All terms are in the release's units, where its weights hold: the squared error is summed over channels and averaged
+  over pixels, and z^2 is averaged over the code. The paper prints no weights for its form, so the release's serve it,
+  too. They are small: on 32-pixel digits, d = 16, the paper's penalty was 0.2 % of the error and the release's 0.04 %.
+  On CIFAR-10 the release sets lambda to 0.
 - Its halving of the rate when a validation loss stalls is left out, as no method here has a validation set.
 - The decoder's batch normalisation runs on batch statistics in training, as in the release, so that an image depends on
   all codes of its batch: both penalties then count each code's effect on the whole batch, not on its own image alone.
@@ -94,7 +94,7 @@ def squared_output_penalty(image: Tensor, z: Tensor) -> Tensor:
 class RaeGp(Method):
     """Deterministic encoder E and decoder D."""
 
-    version = 1
+    version = 2
     Config = RaeGpConfig
     makes_images = ("autoencoder",)
     role = "representation"
@@ -127,7 +127,7 @@ class RaeGp(Method):
         """One descent step on error, size of the codes and penalty, whose gradient reaches the encoder through z."""
         z = self.encoder(batch.image)
         image = self.decoder(z)
-        error = mse_loss(image, batch.image)
+        error = image.shape[1] * mse_loss(image, batch.image)  # a sum over channels
         loss = error + self.settings.code_weight * z.square().mean()
         if self.settings.gp_weight:
             smoothness = self.settings.gp_weight * self.penalty(image, z)

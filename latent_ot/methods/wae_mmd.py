@@ -2,33 +2,39 @@
 
 Tolstikhin, Bousquet, Gelly and Schoelkopf, "Wasserstein Auto-Encoders", ICLR 2018, https://arxiv.org/abs/1711.01558,
 Algorithm 2: a reconstruction cost plus the maximum mean discrepancy between a batch of codes and as many draws from the
-prior, which bounds an optimal transport cost between data and model. Networks, batch and the code length of 100 are the
-GLDO paper's, which runs it; cost, weight, kernel, rates, input noise and pretraining are the authors', since that paper
-states none. Their schedules and their 200 pretraining steps are kept as shares of the budget. The authors' weights go
-with their own code lengths of 8 and 64, which the method ``wae_mmd_own`` has: a batch of 64 codes holds 100 dimensions
-less close to the prior.
+prior, which bounds an optimal transport cost between data and model. Networks (``network=wae``: WAE's), batch and the
+code length of 100 are the GLDO paper's, which runs it; cost, weight, kernel, rates, input noise and pretraining are the
+authors', since that paper states none. Their schedules and their 200 pretraining steps are kept as shares of the
+budget. The authors' weights go with their own code lengths of 8 and 64, which the method ``wae_mmd_own`` has: a batch of
+64 codes holds 100 dimensions less close to the prior.
 """
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from latent_ot.config import Config
+from latent_ot.config import Config, added
 from latent_ot.methods.base import Method, Spec, require_images
-from latent_ot.networks.infogan import Encoder, Generator, init_normal
+from latent_ot.networks.families import among, families
+from latent_ot.networks.infogan import init_normal
 from latent_ot.stage import Batch
 from latent_ot.transport.mmd import mmd_squared
 
 LATENT_DIM = {1: 8, 3: 64}
 """Channels -> code length: 8 for MNIST, 64 for CelebA (WAE, Section 4), whose value other colour images take, too."""
-COST = 0.05  # on the squared error summed over an image; authors' release
+COST = {1: 0.05, 3: 0.2}
+"""Channels -> weight of the squared error of images in [0, 1], summed over an image: the release's 0.05 on its own
+images, which are in (0, 1) for MNIST and in (-1, 1), where errors are four times as large, for CelebA."""
 MMD_WEIGHT = {1: 10.0, 3: 100.0}
 """Channels -> lambda: 10 for MNIST, 100 for CelebA (WAE, Section 4), whose value other colour images take, too."""
 SCHEDULE: dict[int, Literal["steps", "exponential"]] = {1: "steps", 3: "exponential"}
 """Channels -> schedule of the learning rate: MNIST's and CelebA's (WAE, Appendix; authors' release)."""
 PRETRAIN_STEPS = 200
+
+NETWORKS = among("infogan", "wae")
 
 
 class WaeMmdConfig(Config):
@@ -40,6 +46,8 @@ class WaeMmdConfig(Config):
     )
     lr: float = Field(1e-3, gt=0, description="Adam; WAE, Section 4, and GLDO, Section 4.1")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam; WAE, Section 4")
+    cost: float = added(COST[1], gt=0, description="of the summed squared error; release, 0.2 for colour: see COST")
+    network: Annotated[str, NETWORKS] = added("infogan", description="GLDO, Table 7; wae: WAE, Appendix C")
     mmd_weight: float | None = Field(None, ge=0, description="lambda; none: 10 for one channel, else 100")
     schedule: Literal["constant", "steps", "exponential"] | None = Field(
         None, description="of lr; steps: /2 at 30 %, /5 at 50 % of the budget; exponential: to 1/100; none: by channels"
@@ -75,8 +83,15 @@ class WaeMmd(Method):
         self.mmd_weight = MMD_WEIGHT.get(shape[0], 100.0) if config.mmd_weight is None else config.mmd_weight
         self.schedule = config.schedule or SCHEDULE.get(shape[0], "exponential")
         self.pretrain_steps = min(PRETRAIN_STEPS, int(config.pretrain * self.total_steps))
-        self.encoder = init_normal(Encoder(shape, self.latent_dim, spec.width), config.init_std)
-        self.decoder = init_normal(Generator(self.latent_dim, shape, spec.width), config.init_std)
+        nets = families()[config.network]
+        self.data_range = nets.data_range
+        self.encoder = init_normal(nets.encoder(shape, self.latent_dim, spec.width), config.init_std)
+        self.decoder = init_normal(nets.generator(self.latent_dim, shape, spec.width), config.init_std)
+
+    @classmethod
+    def defaults(cls, shape: tuple[int, ...], chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Colour images have the cost of CelebA's."""
+        return {"cost": COST[3]} if shape[0] == 3 else {}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One Adam for both networks; it leaves the decoder alone while that has no gradient."""
@@ -96,7 +111,7 @@ class WaeMmd(Method):
             std = self.config.input_noise
             torch.nn.init.trunc_normal_(noise, 0.0, std, -2 * std, 2 * std, generator=self.generator)
             x = x + noise.to(x.device)
-        return self.encoder(x)
+        return self.encoder(self.to_network(x))
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One descent step of Algorithm 2; the first few fit the encoder's moments to the prior's."""
@@ -107,9 +122,9 @@ class WaeMmd(Method):
             loss = moment_mismatch(z)
             self.observe(moment_mismatch=loss)
         else:
-            squared = (batch.image - self.decoder(z)).square().sum() / len(z)
+            squared = (batch.image - self.decode(z)).square().sum() / len(z)
             mmd = mmd_squared(z, self.noise(*z.shape))
-            loss = COST * squared + self.mmd_weight * mmd
+            loss = self.config.cost * squared + self.mmd_weight * mmd
             self.observe(loss=loss, squared_error=squared, mmd=mmd)
         for group in optimizer.param_groups:
             group["lr"] = self.rate()
@@ -118,8 +133,8 @@ class WaeMmd(Method):
 
     def encode(self, x: Tensor) -> Tensor:
         """Return codes (n, d), without noise."""
-        return self.encoder(x)
+        return self.encoder(self.to_network(x))
 
     def decode(self, z: Tensor) -> Tensor:
         """Return images of codes."""
-        return self.decoder(z)
+        return self.to_unit(self.decoder(z))

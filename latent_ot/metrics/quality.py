@@ -44,8 +44,36 @@ def hdr_threshold(errors: Tensor, level: float) -> float:
     if not 0 < level < 1:
         raise InputError(f"level {level}; allowed: between 0 and 1, e.g. 0.05")
     if not len(errors):
-        raise InputError("a region of highest density needs errors of training examples; there are none")
+        raise InputError("a region of highest density needs errors of examples; there are none")
     return float(np.quantile(errors.detach().cpu().numpy(), 1 - level, method="inverted_cdf"))
+
+
+class Region(NamedTuple):
+    """A region of highest density, {x: error <= ``threshold``}, set on ``fitted`` examples.
+
+    ``reached``: share of the ``tested`` other examples that lie outside it.
+    """
+
+    threshold: float
+    fitted: int
+    reached: float
+    tested: int
+
+
+def highest_density(errors: Tensor, level: float) -> Region:
+    """Return the region that is to hold a share 1 - ``level`` of examples, of errors (n,) in random order.
+
+    The first half sets its border and the rest tests it. They must be errors of examples that the model was not trained
+    on: it knows those better than it will know any other, and a border that they set shuts out more than ``level``.
+
+    Raises:
+        InputError: for fewer than two errors, or a level outside (0, 1).
+    """
+    if len(errors) < 2:
+        raise InputError(f"{len(errors)} held-out images; allowed: 2 or more, to set a region and to test it")
+    fit, test = errors.tensor_split(2)
+    threshold = hdr_threshold(fit, level)
+    return Region(threshold, len(fit), float((test > threshold).double().mean()), len(test))
 
 
 class Row(NamedTuple):
@@ -61,15 +89,13 @@ class Row(NamedTuple):
 class Report:
     """The images of a folder, best first, as a method trained on ``dataset`` scores them.
 
-    ``level``: share of the ``reference`` training images whose error is larger than ``threshold``. ``unreadable``:
-    files that are no images.
+    ``level``: share of images that the ``region`` was to leave outside. ``unreadable``: files that are no images.
     """
 
     method: str
     dataset: str
     level: float
-    threshold: float
-    reference: int
+    region: Region
     images: tuple[Row, ...]
     unreadable: tuple[str, ...] = ()
 
@@ -80,7 +106,8 @@ class Report:
 
     def data(self) -> dict[str, Any]:
         """Return the report as a program reads it."""
-        return {**asdict(self), "images": [row._asdict() for row in self.images], "outliers": self.outliers}
+        rows = [row._asdict() for row in self.images]
+        return {**asdict(self), "region": self.region._asdict(), "images": rows, "outliers": self.outliers}
 
 
 class Quality(Metric):

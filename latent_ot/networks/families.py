@@ -56,7 +56,6 @@ def networks(
     shape: tuple[int, ...],
     width: float = 1.0,
     norm: str | None = None,
-    out_dim: int = 1,
 ) -> Nets:
     """Build the networks of a family for examples of ``shape``.
 
@@ -66,7 +65,6 @@ def networks(
         shape: (C, H, W) of images, (d,) of points.
         width: factor on hidden widths.
         norm: of the critic; "batch", "layer", "none" or what else the family has; none: the published critic's own.
-        out_dim: of the critic; the code length makes it an encoder.
 
     Raises:
         InputError: for an unknown family, or a shape or norm that the family does not take.
@@ -74,7 +72,38 @@ def networks(
     known = families()
     nets = known[choose("networks", family, known)]
     chosen = {} if norm is None else {"norm": norm}
-    return Nets(nets.generator(latent_dim, shape, width), nets.critic(shape, out_dim, width, **chosen), nets.data_range)
+    return Nets(nets.generator(latent_dim, shape, width), nets.critic(shape, 1, width, **chosen), nets.data_range)
+
+
+class Autoencoder(NamedTuple):
+    """A decoder (n, latent_dim) -> examples and an encoder examples -> (n, out_dim), with the range that both speak."""
+
+    decoder: nn.Module
+    encoder: nn.Module
+    data_range: Range
+
+
+def autoencoder(
+    family: str, latent_dim: int, shape: tuple[int, ...], width: float = 1.0, out_dim: int | None = None
+) -> Autoencoder:
+    """Build the mirror images of a family: its own encoder, or where it has none its critic with the code for a score.
+
+    Args:
+        family: a key of ``families``.
+        latent_dim: code length.
+        shape: (C, H, W) of images.
+        width: factor on hidden widths.
+        out_dim: of the encoder; none: the code length.
+
+    Raises:
+        InputError: for an unknown family, or a shape that the family does not take.
+    """
+    known, out = families(), latent_dim if out_dim is None else out_dim
+    nets = known[choose("networks", family, known)]
+    decoder = nets.generator(latent_dim, shape, width)
+    own = hasattr(nets, "encoder")
+    encoder = nets.encoder(shape, out, width) if own else nets.critic(shape, out, width, norm="batch")
+    return Autoencoder(decoder, encoder, nets.data_range)
 
 
 def families_of(module: nn.Module) -> list[type[Family]]:

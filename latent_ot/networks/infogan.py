@@ -53,6 +53,15 @@ def doublings(shape: tuple[int, ...], family: str) -> int:
     return shape[1].bit_length() - 3
 
 
+def halving(before: int, after: int, size: int, bias: bool = True) -> nn.Conv2d:
+    """Return a convolution of 4 x 4 pixels that takes maps of ``size`` pixels to half as many, rounded up.
+
+    Its kernel is a multiple of its stride, so that every pixel is seen by as many of its places as its neighbours are:
+    one of 3 or 5 sees them by turns more and less often, and so do gradients and losses that come through it.
+    """
+    return nn.Conv2d(before, after, 4, 2, 1 + size % 2, bias=bias)
+
+
 def norm_layer(norm: Norm, channels: int, dims: int = 2) -> nn.Module:
     """Return the normalisation of a critic's activations: maps (n, channels, h, w), or (n, channels) if dims is 0."""
     if norm == "none":

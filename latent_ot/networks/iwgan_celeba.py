@@ -32,7 +32,7 @@ def _celeba_layers(shape: tuple[int, ...], width: float, norm: Norm) -> tuple[li
     """Return the layers that encoder and critic share, with the channels and the side of what they make."""
     halvings = max(1, doublings(shape, "iwgan") - 1)
     hidden = widths(width, halvings, 512)
-    return down([shape[0], *hidden], 4, norm, slope=0.2), hidden[-1], shape[1] >> halvings
+    return down([shape[0], *hidden], norm, slope=0.2), hidden[-1], shape[1] >> halvings
 
 
 class CelebaCritic(nn.Sequential):

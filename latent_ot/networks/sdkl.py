@@ -2,18 +2,19 @@
 
 Berger and Sebag, "New Losses for Generative Adversarial Learning", 2018, https://arxiv.org/abs/1807.01290, Table 1,
 whose order and kinds of layers these are. Its sizes are lost in the text that the suite works from and are the suite's
-own: 64, 128, 256, 256, 512 channels, five-pixel kernels where images are large and three-pixel ones after, and a
+own: 64, 128, 256, 256, 512 channels, kernels of 4 where the side is halved or doubled and of 3 where it stays, and a
 generator that starts at an eighth of the image. There is no normalisation anywhere, and initial weights are PyTorch's.
 Images of 12, 20, 28 and so on are grown 4 pixels too large; the last convolution then takes no padding and trims them.
 """
 
+import itertools
 from typing import Any
 
 from torch import Tensor, nn
 
 from latent_ot.errors import InputError, choose
 from latent_ot.networks.base import SIGNED, Family
-from latent_ot.networks.infogan import scaled
+from latent_ot.networks.infogan import halving, scaled
 
 
 class Tapped(nn.Sequential):
@@ -50,15 +51,12 @@ def _features(shape: tuple[int, ...], width: float) -> tuple[list[nn.Module], in
     """Return the five convolutions that encoder and critic have in common, flattened, and how many values they give."""
     channels, size = check_shape(shape)
     a, b, c, d, e = scaled(width, 64, 128, 256, 256, 512)
-    convolutions = (
-        nn.Conv2d(channels, a, 5, 2, 2),
-        nn.Conv2d(a, b, 5, 2, 2),
-        nn.Conv2d(b, c, 3, 2, 1),
-        nn.Conv2d(c, d, 3, 2, 1),
-        nn.Conv2d(d, e, 3, 1, 1),
-    )
+    sizes = [-(-size // 2**halvings) for halvings in range(5)]
+    pairs = itertools.pairwise((channels, a, b, c, d))
+    convolutions = [halving(before, after, side) for (before, after), side in zip(pairs, sizes, strict=False)]
+    convolutions.append(nn.Conv2d(d, e, 3, 1, 1))
     layers = [layer for convolution in convolutions for layer in (convolution, nn.ELU())]
-    return [*layers, nn.Flatten()], e * (-(-size // 16)) ** 2
+    return [*layers, nn.Flatten()], e * sizes[-1] ** 2
 
 
 class Encoder(nn.Sequential):
@@ -112,7 +110,7 @@ class Critic(Tapped):
 class SdklNetworks(Family):
     """Those of the study of symmetrised-KL training."""
 
-    version = 1
+    version = 2
     name = "sdkl"
     data_range = SIGNED
     generator = Generator

@@ -21,7 +21,9 @@ def quality_grid(found: "Report") -> Grid:
          Cell("yes" if inside else "no", {"": inside}))
         for file, error, score, inside in found.images
     )  # fmt: skip
-    region = f"HDR: error <= {found.threshold:.3f}, {1 - found.level:.4g} of {found.reference:,} training images"
+    threshold, fitted, reached, tested = found.region
+    region = f"HDR: error <= {threshold:.3f}, {1 - found.level:.4g} of {fitted:,} held-out images"
+    region += f"; of {tested:,} others it leaves out {reached:.3g}, which should be {found.level:.4g}"
     notes = [": ".join([f"{len(found.outliers)} outliers", *filter(None, [", ".join(found.outliers)])])]
     notes += [f"unreadable: {', '.join(found.unreadable)}"] if found.unreadable else []
     title = f"{found.method} on {found.dataset}: error ||x - G(Q(x))|| and quality score exp(-error)"

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from latent_ot.config import Config
 from latent_ot.errors import InputError
-from latent_ot.stage import Spec, Stage
+from latent_ot.seeding import generator
+from latent_ot.stage import Batch, Spec, Stage
 
 if TYPE_CHECKING:
     from latent_ot.pictures.plane import Plane
@@ -47,6 +48,15 @@ class Frame(nn.Module):
         return self.mean + self.scale * u
 
 
+def spread(codes: Tensor) -> float:
+    """Return the root mean squared distance of codes (n, d) from their mean; 1 of codes that are all alike.
+
+    It is the unit of every figure in code space: codes times c and a decoder that divides by c are the same model.
+    """
+    codes = codes.double()
+    return (codes - codes.mean(dim=0)).square().sum(dim=1).mean().sqrt().item() or 1.0
+
+
 class LatentSampler(Stage):
     """A stage that is trained on codes (N, d). Built as ``LatentSampler(config, spec)`` with ``spec.shape == (d,)``.
 
@@ -56,12 +66,18 @@ class LatentSampler(Stage):
 
     A sampler that moves points of a source measure (``maps = True``) writes ``transport``, and ``source`` unless it is
     N(0, I) in ``source_dim`` dimensions, so that one can walk between source points; any other writes ``_sample``.
+
+    A sampler whose paper trains it on draws of the representation's posteriors (``draws = True``) is given their
+    standard deviations as ``std``, (N, d): ``fit`` then hands one draw of each to ``_fit``, and a step takes its codes
+    from ``drawn``. Codes without a posterior (``std`` None) are taken as they are.
     """
 
     version = 1
     closed_form: ClassVar[bool] = True
     maps: ClassVar[bool] = False
+    draws: ClassVar[bool] = False
     fitted: Tensor
+    std: Tensor | None = None
 
     def __init__(self, config: Config, spec: Spec) -> None:
         super().__init__(config, spec)
@@ -77,9 +93,22 @@ class LatentSampler(Stage):
         bad = int((~torch.isfinite(codes).all(dim=1)).sum())
         if bad:
             raise InputError(f"codes: {bad} of {len(codes)} rows hold NaN or infinity; allowed: finite values")
+        if self.std is not None:
+            noise = torch.randn(codes.shape, generator=generator(self.spec.seed, "draws")).to(codes)
+            codes = codes + self.std.to(codes) * noise
         self._fit(codes)
         if self.closed_form:
             self.fitted.fill_(True)
+
+    def drawn(self, batch: Batch) -> Tensor:
+        """Return this step's draws z = mean + std * noise (n, d) of the posteriors that a batch of codes stands for.
+
+        They are a pure function of (seed, step), as all noise of a step. Without posteriors, the codes themselves.
+        """
+        codes = batch.image.detach()
+        if self.std is None:
+            return codes
+        return codes + self.std[batch.index.to(self.std.device)].to(codes) * self.noise(*codes.shape)
 
     def prepare(self, examples: Callable[[], Tensor]) -> None:
         """Prepare the first step from the codes."""

@@ -30,7 +30,7 @@ from pydantic import Field
 from torch import Tensor
 
 from latent_ot.pictures.lines import Lines
-from latent_ot.samplers.base import LatentSampler
+from latent_ot.samplers.base import LatentSampler, spread
 from latent_ot.samplers.ot_trans import CubeMap, MapConfig, regression
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, Spec
@@ -123,12 +123,13 @@ class OtGen(LatentSampler):
     def facts(self) -> dict[str, float]:
         """Return the squared Wasserstein distance of draws from codes and, beside it, of codes from other codes.
 
-        In the codes' units, between samples of ``w2_points``: it is biased upwards alike in both.
+        In squares of the codes' spread, between samples of ``w2_points``: it is biased upwards alike in both.
         """
         real, other = self.held
         drawn = self.transport(self.source(len(real), generator(self.spec.seed, "facts")))
         found, floor = (regression(x, real[assign(x, real)]).item() for x in (drawn, other))
-        return {"w2_squared": found, "w2_squared_of_codes": floor, "w2_points": len(real)}
+        unit = spread(self.held.flatten(0, 1)) ** 2
+        return {"w2_squared": found / unit, "w2_squared_of_codes": floor / unit, "w2_points": len(real)}
 
     def plane(self, seed: int) -> tuple[Lines, ...] | None:
         """Return the feedback of two consecutive steps, for 2-D codes; None in other dimensions.

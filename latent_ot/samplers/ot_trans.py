@@ -27,7 +27,7 @@ from latent_ot.networks.ema import Ema
 from latent_ot.networks.infogan import scaled
 from latent_ot.networks.mlp import Mlp
 from latent_ot.pictures.lines import Lines
-from latent_ot.samplers.base import Frame, LatentSampler
+from latent_ot.samplers.base import Frame, LatentSampler, spread
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, Spec
 from latent_ot.transport.assignment import assign
@@ -121,7 +121,7 @@ class OtTransConfig(MapConfig):
 class OtTrans(LatentSampler):
     """f_w and the pairs that it learns, in the frame: ``starts`` (m, d) and their ``targets`` (m, d)."""
 
-    version = 1
+    version = 2
     Config = OtTransConfig
     closed_form = False
     maps = True
@@ -178,16 +178,16 @@ class OtTrans(LatentSampler):
 
     @torch.no_grad()
     def facts(self) -> dict[str, Any]:
-        """Return how far the pairs lie apart and how well f_w knows them, mean squared distances in the codes' units.
+        """Return how far the pairs lie apart and how well f_w knows them, in squares of the codes' spread, as means.
 
         The noise stands at mean + scale n, where it was when it was assigned. Where every batch is assigned anew the
         pairs are the last batch's.
         """
+        unit = spread(self.targets) ** 2
         cost, error = (
-            (x - self.targets).square().sum(dim=1).mean() * self.map.frame.scale**2
-            for x in (self.starts, self.map(self.starts))
+            (x - self.targets).square().sum(dim=1).mean().item() / unit for x in (self.starts, self.map(self.starts))
         )
-        return {"pairs": len(self.starts), "assignment_cost": cost.item(), "regression_error": error.item()}
+        return {"pairs": len(self.starts), "assignment_cost": cost, "regression_error": error}
 
     @torch.no_grad()
     def plane(self, seed: int) -> tuple[Lines, ...] | None:

@@ -34,7 +34,7 @@ from torch import Tensor
 from latent_ot.config import Config
 from latent_ot.errors import InputError
 from latent_ot.pictures.cells import Cells
-from latent_ot.samplers.base import LatentSampler
+from latent_ot.samplers.base import LatentSampler, spread
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, Spec
 from latent_ot.transport import extension
@@ -213,6 +213,7 @@ class Sdot(LatentSampler):
 
         ``joined_share``: of draws that mix codes; the others are training codes. ``shift``: root mean squared distance
         of T~(w) from T(w) in units of eps, at least the Wasserstein-2 distance that AE-OT-GAN's Theorem 1 bounds by 1.
+        ``eps``: in units of the codes' spread.
         """
         g = generator(self.spec.seed, "facts")
         mixture = self.mixtures(2000, g)
@@ -228,7 +229,7 @@ class Sdot(LatentSampler):
             "sdot_points": steps * self.schedule.batch,
             "targets": len(self.targets),
             "extension": self.mode,
-            "eps": float(self.eps),
+            "eps": float(self.eps) / spread(self.targets),
             **angle,
             "joined_share": 1 - float(mixture.single.double().mean()),
             **({"shift": float(moved / self.eps)} if self.eps else {}),

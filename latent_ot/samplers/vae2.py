@@ -4,15 +4,12 @@ Dai and Wipf, "Diagnosing and Enhancing VAE Models", ICLR 2019, https://arxiv.or
 of a first VAE fill their space but not as N(0, I), so that a second VAE with as many dimensions can learn them. On
 GLO's table it is GLO-TSV of "Optimizing Latent Distributions for Non-Adversarial Generative Networks", Section 4.8.
 Networks, Adam, batch, schedule and the scalar gamma are those of the authors' release (daib13/TwoStageVAE); its 800
-epochs are shares of the budget here. A code is drawn as f2(u) + gamma xi with u and xi ~ N(0, I), so that the pair
-(u, xi) is the source point.
+epochs are shares of the budget here. Of a first stage that has posteriors it is trained on z ~ q(z|x), drawn anew for
+every batch, as there; other codes, such as GLO's, are taken as they are. A code is drawn as f2(u) + gamma xi with u and
+xi ~ N(0, I), so that the pair (u, xi) is the source point.
 
 What differs, and why:
 
-- The release trains on z ~ q(z|x), drawn anew each epoch. A sampler is given one fixed code per image, for a VAE its
-  posterior mean, and does not know the posterior's width, so this noise is left out. What is learned is the
-  distribution of the means: directions that the first stage does not use are narrow in it instead of N(0, 1), but its
-  decoder does not look at them.
 - Codes come at any scale, while the release's have a scale near 1. They are centred and divided by one common number,
   their root mean squared deviation: one gamma for all dimensions keeps its meaning in the codes' own geometry.
 - log gamma has a rate of its own. Adam moves it by its rate at most in a step: at the networks' 1e-4 it would go 0.25
@@ -62,10 +59,11 @@ class Skip(nn.Module):
 class Vae2(LatentSampler):
     """Encoder z -> (mean, log standard deviation) of u, decoder f2: u -> mean of z, and the scalar gamma."""
 
-    version = 1
+    version = 2
     Config = Vae2Config
     closed_form = False
     maps = True
+    draws = True
     config: Vae2Config
     mean_kl: Tensor
 
@@ -98,7 +96,7 @@ class Vae2(LatentSampler):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One ascent step on the evidence lower bound of a batch."""
-        codes = batch.image.detach()
+        codes = self.drawn(batch)
         nll, kl = self.bound(self.frame(codes), self.noise(*codes.shape))
         loss = (nll + kl).mean()
         optimizer: Any = self.optimizers()

@@ -18,6 +18,7 @@ from latent_ot.bench.train import as_tensor
 from latent_ot.errors import InputError
 from latent_ot.methods.dcgan import Dcgan, DcganConfig
 from latent_ot.methods.pca import Pca, PcaConfig
+from latent_ot.metrics.quality import hdr_threshold, reconstruction_errors
 from latent_ot.stage import Spec, as_float
 
 
@@ -65,18 +66,18 @@ def images(folder):
     return root
 
 
-def test_noise_is_an_outlier_among_training_images(trained, images, tmp_path):
+def test_noise_is_an_outlier_and_training_images_are_none(trained, images, tmp_path):
     report = quality(trained, "pca", 0, images, 2, 0.05, tmp_path / "q.png")
     assert {row.file for row in report.images} == {"digit.png", "large.bmp", "sub/alpha.png", "noise.png"}
     assert report.images[-1].file == "noise.png"
-    assert "noise.png" in report.outliers
+    assert report.outliers == ["noise.png"]
     assert report.unreadable == ("notes.txt",)
     errors = [row.error for row in report.images]
     assert errors == sorted(errors)
     for row in report.images:
         assert row.score == pytest.approx(np.exp(-row.error), rel=1e-5)
-        assert row.inside == (row.error <= report.threshold)
-    assert report.reference == len(trained.dataset.train)
+        assert row.inside == (row.error <= report.region.threshold)
+    assert report.region.fitted + report.region.tested == len(trained.dataset.test)
 
 
 def test_the_error_is_that_of_the_image_as_the_data_set_holds_it(trained, model, images, tmp_path):
@@ -87,14 +88,27 @@ def test_the_error_is_that_of_the_image_as_the_data_set_holds_it(trained, model,
     assert next(r.error for r in report.images if r.file == "digit.png") == pytest.approx(expected, rel=1e-4)
 
 
-def test_as_many_training_images_are_outside_as_the_level_says(trained, tmp_path):
-    folder, n = tmp_path / "train", len(trained.dataset.train)
+def test_as_many_held_out_images_are_outside_as_the_level_says_and_as_is_reported(trained, model, tmp_path):
+    folder, n = tmp_path / "test", len(trained.dataset.test)
     folder.mkdir()
-    for i, image in enumerate(trained.dataset.train):
+    for i, image in enumerate(trained.dataset.test):
         Image.fromarray(image[..., 0]).save(folder / f"{i:04}.bmp")
     report = quality(trained, "pca", 0, folder, 1, 0.2, tmp_path / "q.png")
-    assert len(report.images) == n
-    assert len(report.outliers) == n - math.ceil(0.8 * n)
+    region = report.region
+    assert len(report.images) == n == region.fitted + region.tested
+    assert len(report.outliers) == region.fitted - math.ceil(0.8 * region.fitted) + round(
+        region.reached * region.tested
+    )
+    assert region.reached == pytest.approx(0.2, abs=4 * (0.16 * 2 / region.tested) ** 0.5)
+
+    def errors(rows):
+        with torch.no_grad():
+            x = as_float(as_tensor(rows))
+            return reconstruction_errors(x, model.decode(model.encode(x)))
+
+    # A border set by training images shuts out more: of 200 of them, 20 components know them by heart in part.
+    of_training = hdr_threshold(errors(trained.dataset.train), 0.2)
+    assert (errors(trained.dataset.test) > of_training).double().mean() > 0.3
 
 
 def test_the_picture_has_the_best_above_the_worst(trained, images, tmp_path):

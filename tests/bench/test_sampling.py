@@ -7,7 +7,7 @@ from torch import nn
 from latent_ot.bench.sampling import contest, draw_codes, rebuild, walk
 from latent_ot.config import Config
 from latent_ot.errors import Declined
-from latent_ot.methods._inversion import invert, spread
+from latent_ot.methods._inversion import invert, unit_of
 from latent_ot.methods.base import Method, Pair
 from latent_ot.samplers.base import LatentSampler
 from latent_ot.seeding import generator
@@ -127,7 +127,7 @@ def test_half_of_a_search_is_a_whole_search_of_half_the_steps():
     images = torch.rand(5, 1, 2, 2, generator=torch.Generator().manual_seed(1))
     found = rebuild(sought(), images, seed=0, steps=9)
     drawn = torch.rand(500, 4, generator=generator(0, "reconstruct", 0))
-    alone = invert(sought().decode, images, drawn[:5], 4, spread(drawn)).unflatten(1, (1, 2, 2))
+    alone = invert(sought().decode, images, drawn[:5], 4, unit_of(drawn)).unflatten(1, (1, 2, 2))
     assert torch.equal(found.halfway, (alone.clamp(0, 1) * 255).round().to(torch.uint8))
     errors = [(x / 255 - images).square().mean() for x in (found.images, found.halfway)]
     assert errors[0] < errors[1]

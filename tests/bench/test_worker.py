@@ -8,13 +8,17 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from latent_ot.bench import worker
 from latent_ot.bench.benchmark import Benchmark
+from latent_ot.bench.load import code_std
 from latent_ot.bench.plan import StagePlan, decoding
 from latent_ot.bench.request import Request
 from latent_ot.bench.worker import Order
 from latent_ot.budgets import settings
+from latent_ot.seeding import generator
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["latent_ot.bench.worker", "lightning"])
@@ -103,3 +107,22 @@ def test_an_interrupted_run_ends_with_the_same_bytes(method, request_for, monkey
     assert Path("model.safetensors") in files
     for name in files:
         assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_a_sampler_that_draws_is_fitted_to_draws_of_the_posteriors(request_for, monkeypatch):
+    monkeypatch.setitem(settings()["budgets"]["smoke"], "images", 640)
+    monkeypatch.setitem(settings()["budgets"]["smoke"], "codes", 640)
+    benchmark, cpu, folders = Benchmark(request_for("draws")), torch.device("cpu"), {}
+    pipe = CONTEXT.Pipe(duplex=False)
+    for stage in benchmark.planner.training("vae2s", 0).stages:
+        folder, line = benchmark.store.folder(stage.name), worker.Line(pipe[1])
+        folder.mkdir(parents=True)
+        worker._train(stage.job, folders, benchmark.dataset, benchmark.catalog, folder, cpu, 1e9, line)
+        folders[stage.job["role"]] = folder
+    vae, vae2 = folders.values()
+    codes = load_file(vae / "codes.safetensors")["codes"]
+    std = code_std(benchmark.catalog, vae, benchmark.dataset.train, cpu)
+    drawn = (codes + std * torch.randn(codes.shape, generator=generator(0, "draws"))).double()
+    frame = load_file(vae2 / "model.safetensors")
+    torch.testing.assert_close(frame["frame.mean"], drawn.mean(dim=0).float())
+    torch.testing.assert_close(frame["frame.scale"], drawn.std(dim=0, correction=0).square().mean().sqrt().float())

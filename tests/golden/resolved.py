@@ -20,7 +20,7 @@ def resolve(kind, part, shape, chosen):
     if kind == "methods" and hasattr(stage, "defaults"):
         chosen = {**stage.defaults(shape, chosen), **chosen}
     found, usual = stage.Config.build(chosen, part).model_dump(mode="json"), defaults(kind, part)
-    return {key: value for key, value in found.items() if value != usual[key]}
+    return {key: value for key, value in found.items() if value != usual.get(key)}
 
 
 def by_shape(kind, part):

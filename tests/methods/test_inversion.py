@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from latent_ot.errors import InputError
-from latent_ot.methods._inversion import CHUNK, invert, spread
+from latent_ot.methods._inversion import CHUNK, invert, unit_of
 from latent_ot.networks.infogan import Generator
 
 
@@ -102,9 +102,9 @@ def test_steps_are_in_units_of_the_spread_and_fall_to_zero():
 def test_the_spread_of_codes_on_a_sphere_and_of_normal_ones():
     g = torch.Generator().manual_seed(0)
     z = torch.randn(4000, 100, generator=g)
-    assert spread(z) == pytest.approx(1, rel=0.01)
-    assert spread(7 + z) == pytest.approx(1, rel=0.01)
-    assert spread(nn.functional.normalize(z)) == pytest.approx(0.1, rel=1e-3)
+    assert unit_of(z) == pytest.approx(1, rel=0.01)
+    assert unit_of(7 + z) == pytest.approx(1, rel=0.01)
+    assert unit_of(nn.functional.normalize(z)) == pytest.approx(0.1, rel=1e-3)
 
 
 @pytest.mark.parametrize("unit", [None, 0.0, float("nan")])

@@ -5,7 +5,7 @@ from torch import nn
 
 from latent_ot.methods.ae import Ae, AeConfig
 from latent_ot.methods.rae_gp import RaeGp, RaeGpConfig, defaults, jacobian_penalty, squared_output_penalty
-from latent_ot.stage import Spec
+from latent_ot.stage import Batch, Spec
 
 MODES = ["jacobian_hutchinson", "squared_output"]
 
@@ -95,6 +95,17 @@ def test_without_weights_a_step_is_the_plain_autoencoders(mode, train, blobs):
     for name, value in plain.state_dict().items():
         assert torch.equal(rae.state_dict()[name], value), name
     assert rae.facts() == {"gp_weight": 0, "gp_share": 0}
+
+
+def test_on_colour_the_error_is_summed_over_channels_as_in_the_release(train):
+    x = torch.rand(16, 3, 16, 16, generator=seeded(3))
+    method = build((3, 16, 16), code_weight=0.3, gp_weight=0, latent_dim=5)
+    z = method.encoder(x)
+    per_pixel = (method.decoder(z) - x).square().sum(dim=1)
+    expected = per_pixel.mean().item() + 0.3 * z.square().mean(dim=1).mean().item()
+    method = train(build((3, 16, 16), code_weight=0.3, gp_weight=0, latent_dim=5), [Batch(torch.arange(16), x)])
+    assert method.observed["loss"].item() == pytest.approx(expected, rel=1e-5)
+    assert method.observed["error"].item() == pytest.approx(per_pixel.mean().item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("mode", MODES)

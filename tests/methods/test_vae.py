@@ -58,3 +58,12 @@ def test_encode_is_the_posterior_mean_and_the_stored_nats_are_the_kl(train, blob
     assert method.facts()["kl_nats"] == pytest.approx(method.observed["kl"].item())
     with torch.no_grad():
         torch.testing.assert_close(method.encode(batch[0].image), method.posterior(batch[0].image)[0])
+
+
+def test_the_spread_of_codes_is_the_posteriors_row_by_row():
+    method = build().eval()
+    images = torch.randint(0, 256, (700, 1, 16, 16), dtype=torch.uint8)
+    with torch.no_grad():
+        mean, log_std = method.posterior(images.float() / 255)
+        torch.testing.assert_close(method.codes(images), mean)
+        torch.testing.assert_close(method.code_std(images), log_std.exp())

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from latent_ot.methods.vae import Vae, VaeConfig
 from latent_ot.methods.wae_mmd import COST, WaeMmd, WaeMmdConfig, moment_mismatch
-from latent_ot.stage import Spec
+from latent_ot.stage import Batch, Spec
 from latent_ot.transport.mmd import mmd_squared
 
 
@@ -27,7 +28,7 @@ def test_a_step_lowers_the_objective_of_its_batch(train, blobs):
         with torch.no_grad():
             z = method.train().encoder(x)
             squared = (method.decoder(z) - x).square().sum() / 16
-            return (COST * squared + method.mmd_weight * mmd_squared(z, prior)).item()
+            return (COST[1] * squared + method.mmd_weight * mmd_squared(z, prior)).item()
 
     before = loss()
     train(method, batch)
@@ -91,3 +92,26 @@ def test_input_noise_is_truncated_and_only_for_training():
     assert 0.008 < noise.std() < 0.01  # truncation at two standard deviations leaves 0.88 of the standard deviation
     assert noise.abs().max() <= 0.02
     assert torch.equal(method.encode(x), x.flatten(1))
+
+
+@pytest.mark.parametrize(("channels", "span"), [(1, 1), (3, 2)])
+def test_the_cost_is_the_releases_in_the_range_of_its_images(channels, span):
+    config = WaeMmdConfig(**WaeMmd.defaults((channels, 16, 16), {}))
+    assert config.cost * 0.3**2 == pytest.approx(0.05 * (span * 0.3) ** 2)
+    said = config.model_dump(mode="json")
+    assert ("cost" in said, "network" in said) == (channels == 3, False)  # what was always so names no stage anew
+
+
+@pytest.mark.parametrize(("method", "config"), [(WaeMmd, WaeMmdConfig), (Vae, VaeConfig)])
+def test_waes_networks_are_a_setting_and_speak_their_own_range(method, config, train):
+    torch.manual_seed(0)
+    x = torch.rand(16, 3, 64, 64)
+    made = method(config(network="wae", latent_dim=4, batch_size=16), Spec((3, 64, 64), 16, 16, width=0.02))
+    assert made.data_range == (-1.0, 1.0)
+    assert "network" in made.config.model_dump(mode="json")
+    train(made, [Batch(torch.arange(16), x)]).eval()
+    with torch.no_grad():
+        z = made.encode(x)
+        torch.testing.assert_close(z, made.encoder(2 * x - 1)[:, :4])
+        torch.testing.assert_close(made.decode(z), (made.decoder(z) + 1) / 2)
+    assert made.images_seen == 16

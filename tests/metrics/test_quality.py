@@ -2,8 +2,10 @@ import math
 
 import pytest
 import torch
+from scipy.stats import chi2
 
-from latent_ot.metrics.quality import hdr_threshold, quality_scores, reconstruction_errors
+from latent_ot.errors import InputError
+from latent_ot.metrics.quality import hdr_threshold, highest_density, quality_scores, reconstruction_errors
 
 
 def test_errors_are_norms_over_all_values_of_an_example():
@@ -44,3 +46,21 @@ def test_the_region_rounds_up_and_holds_everything_at_small_levels():
     assert hdr_threshold(errors, 0.05) == 5.0
     assert hdr_threshold(errors, 0.3) == 4.0  # 3.5 of five
     assert hdr_threshold(torch.ones(7), 0.5) == 1.0
+
+
+@pytest.mark.parametrize("level", [0.05, 0.3])
+@pytest.mark.parametrize("d", [1, 5])
+def test_of_gaussian_points_the_region_is_the_ball_of_the_chi_square_quantile(d, level):
+    n = 200_000
+    errors = torch.randn(n, d, generator=torch.Generator().manual_seed(d)).norm(dim=1)
+    region = highest_density(errors, level)
+    assert region.threshold**2 == pytest.approx(chi2.ppf(1 - level, d), rel=0.02)
+    deviation = (level * (1 - level) * (1 / region.fitted + 1 / region.tested)) ** 0.5
+    assert region.reached == pytest.approx(level, abs=4 * deviation)
+    assert (region.fitted, region.tested) == (n // 2, n // 2)
+
+
+def test_a_region_needs_errors_to_be_set_and_tested():
+    assert highest_density(torch.tensor([1.0, 3.0, 2.0]), 0.5) == (1.0, 2, 1.0, 1)
+    with pytest.raises(InputError, match="1 held-out images; allowed: 2 or more"):
+        highest_density(torch.ones(1), 0.5)

@@ -17,7 +17,7 @@ def test_mnist_networks_have_the_parameters_of_the_published_table():
     start = 8 * 4 * 4 * 512 + 4 * 4 * 512
     up = 512 * 256 * 4**2 + 256 + 256 * 128 * 4**2 + 128 + 128 * 1 * 4**2 + 1
     assert count(generator) == start + up
-    down = 1 * 128 * 5**2 + 128 + 128 * 256 * 5**2 + 256 + 256 * 512 * 5**2 + 512
+    down = 1 * 128 * 4**2 + 128 + 128 * 256 * 4**2 + 256 + 256 * 512 * 4**2 + 512
     assert count(critic) == down + 4 * 4 * 512 * 1 + 1
     assert count(MnistEncoder((1, 32, 32), 8)) == down + 4 * 4 * 512 * 8 + 8
 

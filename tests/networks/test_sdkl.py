@@ -9,7 +9,7 @@ from latent_ot.networks.sdkl import Critic, Encoder, Generator
 
 
 def convolutions(channels):
-    kernels = channels * 64 * 25 + 64 * 128 * 25 + 128 * 256 * 9 + 256 * 256 * 9 + 256 * 512 * 9
+    kernels = 16 * (channels * 64 + 64 * 128 + 128 * 256 + 256 * 256) + 256 * 512 * 9
     return kernels + 64 + 128 + 256 + 256 + 512
 
 

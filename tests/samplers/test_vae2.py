@@ -2,13 +2,14 @@ import math
 
 import pytest
 import torch
-from driving import fit, fit_codes, normal, seeded
+from driving import assert_interruption_changes_nothing, fit, fit_codes, normal, seeded
 from linear_gaussian import Posterior, assert_the_bound_is_that_of_the_evidence, linear_gaussian
 from torch import nn
 from torch.distributions import Normal
 
 from latent_ot.bench.train import build
 from latent_ot.samplers.vae2 import LOG_GAMMA_MIN, Vae2, Vae2Config
+from latent_ot.seeding import generator
 from latent_ot.stage import Batch, Spec
 
 
@@ -143,3 +144,48 @@ def test_networks_are_those_of_the_release():
     assert [tuple(p.shape) for p in sampler.decoder.parameters() if p.dim() == 2][-1] == (7, 1031)
     assert make(10, 7, hidden=1024, width=0.25).decoder.head.in_features == 7 + 256
     assert sum(isinstance(layer, nn.ReLU) for layer in sampler.encoder.modules()) == 3
+
+
+def with_posteriors(steps=8, **config):
+    codes, std = normal(200, 3, 1) * torch.tensor([3.0, 1.0, 0.0]) + 5, normal(200, 3, 2).abs()
+    sampler = make(200, 3, steps=steps, batch_size=32, **config)
+    sampler.std = std
+    return sampler, codes, std
+
+
+def test_codes_of_posteriors_are_drawn_anew_for_every_step_by_seed_and_step():
+    sampler, codes, std = with_posteriors()
+    index = torch.arange(200)
+    batch, seen = Batch(index, codes), []
+    for step in (0, 1, 0):
+        sampler.step = step
+        sampler.on_train_batch_start(batch, 0)
+        seen.append(sampler.drawn(batch))
+    assert torch.equal(seen[0], seen[2])
+    first, second = ((z - codes) / std for z in seen[:2])
+    assert (first - second).abs().median() > 0.5
+    few = torch.tensor([7, 3])
+    sampler.on_train_batch_start(batch, 0)
+    found = sampler.drawn(Batch(few, codes[few]))
+    assert torch.equal(found, codes[few] + std[few] * torch.randn(2, 3, generator=generator(0, "step", 0)))
+    noise = torch.cat([first, second])  # 1,200 numbers of N(0, 1)
+    assert abs(noise.mean().item()) < 5 / 1200**0.5
+    assert noise.var().item() == pytest.approx(1, abs=5 * (2 / 1200) ** 0.5)
+    sampler.std = None
+    assert torch.equal(sampler.drawn(batch), codes)
+
+
+def test_the_frame_is_that_of_draws_and_of_codes_without_posteriors_their_own():
+    n, mean, std = 40_000, normal(40_000, 2, 1), torch.tensor([2.0, 1.0])
+    sampler = make(n, 2)
+    sampler.std = std.expand(n, 2)
+    sampler.fit(mean)
+    assert sampler.frame.scale.item() == pytest.approx(((1 + 4 + 1 + 1) / 2) ** 0.5, rel=0.02)
+    sampler.std = None
+    sampler.fit(mean)
+    assert sampler.frame.scale.item() == pytest.approx(1, rel=0.02)
+
+
+def test_an_interruption_changes_nothing_of_a_training_on_draws(tmp_path):
+    _, codes, _ = with_posteriors()
+    assert_interruption_changes_nothing(lambda: with_posteriors()[0], codes, tmp_path, 3)
