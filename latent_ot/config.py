@@ -39,8 +39,8 @@ class Config(BaseModel):
 def added(default: Any, **field: Any) -> Any:
     """Return a field for a setting that a class did not always have; what its default does is what was always done.
 
-    At the default it is left out of the resolved settings that name a stage, so that results from before it stay. Tables
-    and claims leave it out there, too, since no record states it.
+    At the default it is left out of the resolved settings that name a stage, so that results from before it stay, and
+    tables and claims that mean the default leave it out, too: no record states it.
     """
     return Field(default, exclude_if=lambda value: value == default, **field)
 
