@@ -40,7 +40,7 @@ class Search:
 
 
 def unit_of(codes: Tensor) -> float:
-    """Return the spread of codes (n, d) per coordinate: 1 / sqrt(d) of codes uniform on the unit sphere, 1 of N(0, I)."""
+    """Return the spread of codes (n, d) per coordinate: 1 of N(0, I), 1 / sqrt(d) of codes uniform on a unit sphere."""
     return spread(codes) / codes.shape[1] ** 0.5
 
 
@@ -73,7 +73,7 @@ def invert(
     """
     if steps == 0:
         return start
-    unit = spread(start) if unit is None else unit
+    unit = unit_of(start) if unit is None else unit
     if not (unit > 0 and math.isfinite(unit)):
         raise InputError(f"search: start codes have the spread {unit}; allowed: more than 0, of two codes or more")
     with torch.inference_mode(False), torch.enable_grad():

@@ -263,8 +263,8 @@ class Glo(Method):
     def facts(self) -> dict[str, Any]:
         """Return the step size of codes and what set it, how far they should have gone and went, and the end's values.
 
-        Ways are root mean squares over coordinates, in lengths of the start. ``code_gradient``: mean length of the loss's
-        gradient in the code, per spread of the codes.
+        Ways are root mean squares over coordinates, in lengths of the start. ``code_gradient``: mean length of the
+        loss's gradient in the code, per spread of the codes.
         """
         found: dict[str, Any] = {"lr_z_rule": "lr_z" if self.config.travel is None else "travel", "lr_z": self.lr_z}
         found["visits_per_row"] = self.visits.item() / self.spec.count

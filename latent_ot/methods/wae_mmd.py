@@ -5,8 +5,8 @@ Algorithm 2: a reconstruction cost plus the maximum mean discrepancy between a b
 prior, which bounds an optimal transport cost between data and model. Networks (``network=wae``: WAE's), batch and the
 code length of 100 are the GLDO paper's, which runs it; cost, weight, kernel, rates, input noise and pretraining are the
 authors', since that paper states none. Their schedules and their 200 pretraining steps are kept as shares of the
-budget. The authors' weights go with their own code lengths of 8 and 64, which the method ``wae_mmd_own`` has: a batch of
-64 codes holds 100 dimensions less close to the prior.
+budget. The authors' weights go with their own code lengths of 8 and 64, which the method ``wae_mmd_own`` has: a batch
+of 64 codes holds 100 dimensions less close to the prior.
 """
 
 from collections.abc import Mapping
