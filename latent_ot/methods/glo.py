@@ -240,7 +240,7 @@ class Glo(Method):
         if self.config.code_l1:
             gradient = gradient + self.config.code_l1 * self.Z.codes.detach()[batch.index].sign() / len(gradient)
         self.visits += len(batch.index)
-        self.Z.move(batch.index, gradient, cast(Any, self.optimizers())[1].optimizer, self.project)
+        self.Z.move(batch.index, gradient, cast(Any, self.optimizers(use_pl_optimizer=False))[1], self.project)
 
     def follow(self, output: Tensor, x: Tensor, gradient: Tensor) -> None:
         """Keep a running mean of the squared error and of the code gradient of an image's own loss."""

@@ -247,7 +247,7 @@ def train(stage, data):
         made = stage.configure_optimizers()
         optimizers = made if isinstance(made, list) else [] if made is None else [made]
         stage._trainer = types.SimpleNamespace(optimizers=optimizers)
-        stage.optimizers = lambda: made
+        stage.optimizers = lambda use_pl_optimizer=True: made
         stage.manual_backward = lambda loss: loss.backward()
         for batch in Batches(Rows(data, torch.device("cpu")), stage):
             stage.on_train_batch_start(batch, stage.step)
