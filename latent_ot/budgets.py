@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 import yaml
 
 from latent_ot.errors import choose
+
+
+TRAVEL = "travel"
+"""The searched setting that is no rate: how far codes of a table go has a meaning at every length and size."""
 
 
 @cache
@@ -77,5 +82,8 @@ def budget(name: str, dataset: str, count: int, kind: str = "image") -> Budget:
         images = epochs[family] * count
     steps = row.get("sampler_steps", {}).get(kind)
     width, widths = float(row["width"]), row.get("widths", {})
-    found = rates()[kind] if row.get("searched") else {}
+    found = rates()[kind]
+    if not row.get("searched"):
+        known = any(fnmatchcase(dataset, pattern) for pattern in settings()["printed_on"])
+        found = {} if known else {part: given for part, given in found.items() if TRAVEL in given}
     return Budget(name, int(images), row.get("codes"), width, dict(row["reconstruction"]), widths, found, steps)

@@ -163,3 +163,13 @@ def test_small_budgets_take_searched_rates_and_the_papers_own_length_does_not(mo
     assert {name for name, found in taken.items() if found == SEARCHED} >= {"smoke", "ci", "short"}
     assert taken["paper"] == {}
     assert budgets.budget("ci", "grid25", 4000, "points").rates == {"iwgan": {"lr": 1.0}}
+
+
+@pytest.mark.parametrize("name", ["paper", "epochs500"])
+def test_codes_go_as_far_at_every_length_but_on_the_data_that_their_step_size_was_printed_for(monkeypatch, name):
+    travel = {"gldo": {"travel": 0.7}}
+    monkeypatch.setattr(budgets, "rates", lambda: {"image": {**travel, **SEARCHED}, "points": {}})
+    for dataset in ("mnist5k", "digits", "mnist_10k", "folder:x"):
+        assert budgets.budget(name, dataset, 4000).rates == travel
+    for dataset in ("mnist", "fashion_mnist", "cifar10", "celeba64_crop160", "lsun_bedroom64"):
+        assert budgets.budget(name, dataset, 60_000).rates == {}
