@@ -11,7 +11,6 @@ import yaml
 
 from latent_ot.errors import choose
 
-
 TRAVEL = "travel"
 """The searched setting that is no rate: how far codes of a table go has a meaning at every length and size."""
 

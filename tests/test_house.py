@@ -17,10 +17,13 @@ SPANNING = {
     "benchmarks/claims/figures",
     "examples",
     "golden/golden",
+    "bench/mixing",
     "house",
     "notebook",
     "plugins",
     "readme",
+    "report/commands",
+    "report/every_claim",
     "report/floors",
     "versions",
 }

@@ -122,18 +122,18 @@ def test_records_are_written_all_or_none_and_leave_nothing_else_behind(tmp_path,
 
 
 def test_a_record_edited_by_hand_is_marked_in_tables_not_refused(tmp_path, raw):
-    paths = add(tmp_path, [raw(curves=CURVES), raw("glo", curves=CURVES), raw("vae"), raw("pca")])
+    paths = add(tmp_path, [raw("gldo_p", curves=CURVES), raw("glo", curves=CURVES), raw("vae"), raw("pca")])
     edited, laid_out, bare, _ = paths
     edited.write_text(edited.read_text().replace('"fid": 10.0', '"fid": 9.0'))
     laid_out.write_text(json.dumps(json.loads(laid_out.read_text())))  # the same values in another layout
     bare.write_text("".join(line for line in bare.open() if '"checksum": "1a2b' in line or '"checksum"' not in line))
     found = {r.method: r for r in load(tmp_path)}
     assert {m: r.outdated for m, r in found.items()} == {
-        "gldo": ("edited: its checksum differs",), "glo": (), "vae": ("edited: its checksum is missing",), "pca": (),
+        "gldo_p": ("edited: its checksum differs",), "glo": (), "vae": ("edited: its checksum is missing",), "pca": (),
     }  # fmt: skip
     text = " ".join(table("gldo-table1", "mnist5k", "ci", list(found.values())).split())
     assert "23.2 ± 0.2 | 9.000 ± –*†" in text
-    assert "†: edited: its checksum differs (gldo seed 0)" in text
+    assert "†: edited: its checksum differs (gldo_p seed 0)" in text
 
 
 @pytest.mark.parametrize(("old", "new"), [("0.1\n", "0.2\n"), (f"{STEM},fid,64,3.5\n", ""), ("", f"{STEM},kl,64,1\n")])

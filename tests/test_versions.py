@@ -112,7 +112,7 @@ def test_metrics_are_told_apart_by_what_they_measure():
     assert metrics_for("points") == {"Modes": 1, "OtDivergence": 1}
     assert metrics_for("reconstructions") == {"Psnr": 1, "Ssim": 1}
     assert metrics_for("walks") == {"Smoothness": 1}
-    assert metrics_for("codes") == {"CodeFloor": 1, "LatentCodes": 1}
+    assert metrics_for("codes") == {"CodeDistance": 1, "CodeFloor": 1, "LatentCodes": 1}
     assert metrics_for("pictures", "prior") == {"CodeMoments": 1, "Sharpness": 1}
     assert metrics_for("point_walks", "qualities") == {"QualityRank": 1, "WalkModes": 1}
     assert metrics_for("scores") == {"DiscriminatorAuc": 1}

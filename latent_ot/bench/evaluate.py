@@ -94,7 +94,8 @@ class Scorer:
         if self.dataset.kind == "points":
             real, fake = self.points("real", self.dataset.train), samples.numpy().reshape(self.repeats, self.n, -1)
             return score_points(real, fake, self.dataset.modes, self.dataset.mode_std), {}
-        return score_images(self.real_features, self.features(samples), seed)
+        metrics, curves = score_images(self.real_features, self.features(samples), seed)
+        return metrics | score("pictures", self.real, samples)[0], curves
 
 
 def evaluate(
@@ -118,7 +119,6 @@ def evaluate(
             unknown = [*Modes.quantities, *keys_of("point_walks", "qualities")]
             reasons |= dict.fromkeys(unknown, f"{scorer.dataset.id} is no mixture of modes")
     else:
-        metrics |= score("pictures", scorer.real, samples)[0]
         save_grid(folder / "samples.png", _hwc(samples[:GRID]))
         spread, real_spread = _spread(samples), _spread(scorer.real)
         facts["sample_std"] = round(spread, 4)

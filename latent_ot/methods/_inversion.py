@@ -40,8 +40,11 @@ class Search:
 
 
 def unit_of(codes: Tensor) -> float:
-    """Return the spread of codes (n, d) per coordinate: 1 of N(0, I), 1 / sqrt(d) of codes uniform on a unit sphere."""
-    return spread(codes) / codes.shape[1] ** 0.5
+    """Return the spread of codes (n, d) per coordinate: 1 of N(0, I), 1 / sqrt(d) of codes uniform on a unit sphere.
+
+    0 of codes that are all alike.
+    """
+    return 0.0 if (codes == codes[0]).all() else spread(codes) / codes.shape[1] ** 0.5
 
 
 def invert(

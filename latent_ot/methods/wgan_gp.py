@@ -21,7 +21,7 @@ from latent_ot.networks.families import among, networks
 from latent_ot.networks.infogan import init_normal
 from latent_ot.stage import Batch
 
-TOY = {"network": "toy", "batch_size": 256, "penalty": 0.1, "latent_dim": 5, "lr": 1e-4}
+TOY = {"network": "toy", "batch_size": 256, "penalty": 1.0, "latent_dim": 5, "lr": 1e-4}
 """Defaults for 2-D points: the release's toy experiments, with the codes of the iWGAN paper, which runs it on them."""
 
 NETWORKS = among("infogan", "dcgan", "sngan", "sngan_resnet", "wgan_div_resnet", "iwgan_celeba", "toy")

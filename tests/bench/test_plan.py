@@ -169,7 +169,7 @@ def test_small_budgets_take_searched_rates_and_the_papers_own_length_does_not(mo
 def test_codes_go_as_far_at_every_length_but_on_the_data_that_their_step_size_was_printed_for(monkeypatch, name):
     travel = {"gldo": {"travel": 0.7}}
     monkeypatch.setattr(budgets, "rates", lambda: {"image": {**travel, **SEARCHED}, "points": {}})
-    for dataset in ("mnist5k", "digits", "mnist_10k", "folder:x"):
-        assert budgets.budget(name, dataset, 4000).rates == travel
-    for dataset in ("mnist", "fashion_mnist", "cifar10", "celeba64_crop160", "lsun_bedroom64"):
-        assert budgets.budget(name, dataset, 60_000).rates == {}
+    for other in ("mnist5k", "digits", "mnist_10k", "folder:x"):
+        assert budgets.budget(name, other, 4000).rates == travel
+    for own in ("mnist", "fashion_mnist", "cifar10", "celeba64_crop160", "lsun_bedroom64"):
+        assert budgets.budget(name, own, 60_000).rates == {}

@@ -1,11 +1,8 @@
-import re
-
 import pytest
 import torch
 from torch import nn
 
-from latent_ot.bench.plan import parse_overrides
-from latent_ot.methods import ae
+from latent_ot.catalog import Catalog
 from latent_ot.methods.ae import Ae, AeConfig
 from latent_ot.stage import Spec
 
@@ -58,8 +55,8 @@ def test_the_code_penalty_is_the_mean_one_norm(train, blobs):
     assert (method.observed["loss"] - method.observed["error"]).item() == pytest.approx(expected.item(), rel=1e-4)
 
 
-def test_the_settings_named_in_the_file_are_those_of_ot_gen():
-    settings = parse_overrides(re.findall(r"--set ([^\s`]+)", ae.__doc__))
+def test_the_autoencoder_of_the_named_pairs_is_that_of_ot_gen():
+    settings = Catalog().pairs["ae_ot_gen"]["settings"]
     config = AeConfig.build({**Ae.defaults((1, 28, 28), settings["ae"]), **settings["ae"]}, where="ae")
     method = Ae(config, Spec((1, 28, 28), 60_000, 15_000 * 128))
     assert method.total_steps == 15_000

@@ -115,7 +115,7 @@ def test_with_the_adversary_off_and_images_heavy_the_reconstruction_error_falls(
 def test_schedule_follows_the_data():
     stage = Catalog().stage("methods", "ae_ot_gan")
     found = {shape: stage.defaults(shape, {}) for shape in ((1, 32, 32), (3, 32, 32), (3, 64, 64))}
-    assert [tuple(v.values()) for v in found.values()] == [(15, 3), (25, 10), (15, 5)]
+    assert [(v["R"], v["T"]) for v in found.values()] == [(15, 3), (25, 10), (15, 5)]
 
 
 def test_the_control_is_its_training_without_the_adversarial_term_and_nothing_else(pair, train, blobs, monkeypatch):

@@ -248,8 +248,8 @@ def test_an_interruption_changes_nothing(name, images, after, settings, tmp_path
 @pytest.mark.parametrize(
     ("name", "shape", "chosen", "expected"),
     [
-        ("ae", (1, 32, 32), {}, {}),
-        ("ae", (1, 32, 32), {"network": "sngan"}, {"init_std": None}),
+        ("ae", (1, 32, 32), {}, {"network": "infogan"}),
+        ("ae", (1, 32, 32), {"network": "sngan"}, {"network": "sngan", "init_std": None}),
         ("ctgan", (3, 32, 32), {}, {}),
         ("ctgan", (3, 32, 32), {"network": "sngan_resnet"}, {"dropout": (0.2, 0.5, 0.5)}),
         ("pggan", (3, 32, 32), {}, {"channels": 128, "latent_dim": 128}),

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from latent_ot.errors import InputError
+from latent_ot.metrics.class_shares import class_distance
 from latent_ot.metrics.features import FeatureSet
 from latent_ot.metrics.fid import fid
 from latent_ot.metrics.inception_score import inception_score
@@ -14,7 +15,20 @@ from latent_ot.metrics.prd import prd
 from latent_ot.metrics.prdc import prdc
 from latent_ot.metrics.score import score_images, score_points
 
-NAMES = {"fid", "is", "is_std", "kid", "kid_std", "prd_f8", "prd_f1_8", "precision", "recall", "density", "coverage"}
+NAMES = {
+    "class_tv",
+    "fid",
+    "is",
+    "is_std",
+    "kid",
+    "kid_std",
+    "prd_f8",
+    "prd_f1_8",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+}
 
 
 def some(n=60, d=6, k=4, seed=0, shift=0.0):
@@ -28,6 +42,7 @@ def test_the_shared_pass_gives_what_each_metric_gives_alone():
     curve = prd(real.features, fake.features, 5)
     alone = {"fid": fid(real.features, fake.features), "prd_f8": curve.f8, "prd_f1_8": curve.f1_8}
     alone["is"], alone["is_std"] = inception_score(fake.logits)
+    alone["class_tv"] = class_distance(real.logits, fake.logits)
     alone["kid"], alone["kid_std"] = kid(real.features, fake.features)
     assert metrics == alone | prdc(real.features, fake.features)
     assert curves["prd"]["recall"] == pytest.approx(curve.recall[::10].tolist(), abs=1e-6)

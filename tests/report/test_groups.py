@@ -7,7 +7,7 @@ import json
 import pytest
 
 from latent_ot.claims import Claim
-from latent_ot.metrics.quality import Report
+from latent_ot.metrics.quality import Region, Report
 from latent_ot.metrics.quality import Row as Scored
 from latent_ot.report import page
 from latent_ot.report.claims import claims_json, render_claims
@@ -22,9 +22,9 @@ from latent_ot.report.verdicts import judge
 from latent_ot.results import add, load
 
 WHY = "glo is version 2 now"
-NOTE = f"†: today's code would give another result: {WHY} (glo seeds 0, 1)"
+NOTE = f"†: today's code would give another result: {WHY} (glo_p seeds 0, 1)"
 BETTER = {"id": "c", "paper": "gldo", "source": "", "statement": "GLDO is better", "metric": "fid"}
-BETTER |= {"datasets": ["mnist"], "paper_holds": True, "better": ["gldo", "glo"]}
+BETTER |= {"datasets": ["mnist"], "paper_holds": True, "better": ["gldo_p", "glo_p"]}
 
 
 def old(record, *reasons):
@@ -42,14 +42,14 @@ def said(text):
 @pytest.fixture
 def runs(record):
     """Two methods at three seeds; seeds 0 and 1 of glo are outdated."""
-    glo = [record("glo", s, {"fid": 20.0 + s}) for s in range(3)]
-    return [*(record("gldo", s, {"fid": 10.0 + s}) for s in range(3)), *map(old, glo[:2]), glo[2]]
+    glo = [record("glo_p", s, {"fid": 20.0 + s}) for s in range(3)]
+    return [*(record("gldo_p", s, {"fid": 10.0 + s}) for s in range(3)), *map(old, glo[:2]), glo[2]]
 
 
 def test_the_bench_table_marks_the_row_and_says_why(runs):
     text = render(bench_table(runs), "text")
-    (glo,) = [line for line in text.splitlines() if line.split()[1:2] == ["glo"]]
-    (gldo,) = [line for line in text.splitlines() if line.split()[1:2] == ["gldo"]]
+    (glo,) = [line for line in text.splitlines() if line.split()[1:2] == ["glo_p"]]
+    (gldo,) = [line for line in text.splitlines() if line.split()[1:2] == ["gldo_p"]]
     assert "21.000 ± 2.484†" in glo
     assert "†" not in gldo
     assert NOTE in said(text)
@@ -58,7 +58,7 @@ def test_the_bench_table_marks_the_row_and_says_why(runs):
 
 def test_a_marked_column_keeps_its_numbers_aligned(runs):
     lines = render(bench_table(runs), "text").splitlines()
-    ends = [line.index("±", line.index(".")) for line in lines if line.split()[1:2] in (["glo"], ["gldo"])]
+    ends = [line.index("±", line.index(".")) for line in lines if line.split()[1:2] in (["glo_p"], ["gldo_p"])]
     assert len(set(ends)) == 1
 
 
@@ -71,11 +71,11 @@ def test_every_form_of_a_published_table_marks_the_number(runs):
         assert NOTE in said(forms[form])
         assert forms[form].count("†") + forms[form].count("dagger") == 2
     rows = {row["method"]: row for row in csv.DictReader(io.StringIO(forms["csv"]))}
-    assert rows["glo"]["outdated"] == NOTE.removeprefix("†: ")
-    assert rows["gldo"]["outdated"] == rows["vae"]["outdated"] == ""
+    assert rows["glo_p"]["outdated"] == NOTE.removeprefix("†: ")
+    assert rows["gldo_p"]["outdated"] == rows["vae"]["outdated"] == ""
     (found,) = json.loads(forms["json"])
-    assert {row["method"]: row["outdated"] for row in found["rows"]}["glo"] == NOTE.removeprefix("†: ")
-    assert {row["method"]: row["outdated"] for row in found["rows"]}["gldo"] is None
+    assert {row["method"]: row["outdated"] for row in found["rows"]}["glo_p"] == NOTE.removeprefix("†: ")
+    assert {row["method"]: row["outdated"] for row in found["rows"]}["gldo_p"] is None
     assert NOTE in found["notes"]
 
 
@@ -90,13 +90,13 @@ def test_on_a_terminal_it_is_marked_too(runs):
 
 def test_reasons_are_grouped_and_tell_data_sets_and_budgets_apart(record):
     points = {"dataset": "mnist_10k"}
-    made = [record("glo", 0), record("glo", 1), record("vae", 0), record("glo", 0, **points)]
+    made = [record("glo_p", 0), record("glo_p", 1), record("vae", 0), record("glo_p", 0, **points)]
     made = [old(made[0], WHY, "edited: its checksum differs"), old(made[1]), old(made[2]), made[3]]
     text = said(table("gldo-table1", None, None, made))
-    assert f"another result: {WHY} (glo seeds 0, 1; vae seed 0)" in text
-    assert "†: edited: its checksum differs (glo seed 0)" in text
-    two = [old(record("glo", 0, {"ot_divergence": 0.1}, dataset=d)) for d in ("moons", "circles")]
-    two.append(record("glo", 1, {"ot_divergence": 0.1}, dataset="moons"))
+    assert f"another result: {WHY} (glo_p seeds 0, 1; vae seed 0)" in text
+    assert "†: edited: its checksum differs (glo_p seed 0)" in text
+    two = [old(record("glo_p", 0, {"ot_divergence": 0.1}, dataset=d)) for d in ("moons", "circles")]
+    two.append(record("glo_p", 1, {"ot_divergence": 0.1}, dataset="moons"))
     made = [r.model_copy(update={"method": "ae_ot_gen"}) for r in two]
     assert "(ae_ot_gen on moons at ci seed 0; ae_ot_gen on circles at ci seed 0)" in said(
         table("otgen-table-2d", None, None, made)
@@ -104,7 +104,7 @@ def test_reasons_are_grouped_and_tell_data_sets_and_budgets_apart(record):
 
 
 def test_an_outdated_data_row_or_failure_is_marked(record):
-    made = [old(record("data"), "moons is version 3 now"), record("gldo"), record("glo")]
+    made = [old(record("data"), "moons is version 3 now"), record("gldo_p"), record("glo_p")]
     made.append(old(record("vae", status="diverged", reason="loss is NaN", metrics={})))
     text = render(bench_table(made), "text")
     assert "vae (diverged)†" in text
@@ -121,7 +121,7 @@ def test_the_front_page_and_a_data_sets_page_and_csv_mark_it(runs, tmp_path):
         assert "21.000 ± 2.484†" in pages[name].decode()
         assert f"- {NOTE}" in pages[name].decode()
     rows = {row["method"]: row for row in csv.DictReader(io.StringIO(pages["mnist5k.csv"].decode()))}
-    assert (rows["glo"]["outdated"], rows["gldo"]["outdated"]) == (NOTE.removeprefix("†: "), "")
+    assert (rows["glo_p"]["outdated"], rows["gldo_p"]["outdated"]) == (NOTE.removeprefix("†: "), "")
 
 
 def test_a_curve_at_shares_of_the_budget_and_the_order_at_its_end_are_marked(record):
@@ -148,7 +148,7 @@ def test_the_grid_and_its_heat_map_mark_a_cell(record):
 
 
 def test_a_table_that_rests_on_no_record_has_no_such_column():
-    grid = quality_grid(Report("vae", "digits", 0.05, 1.0, 10, (Scored("a.png", 0.5, 0.6, True),)))
+    grid = quality_grid(Report("vae", "digits", 0.05, Region(1.0, 10, 0.04, 10), (Scored("a.png", 0.5, 0.6, True),)))
     assert "outdated" not in to_csv(grid)
 
 
@@ -173,22 +173,22 @@ def test_a_verdict_stays_and_says_what_it_rests_on(runs, tmp_path):
 
 
 def test_rows_from_the_store_are_named_where_both_places_are_shown(record):
-    stored = [in_store(record("glo", s)) for s in range(2)]
-    mixed = [record("gldo"), *stored]
-    note = "not published, from the store: glo seeds 0, 1"
+    stored = [in_store(record("glo_p", s)) for s in range(2)]
+    mixed = [record("gldo_p"), *stored]
+    note = "not published, from the store: glo_p seeds 0, 1"
     assert note in said(table("gldo-table1", "mnist5k", "ci", mixed))
     assert note in said(render(bench_table(mixed), "text"))
-    assert "not published, from the store: glo seed 0" in said(render_claims(mixed, "text"))  # paired by seed
+    assert "not published, from the store: glo_p seed 0" in said(render_claims(mixed, "text"))  # paired by seed
     for same in (stored, mixed[:1]):
         for text in (table("gldo-table1", "mnist5k", "ci", same), render(bench_table(same), "text")):
             assert "not published" not in text
         assert "not published" not in render_claims(same, "text")
-    elsewhere = [record("gldo", dataset="cifar10"), *stored]
+    elsewhere = [record("gldo_p", dataset="cifar10"), *stored]
     assert note in said(table("gldo-table1", "mnist5k", "ci", elsewhere))
 
 
 def test_runs_with_two_threads_are_never_pooled_with_those_of_one(record):
-    made = [record("glo", 0, {"fid": 10.0}), record("glo", 1, {"fid": 30.0}, threads=2)]
+    made = [record("glo_p", 0, {"fid": 10.0}), record("glo_p", 1, {"fid": 30.0}, threads=2)]
     one, two = bench_table(made)
     assert (one.title, two.title) == ("mnist5k, budget ci", "mnist5k, budget ci, 2 threads")
     text = said(table("gldo-table1", "mnist5k", "ci", made))
@@ -196,6 +196,6 @@ def test_runs_with_two_threads_are_never_pooled_with_those_of_one(record):
     assert "50.4 ± 0.4 | 30.000 ± –" in text
     assert "budget ci, 2 threads," in text
     assert [c.head for c in front(by_protocol(made), {}).columns[2:4]] == ["FID ↓, ci", "FID ↓, ci, 2 threads"]
-    pooled = [record("gldo", 0, {"fid": 1.0}), *made, record("gldo", 1, {"fid": 2.0})]
+    pooled = [record("gldo_p", 0, {"fid": 1.0}), *made, record("gldo_p", 1, {"fid": 2.0})]
     (finding,) = judge(Claim.build(BETTER, "c"), pooled).findings
     assert (finding.effect.n, finding.group.threads) == (1, 1)

@@ -5,6 +5,7 @@ import torch
 from driving import normal, solve
 
 from latent_ot.errors import InputError
+from latent_ot.samplers.base import spread
 from latent_ot.samplers.sdot import Sdot, SdotConfig
 from latent_ot.seeding import generator
 from latent_ot.stage import Spec
@@ -51,7 +52,8 @@ def test_the_default_extension_is_exact_in_few_dimensions_and_pairs_above(plane,
     assert plane.facts()["extension"] == "barycentric"
     assert space.facts()["extension"] == "pairs"
     for sampler in (plane, space):
-        assert sampler.facts()["eps"] == pytest.approx(median_gap(sampler.targets))
+        assert float(sampler.eps) == pytest.approx(median_gap(sampler.targets))
+        assert sampler.facts()["eps"] == pytest.approx(median_gap(sampler.targets) / spread(sampler.targets))
         assert "threshold" not in sampler.facts()
 
 

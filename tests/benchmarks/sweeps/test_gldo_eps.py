@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-PATH = Path(__file__).parents[2] / "benchmarks" / "sweeps" / "gldo_eps.py"
+PATH = Path(__file__).parents[3] / "benchmarks" / "sweeps" / "gldo_eps.py"
 
 
 @pytest.fixture(scope="module")
