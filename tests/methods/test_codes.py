@@ -150,7 +150,7 @@ def test_codes_travel_as_predicted_at_every_length_and_size(steps, places):
     ids=["plain", "new optimizers", "halved", "other betas"],
 )
 def test_codes_travel_as_predicted(kind):
-    assert not wrong(travelled(500, 62, (1, 10), **kind), 62, **kind)
+    assert not wrong(travelled(500, 62, (1, 5), **kind), 62, **kind)
 
 
 def test_at_the_papers_length_a_visit_moves_a_row_by_many_step_sizes():

@@ -213,6 +213,7 @@ def test_the_median_gap_of_a_lattice_is_known():
     assert median_gap(codes[:3], k=5) == 2.0
 
 
+@pytest.mark.slow
 def test_25_gaussians_keep_their_modes_and_little_lies_between():
     side = torch.arange(5) - 2.0
     modes = torch.cartesian_prod(side, side)
