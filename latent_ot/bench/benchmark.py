@@ -239,7 +239,6 @@ class Benchmark:
                 updates[network if network not in updates else f"{stage.job['name']}.{network}"] = count
         makers = [(self.catalog.stage("methods", s.job["name"]), r) for s, r in trained if s.job["role"] != "sampler"]
         named = ((r.get("updates", {}), getattr(stage, "makes_images", ())) for stage, r in makers)
-        named = ((r.get("updates", {}), getattr(stage, "makes_images", ())) for stage, r in makers)
         moved = [counts[network] for counts, networks in named for network in networks if network in counts]
         facts = {key: value for result in results for key, value in result.get("facts", {}).items()}
         loss: dict[str, list[list[float]]] = {}

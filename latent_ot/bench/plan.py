@@ -130,10 +130,10 @@ class Planner:
         if plan.declined:
             return plan
         stages = plan.stages
-        for stage in stages if self.dataset.kind == "image" else ():
-            if "frozen" in stage.job["made_of"]:
-                check_judge(stage.job, self.catalog, self.rules().evaluator or "", self.rules().checksum)
         if self.dataset.kind == "image":
+            for stage in stages:
+                if "frozen" in stage.job["made_of"]:
+                    check_judge(stage.job, self.catalog, self.rules().evaluator or "", self.rules().checksum)
             stages += (self._reconstruct(seed, decoding(stages)),)
         return replace(plan, stages=(*stages, self._evaluate(method, seed, stages)))
 

@@ -109,9 +109,7 @@ class AdamInMotion(torch.optim.Optimizer):
         decayed = (state["met"] + motion).clamp(0, now - 1)  # the step up to which a row's second moment is
         state["met"][index] = now
         rows = (state["met"] >= now - motion).nonzero()[:, 0]
-        mean, square = (
-            state[name].index_select(0, rows) for name in ("exp_avg", "exp_avg_sq")
-        )  # fast, as [rows] is not
+        mean, square = (state[name].index_select(0, rows) for name in ("exp_avg", "exp_avg_sq"))  # [rows] is slow
         slope = torch.zeros_like(mean).index_add_(0, torch.searchsorted(rows, index), gradient)
         mean.lerp_(slope, 1 - b1)
         square.mul_(b2 ** (now - decayed[rows])[:, None]).addcmul_(slope, slope, value=1 - b2)
