@@ -127,8 +127,8 @@ def evaluate(
     import torch
 
     from latent_ot.bench.benchmark import Benchmark
-    from latent_ot.bench.evaluate import Scorer
     from latent_ot.bench.request import Request
+    from latent_ot.bench.scorer import Scorer
     from latent_ot.budgets import settings
 
     name, plugged = dataset or settings()["defaults"]["dataset"], [Path(plugin) for plugin in plugins]

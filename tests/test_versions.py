@@ -107,7 +107,13 @@ def test_tables_show_metrics_as_their_files_say_though_they_import_none():
 
 
 def test_metrics_are_told_apart_by_what_they_measure():
-    assert metrics_for("samples") == {"ClassShares": 1, "Fid": 1, "InceptionScore": 1, "PrecisionRecallCurve": 1}
+    assert metrics_for("samples") == {
+        "ClassShares": 1,
+        "Fid": 1,
+        "InceptionScore": 1,
+        "PrecisionRecallCurve": 1,
+        "Recognition": 1,
+    }
     assert metrics_for("pairs") == {"Kid": 1, "Prdc": 1}
     assert metrics_for("points") == {"Modes": 1, "OtDivergence": 1}
     assert metrics_for("reconstructions") == {"Psnr": 1, "Ssim": 1}

@@ -73,16 +73,16 @@ def draw_between(model: Method | Pair, n: int, seed: int, codes: Tensor | None =
 
 
 @torch.no_grad()
-def contest(model: Method, real: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+def contest(model: Method, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     """Return the adversary's scores (n,), (n,), on the CPU, of held-out examples (n, ...) and of as many samples.
 
-    Its batch normalisation takes real and generated examples apart, as in training. ``real``: as stored, uint8 images
+    Its batch normalisation takes real and generated examples apart, as in training. Both are as stored, uint8 images
     or points.
 
     Raises:
         Declined: if the method has no adversary.
     """
-    chunks = zip(real.split(CHUNK), draw(model, len(real), seed).split(CHUNK), strict=True)
+    chunks = zip(real.split(CHUNK), fake.split(CHUNK), strict=True)
     with _normalising_batches(model.get_submodule(model.adversary) if model.adversary else nn.Identity()):
         judged = [model.judge(*(as_float(part).to(model.device) for part in pair)) for pair in chunks]
     real_scores, fake_scores = zip(*judged, strict=True)

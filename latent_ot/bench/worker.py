@@ -18,10 +18,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from latent_ot.bench import machine
-from latent_ot.bench.evaluate import Scorer, evaluate
+from latent_ot.bench.evaluate import evaluate
 from latent_ot.bench.identity import MadeOf, made_of, scored_by
 from latent_ot.bench.load import code_std, load_stage, make
 from latent_ot.bench.reconstruct import reconstruct
+from latent_ot.bench.scorer import Scorer
 from latent_ot.bench.store import Store
 from latent_ot.bench.train import Diverged, Stopped, Watch, as_tensor, train
 from latent_ot.catalog import SCORING, Catalog

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from latent_ot import leaderboard
-from latent_ot.bench import evaluate
+from latent_ot.bench import follow
 from latent_ot.bench.benchmark import Benchmark
 from latent_ot.bench.currency import stored
-from latent_ot.bench.evaluate import Scorer
+from latent_ot.bench.load import load_model
 from latent_ot.bench.request import Request
 from latent_ot.bench.sampling import draw
+from latent_ot.bench.scorer import Scorer
 from latent_ot.results import load
 
 BROKEN = """
@@ -83,10 +84,16 @@ def test_a_pair_is_followed_under_a_gaussian_once_and_its_record_counts_the_deco
     assert ended["pca"]["generator_updates"] is None
     assert ended["pca"]["curves"]["fid_gaussian"] == []
     here = Benchmark(request_here)
-    (folder,) = (here.store.stages / stage.name for stage in here.planner.training("ae+gaussian", 0).stages[:1])
-    monkeypatch.setattr(evaluate, "_followed", None)  # what is kept is read
+    trained, sampled = (here.store.stages / stage.name for stage in here.planner.training("ae+gaussian", 0).stages[:2])
+    folders, device = {"train": trained, "sampler": sampled}, torch.device("cpu")
+    model = load_model(here.catalog, folders, device)
     scorer = Scorer(here.dataset, here.rules.model_dump(), None, here.store.cache, torch.device("cpu"))
-    assert evaluate._gaussian_curve(folder, scorer, here.catalog, 0, torch.device("cpu")) == followed
+    of = follow.Subject(model, folders, 0, scorer, here.catalog, device)
+    assert run["curves"]["fid"] == [*followed[:-1], [3200, run["metrics"]["fid"]]]
+    computed = [value for _, value in follow._under(of, model.latent)]
+    assert computed == pytest.approx([value for _, value in followed[:-1]], rel=1e-9)  # the shorter way is the same
+    monkeypatch.setattr(follow, "_gaussian_on", None)  # what is kept is read
+    assert [list(point) for point in follow._under_gaussian(of)] == followed
 
 
 def test_records_are_what_reports_read(ended, request_here):

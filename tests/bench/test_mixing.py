@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch.nn.functional import one_hot
 
 from latent_ot.bench.evaluate import CODE_DRAWS, _mixing
+from latent_ot.bench.follow import Subject
 from latent_ot.bench.reconstruct import CODES
 from latent_ot.methods.base import Pair
 from latent_ot.samplers.gaussian import Gaussian, GaussianConfig
@@ -31,6 +32,10 @@ def solved():
     sampler = Sdot(SdotConfig(tol=0.3), Spec((4,), 40, 1))
     sampler.fit(z)
     return solve(sampler).eval()
+
+
+def mixing(model, folders, seed):
+    return _mixing(Subject(model, folders, seed, SCORER, None, torch.device("cpu")))
 
 
 @pytest.fixture
@@ -57,7 +62,7 @@ def test_shares_are_those_of_the_draws_that_are_scored(eps, refined, solved, fol
         for (i, j), weight in zip(mixture.index.tolist(), mixture.weight.tolist(), strict=True):
             mixed += weight[1] > 0
             crossing += weight[1] > 0 and bool((sampler.targets[i, 0] > 0) != (sampler.targets[j, 0] > 0))
-    found = _mixing(model, folders, SCORER, 7)
+    found = mixing(model, folders, 7)
     assert found == {"neighbour_cross_class_share": 0.25, "cross_class_share": pytest.approx(crossing / mixed)}
     assert mixed > 100
     assert crossing == 0 if eps < 1 else crossing > 100
@@ -66,6 +71,6 @@ def test_shares_are_those_of_the_draws_that_are_scored(eps, refined, solved, fol
 def test_where_nothing_is_mixed_there_is_no_share_and_other_samplers_have_none(solved, folders):
     sampler = copy.deepcopy(solved)
     sampler.eps.fill_(0)
-    assert _mixing(Pair(REPRESENTATION, sampler), folders, SCORER, 0) == {"neighbour_cross_class_share": 0.25}
+    assert mixing(Pair(REPRESENTATION, sampler), folders, 0) == {"neighbour_cross_class_share": 0.25}
     gaussian = Gaussian(GaussianConfig(), Spec((4,), 40, 1))
-    assert _mixing(Pair(REPRESENTATION, gaussian), folders, SCORER, 0) == {}
+    assert mixing(Pair(REPRESENTATION, gaussian), folders, 0) == {}

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from latent_ot.bench.sampling import contest, draw_codes, rebuild, walk
+from latent_ot.bench.sampling import contest, draw, draw_codes, rebuild, walk
 from latent_ot.config import Config
 from latent_ot.errors import Declined
 from latent_ot.methods._inversion import invert, unit_of
@@ -97,7 +97,7 @@ def test_an_adversary_judges_real_and_generated_examples_apart_as_in_training_an
         method.D[0].running_mean += 100.0
     before = {name: value.clone() for name, value in method.state_dict().items()}
     real = torch.randint(100, 156, (700, 1, 2, 2), dtype=torch.uint8)
-    ours, theirs = contest(method, real, seed=0)
+    ours, theirs = contest(method, real, draw(method, len(real), seed=0))
     assert ours.shape == theirs.shape == (700,)
     for part in (*ours.split(500), *theirs.split(500)):
         assert abs(float(part.mean())) < 1e-4  # by their own mean, not by the running one
@@ -106,7 +106,7 @@ def test_an_adversary_judges_real_and_generated_examples_apart_as_in_training_an
     assert method.D[0].track_running_stats
     method.adversary = None
     with pytest.raises(Declined, match="no adversary"):
-        contest(method, real, seed=0)
+        contest(method, real, real)
 
 
 class Sought(Picture):

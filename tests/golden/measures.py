@@ -30,6 +30,7 @@ from latent_ot.metrics.prdc import prdc
 from latent_ot.metrics.psnr import psnr
 from latent_ot.metrics.quality import hdr_threshold, quality_scores, reconstruction_errors
 from latent_ot.metrics.quality_rank import QualityRank
+from latent_ot.metrics.recognition import recognised
 from latent_ot.metrics.score import score_images, score_points
 from latent_ot.metrics.sharpness import Sharpness
 from latent_ot.metrics.smoothness import smoothness
@@ -127,6 +128,7 @@ METRICS = {
     },
     "Quality": {"images": quality},
     "ClassShares": {"logits": lambda: class_distance(normal(300, 5), normal(200, 5, seed=1, shift=0.2))},
+    "Recognition": {"logits": lambda: list(recognised(3 * normal(200, 5)))},
     "CodeFloor": {"codes": lambda: code_floor(normal(70, 5, seed=1), normal(60, 5, seed=2), normal(90, 5))},
     "CodeMoments": {"codes": lambda: moment_errors(*pair_of_sets(200, 5, 300))},
     "QualityRank": {"points": lambda: on_mixture(QualityRank.compute, normal(60, 2, seed=1).norm(dim=1))},

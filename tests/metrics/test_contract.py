@@ -30,9 +30,10 @@ SELF = {  # of what is compared with itself
     "fid": 0, "prd_f8": 1, "prd_f1_8": 1, "precision": 1, "recall": 1, "density": 1, "coverage": 1,
     "ot_divergence": 0, "modes": 8, "psnr": CEILING, "ssim": 1, "interp_smoothness": 1,
     "code_w2": 0, "code_recall": 1, "code_precision": 1, "discriminator_auc": 0.5,
-    "class_tv": 0, "sharpness": 1, "code_mean_error": 0, "code_covariance_error": 0, "interp_on_mode": 1,
+    "class_tv": 0, "classes": 10, "sharpness": 1, "code_mean_error": 0, "code_covariance_error": 0, "interp_on_mode": 1,
 }  # fmt: skip
-STILL = {"class_tv", "code_repeats", "interp_on_mode_across", "is_std", "kid_std"}  # what a shift says nothing of
+# What a shift says nothing of.
+STILL = {"class_tv", "classes", "code_repeats", "interp_on_mode_across", "is_std", "kid_std"}
 
 
 @cache

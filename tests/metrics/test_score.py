@@ -13,10 +13,13 @@ from latent_ot.metrics.inception_score import inception_score
 from latent_ot.metrics.kid import kid
 from latent_ot.metrics.prd import prd
 from latent_ot.metrics.prdc import prdc
+from latent_ot.metrics.recognition import recognised
 from latent_ot.metrics.score import score_images, score_points
 
 NAMES = {
     "class_tv",
+    "classes",
+    "confidence",
     "fid",
     "is",
     "is_std",
@@ -43,6 +46,7 @@ def test_the_shared_pass_gives_what_each_metric_gives_alone():
     alone = {"fid": fid(real.features, fake.features), "prd_f8": curve.f8, "prd_f1_8": curve.f1_8}
     alone["is"], alone["is_std"] = inception_score(fake.logits)
     alone["class_tv"] = class_distance(real.logits, fake.logits)
+    alone["classes"], alone["confidence"] = recognised(fake.logits)
     alone["kid"], alone["kid_std"] = kid(real.features, fake.features)
     assert metrics == alone | prdc(real.features, fake.features)
     assert curves["prd"]["recall"] == pytest.approx(curve.recall[::10].tolist(), abs=1e-6)
