@@ -15,6 +15,12 @@ NONE = "–"
 Direction = Literal["up", "down", "none"]
 Group = Literal["main", "more", "cost", "curve"]
 
+MEASURED_OF = {
+    **dict.fromkeys(("samples", "pairs", "pictures", "walks", "reconstructions"), "image"),
+    **dict.fromkeys(("points", "point_walks", "qualities"), "points"),
+}
+"""What a metric measures -> the kind of data sets that have such things; see ``Metric.measures``."""
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -24,7 +30,8 @@ class Quantity:
     ranked tables, "more" one of the further figures, "cost" what a run took, "curve" followed over training alone.
     ``floor``: what real data have in its place, which finite samples do not let them exceed: ``data.KEY`` of the data
     row, or the KEY of a figure of the run itself. What lies past it is no better (``report.statistics``). None: best is
-    a bound that no sample size moves, such as 0 repeats, or a reconstruction equal to its image.
+    a bound that no sample size moves, such as 0 repeats, or a reconstruction equal to its image. ``of``: the kind of
+    data sets whose runs have it, "image" or "points"; empty for both.
     """
 
     key: str
@@ -35,6 +42,7 @@ class Quantity:
     style: Literal["f", "g"] = "f"
     group: Group = "more"
     floor: str | None = None
+    of: str = ""
 
     @property
     def head(self) -> str:
@@ -47,13 +55,14 @@ class Quantity:
 
     def card(self) -> dict[str, Any]:
         """Return what a record says of it."""
-        return {name: value for name, value in asdict(self).items() if name != "key"}
+        return {name: value for name, value in asdict(self).items() if name not in ("key", "of")}
 
 
 def _of_metrics() -> Iterable[Quantity]:
     """Return the quantities of the suite's metrics, file by file."""
-    for _, stated in literals("metrics", "quantities"):
-        yield from (Quantity(key, **card) for key, card in stated.items())
+    measures = dict(literals("metrics", "measures"))
+    for name, stated in literals("metrics", "quantities"):
+        yield from (Quantity(key, **card, of=MEASURED_OF.get(measures[name], "")) for key, card in stated.items())
 
 
 OF_RUNS = (

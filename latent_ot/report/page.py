@@ -28,6 +28,7 @@ from latent_ot.report.ranking import COST, SIZE, further, measured, ranked, seed
 from latent_ot.report.tables import grids, shown_for
 from latent_ot.report.text import Cell, Column, Grid, to_csv, to_markdown
 from latent_ot.report.verdicts import judge
+from latent_ot.report.works import tally, works_grids
 
 PICTURES = ("samples", "reconstructions", "interpolations", "points", "latent", "codes")
 """The kinds that lie in a store, ``STEM.KIND.png``."""
@@ -69,7 +70,11 @@ def generate(root: Path, records: Sequence[Record]) -> dict[str, bytes]:
         pages |= _dataset(root, dataset, here)
         boards.append(_board(root, dataset, here, pages))
     verdicts, stored = claims_grid(judged), any(r.stored for r in records)
-    pages["README.md"] = _render("readme.md.j2", boards=boards, claims=verdicts.header[0], stored=stored)
+    works = works_grids(by_protocol(records), lambda run: _files(root, run))
+    if works:
+        pages["works.md"] = _render("works.md.j2", tables=[to_markdown(table) for table in works])
+    told = {"claims": verdicts.header[0], "works": "; ".join(map(tally, works)), "stored": stored}
+    pages["README.md"] = _render("readme.md.j2", boards=boards, **told)
     table, any_record = to_markdown(verdicts).split("\n", 1)[1], any(j.rests_on() for j in judged)
     pages["claims.md"] = _render("claims.md.j2", table=table, judged=judged, any_record=any_record)
     return dict(sorted(pages.items()))

@@ -187,6 +187,8 @@ def protocol_line(group: Sequence[Record]) -> str:
 def notes(group: Sequence[Record], keys: Sequence[str]) -> list[str]:
     """Return why runs or values are missing, which samples collapsed, which settings were overridden, seeds lacking."""
     said: list[tuple[str, str]] = []  # (what, of whom)
+    kind = "image" if any(run.protocol and run.protocol.evaluator for run in group) else "points"
+    keys = [key for key in keys if QUANTITIES[key].of in ("", kind)]
     absent: list[tuple[tuple[str, str], str]] = []  # ((method, reason), label)
     for run in group:
         who = f"{run.method} seed {run.seed}"

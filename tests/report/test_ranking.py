@@ -73,6 +73,18 @@ def test_a_missing_metric_is_a_dash_with_its_reason(record):
     assert "dcgan: no PSNR: it has no encoder" in grid.notes
 
 
+def test_no_figure_is_missed_that_the_kind_of_data_cannot_have(record, raw):
+    protocol = {**raw()["protocol"], "id": "ring8/n1000x250", "evaluator": None, "reconstruction": None}
+    points = record("iwgan", 0, {"ot_divergence": 0.1}, dataset="ring8", protocol=protocol)
+    (grid,) = bench_table([record("dcgan", metrics={"fid": 1.0})])
+    (other,) = bench_table([points])
+    said, of_points = " ".join(grid.notes), " ".join(other.notes)
+    assert "IS" in said
+    assert "modes" in of_points
+    assert not any(label in said for label in ("modes", "high quality", "OT divergence"))
+    assert not any(label in of_points for label in ("FID", "IS", "PSNR", "KID"))
+
+
 def test_seeds_give_an_interval_and_a_lacking_seed_is_said(record):
     runs = [record("gldo", s, {"fid": 10.0 + s}) for s in range(3)] + [record("glo", 0, {"fid": 30.0})]
     (grid,) = bench_table(runs)

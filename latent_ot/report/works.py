@@ -1,0 +1,150 @@
+"""Does every method work? Whether its samples are things of nearly every kind that the data have, at its longest run.
+
+That is asked where it can be answered: of images whose classes a classifier knows and is sure of in real ones, and of
+points of a known mixture. It asks far less than a good FID, and what fails it is not worth comparing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from latent_ot.budgets import budget, length, settings
+from latent_ot.catalog import Catalog
+from latent_ot.quantities import NONE, QUANTITIES
+from latent_ot.record import DATA, Record
+from latent_ot.report.groups import Groups, by_method, numbered
+from latent_ot.report.marks import COLLAPSED, cut_off
+from latent_ot.report.ranking import COST, measured, protocol_line, seeds
+from latent_ot.report.text import Cell, Column, Grid
+
+Links = Callable[[Record], Mapping[str, str]]
+"""A record -> kind of picture -> where it lies."""
+
+
+class Criterion(NamedTuple):
+    """What is asked: of ``things`` a ``share`` of those that real data show, and of ``quality`` at least so much."""
+
+    things: str
+    share: float
+    quality: str
+    least: float
+    words: str
+
+
+TESTS = (
+    Criterion(
+        *("classes", 0.9, "confidence", 0.8),
+        "at least nine tenths of the data's classes have 3 % of its samples each, and the classifier's mean confidence "
+        "in them is at least 0.8",
+    ),
+    Criterion(
+        *("modes", 0.8, "high_quality", 0.5),
+        "its points cover at least four fifths of the mixture's modes, and at least half of them lie on one",
+    ),
+)
+
+
+class Asked(NamedTuple):
+    """The test that a data row allows, and how many of its things it asks for."""
+
+    test: Criterion
+    things: float
+
+    def passed(self, run: Record) -> bool | None:
+        """Return whether a run's samples pass; None if that was not measured."""
+        shown, quality = run.value(self.test.things), run.value(self.test.quality)
+        return None if shown is None or quality is None else shown >= self.things and quality >= self.test.least
+
+    def lacks(self, run: Record) -> list[str]:
+        """Return in words what a run's samples lack."""
+        asked = ((self.test.things, self.things), (self.test.quality, self.test.least))
+        found = [(QUANTITIES[key], run.value(key) or 0.0, least) for key, least in asked]
+        short = [f"{q.label} {q.text(value)}, asked {q.text(least)}" for q, value, least in found if value < least]
+        return short + ([COLLAPSED] if run.facts.get("collapsed") else [])
+
+
+def asked_of(data: Sequence[Record]) -> Asked | None:
+    """Return what a data row's runs allow to ask; None if real data themselves do not pass."""
+    for test in TESTS:
+        things, quality = seeds(data, test.things), seeds(data, test.quality)
+        if things and quality and min(quality.values()) >= test.least and max(things.values()) > 1:
+            return Asked(test, test.share * max(things.values()))
+    return None
+
+
+def works_grids(groups: Groups, links: Links) -> list[Grid]:
+    """Return a table for each (data set, protocol) of which it can be asked which methods work."""
+    places: dict[tuple[str, str], list[Record]] = {}
+    for key, group in groups.items():
+        places.setdefault((key.dataset, key.protocol), []).extend(group)
+    return [grid for runs in places.values() if (grid := _grid(runs, links))]
+
+
+def tally(grid: Grid) -> str:
+    """Return in words how many methods of a table work."""
+    return f"{sum(row[1].text == 'yes' for row in grid.rows)} of {len(grid.rows)} work on {grid.title}"
+
+
+def _grid(runs: Sequence[Record], links: Links) -> Grid | None:
+    """Return the table of one data set and protocol. Pairs without a name of their own stand in the grid of pairs."""
+    asked = asked_of([run for run in runs if run.method == DATA])
+    if asked is None:
+        return None
+    known = [run for run in runs if run.method != DATA and "+" not in run.method and asked.passed(run) is not None]
+    costs = tuple(Column(key, QUANTITIES[key].label) for key in COST)
+    shown = tuple(Column(key, QUANTITIES[key].head) for key in (asked.test.things, asked.test.quality))
+    columns = (
+        *(Column(name, name, right=False) for name in ("method", "works", "budget")),
+        *shown,
+        *costs,
+        *(Column(name, name, right=False) for name in ("what it lacks", "works at", "samples", "command")),
+    )
+    rows = tuple(_row(method, every, asked, links) for method, every in sorted(by_method(known).items()))
+    missing = sorted({*Catalog().method_names()} - {run.method.partition("[")[0] for run in known})
+    notes = (f"not run, or not since this is measured: {', '.join(missing)}",) if shown[0].key == "classes" else ()
+    header = (protocol_line(runs), f"A method works if {asked.test.words}.")
+    return Grid(runs[0].dataset, columns, rows, header, notes if missing else ()) if rows else None
+
+
+def _row(method: str, every: Sequence[Record], asked: Asked, links: Links) -> tuple[Cell, ...]:
+    """Return the row of a method: its longest training, at all its seeds, those that are not outdated if there are."""
+    every = [run for run in every if not run.outdated] or every
+    budgets: dict[str, list[Record]] = {}
+    for run in sorted(every, key=lambda run: (run.images_budget, run.budget, run.seed)):
+        budgets.setdefault(run.at, []).append(run)
+    passed = {at: [bool(asked.passed(run)) for run in runs] for at, runs in budgets.items()}
+    at, longest = list(budgets.items())[-1]
+    works = "yes" if all(passed[at]) else "no"
+    if any(passed[at]) and works == "no":
+        works = f"at {sum(passed[at])} of {len(longest)} seeds"
+    pictured = next((found for run in longest if (found := links(run))), {})
+    picture = next((pictured[kind] for kind in ("samples", "points") if kind in pictured), None)
+    first = min(longest, key=lambda run: run.seed)
+    return (
+        Cell(method, {"": method}, rests=tuple(longest)),
+        Cell.of(works),
+        Cell(f"{at}, {numbered(run.seed for run in longest)}", {"": at}),
+        *(measured(longest, key) for key in (asked.test.things, asked.test.quality, *COST)),
+        Cell.of("; ".join(_lacks(longest, asked)) or NONE),
+        Cell.of(", ".join(name for name, found in passed.items() if all(found)) or NONE),
+        Cell.of(f"[samples]({picture})" if picture else ""),
+        Cell.of(f"`{first.command}`" if first.command else NONE),
+    )
+
+
+def _lacks(longest: Sequence[Record], asked: Asked) -> list[str]:
+    """Return in words what a method's samples lack, and what more of its training there would be."""
+    failed = [run for run in longest if not asked.passed(run)]
+    if not failed:
+        return []
+    said = dict.fromkeys(words for run in failed for words in asked.lacks(run))
+    return [*said, *_further(failed[0])]
+
+
+def _further(run: Record) -> list[str]:
+    """Return in words how much longer the paper's own training is, and whether FID was still falling."""
+    paper = length(run.paper) if run.paper in settings()["lengths"] else "paper"
+    kind, count = ("image" if run.protocol and run.protocol.evaluator else "points"), run.data.get("train")
+    said = ["FID was still falling"] if cut_off(run) and not run.facts.get("collapsed") else []
+    if isinstance(count, int) and run.images_budget < (whole := budget(paper, run.dataset, count, kind).images):
+        said.append(f"its images are {run.images_budget / whole:.2g} of those of the budget {paper}")
+    return said
