@@ -142,7 +142,7 @@ def _lacks(longest: Sequence[Record], asked: Asked) -> list[str]:
 
 def _further(run: Record) -> list[str]:
     """Return in words how much longer the paper's own training is, and whether FID was still falling."""
-    paper = length(run.paper) if run.paper in settings()["lengths"] else "paper"
+    paper = length(run.paper) if run.paper and run.paper in settings()["lengths"] else "paper"
     kind, count = ("image" if run.protocol and run.protocol.evaluator else "points"), run.data.get("train")
     said = ["FID was still falling"] if cut_off(run) and not run.facts.get("collapsed") else []
     if isinstance(count, int) and run.images_budget < (whole := budget(paper, run.dataset, count, kind).images):
