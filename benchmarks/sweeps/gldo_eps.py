@@ -11,6 +11,7 @@ least than the seeds of either are apart tie, and of them the largest is chosen,
 PSNR is of 128 held-out images, their codes found by the suite's own search; what half of its steps found stands beside
 it. Where the two are more than 0.1 dB apart at any weight, the search had not ended, and the choice is null: it needs
 more ``--steps``. The network behind FID, ``mnist``, was trained on other images of MNIST and trains no loss here.
+Everything else is as in the suite's rows at ``ci``: images, width, and how far codes travel (``benchmarks/rates.yaml``).
 
     python benchmarks/sweeps/gldo_eps.py --data-dir DIR --out benchmarks/sweeps/gldo_eps.json
 
@@ -31,6 +32,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from latent_ot.bench.sampling import draw, rebuild
+from latent_ot.budgets import rates
 from latent_ot.datasets.base import load
 from latent_ot.datasets.order import batch_rows
 from latent_ot.files import write_atomic
@@ -59,7 +61,8 @@ def train(x: Tensor, images: int, width: float, loss: str, penalty: str, eps: fl
     """Train GLDO on images (N, C, H, W) in [0, 1], of which it draws ``images``."""
     spec = Spec(tuple(x.shape[1:]), len(x), images, width, seed)
     torch.manual_seed(derive(seed, "init"))
-    method = Gldo(GldoConfig.build({"loss": loss, "penalty": penalty, "eps": eps}, "gldo"), spec)
+    settings = {**rates()["image"].get("gldo", {}), "loss": loss, "penalty": penalty, "eps": eps}
+    method = Gldo(GldoConfig.build(settings, "gldo"), spec)
     rows = (torch.from_numpy(batch_rows(seed, len(x), method.rows_per_step, t)) for t in range(method.total_steps))
     quiet = {
         "logger": False,

@@ -1,7 +1,7 @@
 """The marks of runs: signs behind what tables show of them, each with a footnote that says what it means.
 
 A mark that a record bears by itself is given by a function in ``RULES``; a table may add others to its cells. Taken:
-† ‡ § ¶ ‖, all that LaTeX is told of.
+† ‡ § ¶ ‖ #, all that LaTeX is told of.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +14,7 @@ DAGGER = "†"
 EDITED = "edited"
 """How the reasons why a record is outdated begin that are not the code's."""
 STEEP = 1 / 5
-"""By which share of itself FID must have fallen over the last half of a training that was cut off."""
+"""By which share of itself FID must have fallen over the last half of a training that was cut off, or have risen."""
 COLLAPSED = "the samples have collapsed, they vary less than a tenth as much as the data"
 CHANCE = 0.1
 """How near to 1/2 the AUC of a discriminator is that tells nothing."""
@@ -56,15 +56,31 @@ def _outdated(record: Record) -> tuple[Mark, ...]:
     return tuple(Mark(DAGGER, "outdated", line) for line in told)
 
 
+def _followed(record: Record) -> str:
+    """Return the curve of a run's FID; of a pair whose sampler is fitted last that under a Gaussian."""
+    return "fid" if record.curves.series("fid") else "fid_gaussian"
+
+
 def cut_off(record: Record) -> Mark | None:
     """Mark a training that its budget cut off before it had finished, or that ended in one image."""
-    curve = "fid" if record.curves.series("fid") else "fid_gaussian"  # of a pair whose sampler is fitted last
+    curve = _followed(record)
     half, end = record.at_share(curve, 1 / 2), record.at_share(curve, 1.0)
     falling = half is not None and end is not None and end < (1 - STEEP) * half
     if not falling and not record.facts.get("collapsed"):
         return None
     why = "FID still fell by more than a fifth over the last half of the budget, or the samples are one image"
     return Mark("‡", "cut off", f"training was cut off rather than finished: {why}", ("fid", "generator_updates"))
+
+
+def rising(record: Record) -> Mark | None:
+    """Mark a run whose FID rose while training went on, as that of codes does which a Gaussian describes ever less."""
+    curve = _followed(record)
+    earlier = [value for _, value in record.curves.series(curve)[:-1] if value is not None]
+    end = record.at_share(curve, 1.0)
+    if end is None or not earlier or end <= (1 + STEEP) * min(earlier):
+        return None
+    why = "FID is more than a fifth above what it was at an earlier snapshot"
+    return Mark("#", "rising", f"it became worse while training went on: {why}", ("fid",))
 
 
 PAST = Mark(
@@ -99,7 +115,7 @@ def unsettled(record: Record) -> Mark | None:
     )
 
 
-RULES: tuple[Callable[[Record], Mark | None], ...] = (cut_off, without_adversary, unsettled)
+RULES: tuple[Callable[[Record], Mark | None], ...] = (cut_off, rising, without_adversary, unsettled)
 
 
 def footnotes(borne: Iterable[tuple[Mark, Record]], among: Sequence[Record]) -> list[str]:

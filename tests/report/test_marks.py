@@ -28,8 +28,18 @@ def names(record):
 def test_a_training_whose_fid_still_fell_by_more_than_a_fifth_was_cut_off(record):
     assert names(record(curves=curve(40, 20, 10, 7.9))) == ["cut off"]
     assert names(record(curves=curve(40, 20, 10, 8.1))) == []
-    assert names(record(curves=curve(5, 6, 7, 8))) == []
     assert names(record()) == []  # nothing followed it
+
+
+def test_a_training_that_ended_more_than_a_fifth_above_an_earlier_fid_became_worse(record):
+    assert names(record(curves=curve(9, 5, 5.5, 5.9))) == []
+    assert names(record(curves=curve(9, 5, 5.5, 6.1))) == ["rising"]
+    assert names(record(curves=curve(5, 40, 20, 10))) == ["cut off", "rising"]
+    runs = [record("glo", curves=curve(5, 6, 7, 8)), record("vae", curves=curve(8, 7, 7, 7))]
+    for form in ("text", "md", "latex"):
+        shown = " ".join(render(bench_table(runs), form).split())
+        assert "#: it became worse while training went on" in shown
+        assert "(glo seed 0)" in shown
 
 
 def test_samples_that_are_one_image_bear_the_mark_however_their_fid_went(record):
