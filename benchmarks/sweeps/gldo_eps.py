@@ -8,7 +8,7 @@ Gaussian of the codes) among the weights whose mean held-out PSNR is at most 0.5
 loss. Weight 0 takes part: if no penalty generates better, the rule says so. Weights whose FID is no further from the
 least than the seeds of either are apart tie, and of them the largest is chosen, since the penalty is what GLDO is.
 
-PSNR is of 128 held-out images, their codes found by the suite's own search; what half of its steps found stands beside
+PSNR is of 64 held-out images, their codes found by the suite's own search; what half of its steps found stands beside
 it. Where the two are more than 0.1 dB apart at any weight, the search had not ended, and the choice is null: it needs
 more ``--steps``. The network behind FID, ``mnist``, was trained on other images of MNIST and trains no loss here.
 Everything else is as in the suite's rows at ``ci``: images, width, and how far codes travel (``benchmarks/rates.yaml``).
@@ -47,7 +47,7 @@ from latent_ot.samplers.gaussian import Gaussian, GaussianConfig
 from latent_ot.seeding import derive
 from latent_ot.stage import Batch, Spec, as_float
 
-TRAIN, REBUILT, TOLERANCE, EVALUATOR = 3200, 128, 0.5, "mnist"
+TRAIN, REBUILT, TOLERANCE, EVALUATOR = 3200, 64, 0.5, "mnist"
 GRID = [
     *(("l2", "norm", eps, seed) for seed in (0, 1) for eps in (0.0, 0.1, 0.3, 1.0, 3.0)),
     *(("l2", "squared_norm", eps, 0) for eps in (10.0, 100.0, 1000.0)),
@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--images", type=int, default=64_000, help="how many training images a run draws")
     parser.add_argument("--width", type=float, default=0.5, help="factor on hidden widths")
-    parser.add_argument("--steps", type=int, default=2000, help="of the search for held-out codes")
+    parser.add_argument("--steps", type=int, default=8000, help="of the search for held-out codes")
     parser.add_argument("--runs", type=int, default=len(GRID), help="how many of the grid, from its beginning")
     args = parser.parse_args()
     torch.set_num_threads(1)
