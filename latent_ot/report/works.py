@@ -99,10 +99,16 @@ def _grid(runs: Sequence[Record], links: Links) -> Grid | None:
         *(Column(name, name, right=False) for name in ("what it lacks", "works at", "samples", "command")),
     )
     rows = tuple(_row(method, every, asked, links) for method, every in sorted(by_method(known).items()))
-    missing = sorted({*Catalog().method_names()} - {run.method.partition("[")[0] for run in known})
+    missing = sorted(_names() - {run.method.partition("[")[0] for run in known})
     notes = (f"not run, or not since this is measured: {', '.join(missing)}",) if shown[0].key == "classes" else ()
     header = (protocol_line(runs), f"A method works if {asked.test.words}.")
     return Grid(runs[0].dataset, columns, rows, header, notes if missing else ()) if rows else None
+
+
+def _names() -> set[str]:
+    """Return the names that can be run on images."""
+    catalog = Catalog()
+    return {n for n in catalog.method_names() if "points" not in (n, catalog.pairs.get(n, {}).get("representation"))}
 
 
 def _row(method: str, every: Sequence[Record], asked: Asked, links: Links) -> tuple[Cell, ...]:
@@ -123,7 +129,7 @@ def _row(method: str, every: Sequence[Record], asked: Asked, links: Links) -> tu
         Cell(method, {"": method}, rests=tuple(longest)),
         Cell.of(works),
         Cell(f"{at}, {numbered(run.seed for run in longest)}", {"": at}),
-        *(measured(longest, key) for key in (asked.test.things, asked.test.quality, *COST)),
+        *(measured(longest, key, always=len(longest) > 1) for key in (asked.test.things, asked.test.quality, *COST)),
         Cell.of("; ".join(_lacks(longest, asked)) or NONE),
         Cell.of(", ".join(name for name, found in passed.items() if all(found)) or NONE),
         Cell.of(f"[samples]({picture})" if picture else ""),
@@ -145,6 +151,11 @@ def _further(run: Record) -> list[str]:
     paper = length(run.paper) if run.paper and run.paper in settings()["lengths"] else "paper"
     kind, count = ("image" if run.protocol and run.protocol.evaluator else "points"), run.data.get("train")
     said = ["FID was still falling"] if cut_off(run) and not run.facts.get("collapsed") else []
-    if isinstance(count, int) and run.images_budget < (whole := budget(paper, run.dataset, count, kind).images):
+    trained = run.generator_updates is not None
+    if (
+        trained
+        and isinstance(count, int)
+        and run.images_budget < (whole := budget(paper, run.dataset, count, kind).images)
+    ):
         said.append(f"its images are {run.images_budget / whole:.2g} of those of the budget {paper}")
     return said

@@ -59,11 +59,17 @@ def test_the_longest_training_is_asked_at_all_its_seeds_and_where_else_it_works_
 
 
 def test_what_would_be_needed_is_said_of_what_does_not_work(record):
-    fid = {"curves": {"fid": [[32000, 50.0], [64000, 30.0]]}, "data": {"shape": [1, 32, 32], "train": 4000}}
-    collapsed = record("gan", 0, digits(1, 0.9), facts={"collapsed": True}, data=fid["data"])
+    fid = {
+        "generator_updates": 1000,
+        "curves": {"fid": [[32000, 50.0], [64000, 30.0]]},
+        "data": {"shape": [1, 32, 32], "train": 4000},
+    }
+    collapsed = record("gan", 0, digits(1, 0.9), facts={"collapsed": True}, data=fid["data"], generator_updates=9)
     _, rows = shown([record("data", 0, REAL), record("wgan", 0, digits(3, 0.4), **fid), collapsed])
     longer = "its images are 0.08 of those of the budget paper"
     assert rows["wgan"]["what it lacks"].endswith(f"; FID was still falling; {longer}")
+    solved = record("pca", 0, digits(2, 0.8), data=fid["data"])  # no longer training helps it
+    assert not shown([record("data", 0, REAL), solved])[1]["pca"]["what it lacks"].endswith("paper")
     assert rows["gan"]["what it lacks"].endswith(f"a tenth as much as the data; {longer}")
 
 
@@ -90,6 +96,7 @@ def test_what_was_not_run_is_named_and_pairs_without_a_name_are_not_asked(record
     (note,) = grid.notes
     assert ", vae," in note
     assert " gan," not in note
+    assert "points" not in note
 
 
 def test_the_page_shows_the_picture_and_the_command_and_the_front_page_links_it(record, tmp_path):
