@@ -11,7 +11,7 @@ least than the seeds of either are apart tie, and of them the largest is chosen,
 PSNR is of 64 held-out images, their codes found by the suite's own search; what half of its steps found stands beside
 it. Where the two are more than 0.1 dB apart at any weight, the search had not ended, and the choice is null: it needs
 more ``--steps``. The network behind FID, ``mnist``, was trained on other images of MNIST and trains no loss here.
-Everything else is as in the suite's rows at ``ci``: images, width, and how far codes travel (``benchmarks/rates.yaml``).
+Everything else is as in the suite's rows at ``ci``: images, width, and the way of codes (``benchmarks/rates.yaml``).
 
     python benchmarks/sweeps/gldo_eps.py --data-dir DIR --out benchmarks/sweeps/gldo_eps.json
 
