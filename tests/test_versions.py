@@ -27,7 +27,7 @@ from latent_ot.networks.ema import Ema
 from latent_ot.networks.families import families, families_of, networks
 from latent_ot.networks.fc import Decoder
 from latent_ot.networks.mlp import Mlp
-from latent_ot.quantities import OF_RUNS, QUANTITIES, Quantity
+from latent_ot.quantities import MEASURED_OF, OF_RUNS, QUANTITIES, Quantity
 from latent_ot.samplers.base import LatentSampler
 
 CATALOG = Catalog()
@@ -101,9 +101,18 @@ def test_every_figure_of_a_record_comes_from_one_metric():
 
 def test_tables_show_metrics_as_their_files_say_though_they_import_none():
     for metric in metrics():
-        assert {key: Quantity(key, **card) for key, card in metric.quantities.items()} == {
+        kind = MEASURED_OF.get(metric.measures, "")
+        assert {key: Quantity(key, **card, of=kind) for key, card in metric.quantities.items()} == {
             key: QUANTITIES[key] for key in metric.quantities
         }
+
+
+def test_a_quantity_says_which_data_have_it():
+    found = {QUANTITIES[key].of for metric in metrics() for key in metric.quantities}
+    assert found == {"image", "points", ""}
+    assert {QUANTITIES[key].of for key in ("fid", "psnr", "kid", "interp_smoothness", "sharpness")} == {"image"}
+    assert {QUANTITIES[key].of for key in ("ot_divergence", "modes", "quality_spearman")} == {"points"}
+    assert {QUANTITIES[key].of for key in ("code_w2", "discriminator_auc", "seconds")} == {""}
 
 
 def test_metrics_are_told_apart_by_what_they_measure():
