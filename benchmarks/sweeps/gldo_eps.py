@@ -108,7 +108,7 @@ def choose(runs: Sequence[Run]) -> dict[str, float | None]:
             if run["loss"] == loss and (run["penalty"] == penalty or run["eps"] == 0):
                 by_eps.setdefault(run["eps"], []).append(run)
         every = [run for same in by_eps.values() for run in same]
-        ended = all(abs(run["held_out_psnr"] - run["held_out_psnr_at_half"]) <= SETTLED for run in every)
+        ended = all(round(run["held_out_psnr"] - run["held_out_psnr_at_half"], 2) <= SETTLED for run in every)
         found[f"{loss}/{penalty}"] = _chosen(by_eps) if ended and 0 in by_eps else None
     return found
 

@@ -178,7 +178,7 @@ class Sweep:
         order = numpy_generator(0, "rates").permutation(len(images))
         held, kept = np.split(images[order], [round(len(images) * HELD_OUT)])
         name = own.keep(kept, held, data_dir)
-        request = Request(name, [], [SEED], "ci", data_dir, store, evaluator=EVALUATOR, gpus=0, workers=workers)
+        request = Request(name, [], [SEED], "ci", data_dir, store, evaluators=[EVALUATOR], gpus=0, workers=workers)
         self.benchmark = Benchmark(request)
         self.held, self.evaluator = as_tensor(held), load_evaluator(EVALUATOR)
 
@@ -192,7 +192,7 @@ class Sweep:
         bench = self.benchmark
         ci = budget("ci", bench.dataset.id, len(bench.dataset.train))
         half = replace(ci, name="half-ci", images=int(ci.images * SHARE), codes=int(ci.codes * SHARE), rates={})
-        planner = Planner(bench.catalog, bench.facts, half, lambda: bench.rules, settings)
+        planner = Planner(bench.catalog, bench.facts, half, lambda: bench.protocols[0], settings)
         return planner.training(method, SEED)
 
     def run(self, plans: Sequence[RunPlan]) -> Iterator[dict[str, Any]]:
