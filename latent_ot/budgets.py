@@ -7,9 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from latent_ot.errors import choose
+from latent_ot.files import PACKAGE, is_checkout, read_yaml
 
 TRAVEL = "travel"
 """The searched setting that is no rate: how far codes of a table go has a meaning at every length and size."""
@@ -18,21 +17,19 @@ TRAVEL = "travel"
 @cache
 def benchmarks() -> Path:
     """Return the folder of the suite's data: beside the package in a checkout, inside it in a wheel."""
-    package = Path(__file__).parent
-    beside = package.parent / "benchmarks"
-    return beside if (beside / "budgets.yaml").exists() else package / "_benchmarks"
+    return PACKAGE.parent / "benchmarks" if is_checkout() else PACKAGE / "_benchmarks"
 
 
 @cache
 def settings() -> dict[str, Any]:
     """Return ``benchmarks/budgets.yaml``."""
-    return yaml.safe_load((benchmarks() / "budgets.yaml").read_text())
+    return read_yaml(benchmarks() / "budgets.yaml")
 
 
 @cache
 def rates() -> dict[str, dict[str, dict[str, Any]]]:
     """Return ``benchmarks/rates.yaml``: kind of data, "image" or "points" -> part of a method -> settings."""
-    return yaml.safe_load((benchmarks() / "rates.yaml").read_text())
+    return read_yaml(benchmarks() / "rates.yaml")
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from latent_ot.discovery import PACKAGE, defined, files, plug_in, the_class
+from latent_ot.discovery import PACKAGE, files, plug_in, the_class, unplug
 from latent_ot.errors import InputError, choose
+from latent_ot.files import read_yaml
 from latent_ot.quantities import learn
 
 if TYPE_CHECKING:
@@ -44,10 +43,30 @@ class Catalog:
 
     def __init__(self, plugins: Iterable[Path] = ()) -> None:
         self.files = {kind: files(kind) for kind in dict.fromkeys(KIND.values())}
-        self.pairs = {row["name"]: row for row in yaml.safe_load((PACKAGE / "methods" / "pairs.yaml").read_text())}
-        for path in plugins:
-            for kind in _kinds(plug_in(path), path):
-                self.files.setdefault(kind, {})[path.stem] = path.resolve()
+        self.pairs = {row["name"]: row for row in read_yaml(PACKAGE / "methods" / "pairs.yaml", list)}
+        own: dict[str, Path] = {}
+        for path in dict.fromkeys(Path(path).resolve() for path in plugins):
+            if path.stem in {*own, *self.pairs}:
+                other = f"'{own[path.stem]}'" if path.stem in own else "a method of the suite"
+                raise InputError(f"plugin '{path}' has the name of {other}; allowed: a file name of its own")
+            own[path.stem] = path
+            module = plug_in(path)
+            try:
+                for kind in self._kinds(module, path):
+                    self.files.setdefault(kind, {})[path.stem] = path
+            except InputError:
+                unplug(path)
+                raise
+
+    @staticmethod
+    def _kinds(module: ModuleType, path: Path) -> list[str]:
+        from latent_ot.metrics.base import Metric
+        from latent_ot.rules import kinds_of
+
+        found = kinds_of(module, path)
+        if "metrics" in found:
+            learn(the_class("metrics", path.stem, module, Metric).quantities, path.name)
+        return found
 
     def method_names(self) -> list[str]:
         """Every name that a bench accepts as it stands (any ``representation+sampler`` is accepted too)."""
@@ -59,7 +78,7 @@ class Catalog:
 
     def docstring(self, kind: str, name: str) -> str:
         """Return the file's docstring, read without importing it; empty if it has none."""
-        return ast.get_docstring(ast.parse(self.files[kind][name].read_text())) or ""
+        return ast.get_docstring(ast.parse(self.files[kind][name].read_bytes())) or ""  # it states its own encoding
 
     def pair_name(self, representation: str, sampler: str) -> str:
         """Return the shortest name of a pair: a named one, the representation's own if the sampler is its default."""
@@ -121,7 +140,11 @@ class Catalog:
         """
         if "+" in name:
             representation, _, sampler = name.partition("+")
-            choose("representation", representation, self.files["methods"])
+            if representation not in self.files["methods"]:
+                choose("representation", representation, self.representations(kind))
+            if (role := getattr(self.stage("methods", representation), "role", None)) != "representation":
+                allowed = ", ".join(self.representations(kind))
+                raise InputError(f"representation '{representation}' is none, it is {role}; allowed: {allowed}")
             choose("latent sampler", sampler, self.files["samplers"])
             return Recipe(name, (representation, sampler))
         choose("method", name, self.method_names())
@@ -139,31 +162,3 @@ class Catalog:
             base = self.recipe(refined, kind)
             return Recipe(name, (*base.parts, name), settings=base.settings)
         return Recipe(name, (name,))
-
-
-def _kinds(module: ModuleType, path: Path) -> list[str]:
-    """Return which kinds of thing a user's own file defines, by the folders that the suite's lie in.
-
-    Raises:
-        InputError: if it defines none, or several of a kind.
-    """
-    from latent_ot.datasets.source import Source
-    from latent_ot.methods.base import Method
-    from latent_ot.metrics.base import Metric
-    from latent_ot.metrics.evaluators.base import Evaluator
-    from latent_ot.networks.base import Family
-    from latent_ot.samplers.base import LatentSampler
-
-    bases: dict[str, type] = {
-        "methods": Method, "samplers": LatentSampler, "datasets": Source, "metrics": Metric, "evaluators": Evaluator,
-        "networks": Family,
-    }  # fmt: skip
-    found = [kind for kind, base in bases.items() if defined(module, base)]
-    for kind in found:
-        one: type[Any] = the_class(kind, path.stem, module, bases[kind])
-        if issubclass(one, Metric):
-            learn(one.quantities, path.name)
-    if not found:
-        allowed = ", ".join(base.__name__ for base in bases.values())
-        raise InputError(f"plugin '{path.name}' defines no part of a suite; allowed: a subclass of one of {allowed}")
-    return found

@@ -4,7 +4,6 @@ A rule lists contrasts. For each, a figure is read of a record of every row at o
 an effect, which lies in a region if the claim is true. A new kind of claim is a rule in YAML, with a function at most.
 """
 
-import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from pydantic import Field, PlainValidator, model_validator
 from latent_ot.budgets import benchmarks
 from latent_ot.config import Config, keywords
 from latent_ot.errors import InputError, choose
+from latent_ot.files import read_json, read_yaml
 from latent_ot.published import Settings, load_table, merged
 from latent_ot.quantities import QUANTITIES
 from latent_ot.record import DATA, Record
@@ -404,12 +404,12 @@ class Claim(Config):
 @cache
 def checks() -> dict[str, list[float]]:
     """Return what each numeric check gave, seed by seed, when ``benchmarks/claims/checks.py`` was last run."""
-    return json.loads((benchmarks() / "claims" / "checks.json").read_text(encoding="utf-8"))
+    return read_json(benchmarks() / "claims" / "checks.json", "what the numeric checks gave", "run checks.py beside it")
 
 
 @cache
 def claims() -> tuple[Claim, ...]:
     """Return every claim of ``benchmarks/claims``, paper by paper."""
     files = [benchmarks() / "claims" / f"{paper}.yaml" for paper in PAPERS]
-    rows = ((f.name, row) for f in files for row in yaml.safe_load(f.read_text(encoding="utf-8")))
+    rows = ((f.name, row) for f in files for row in read_yaml(f, list))
     return tuple(Claim.build(row, f"{name}, {row.get('id')}") for name, row in rows)

@@ -1,39 +1,40 @@
-"""The ``latent-ot`` command: results on stdout, progress and errors on stderr; bad input is one line, exit code 2."""
+"""The ``latent-ot`` command: results on stdout, progress and errors on stderr, and an exit code of ``EXIT_CODES``."""
 
 import functools
 import json
-import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from latent_ot.errors import InputError, StoreError, choose
-from latent_ot.options import BENCH, ONE_RUN, WHERE, Options, app, command, numbers, words
-from latent_ot.terminal import is_terminal
+from latent_ot.discovery import blamed
+from latent_ot.errors import InputError, RunFailed, StoreError, one_line, within
+from latent_ot.files import check_out
+from latent_ot.interrupts import EXIT, STOPPED, deaf, ended
+from latent_ot.options import BENCH, ONE_RUN, SCORED, TRACK, WHERE, Options, app, command, invoke, numbers, words
+from latent_ot.terminal import is_terminal, streams
 
 if TYPE_CHECKING:
     from latent_ot.bench.request import Request
+    from latent_ot.bench.tracking import Tracking
+    from latent_ot.record import Record
 
-STOPPED = "stopped; run the same command again to go on where it stopped"
+MOST = 10_000  # images in a picture that somebody looks at, epochs of a small network
+DRAWS = 1_000_000  # samples for another evaluator
 
 
-@command(f"methods {BENCH} stop")
-def bench(
-    given: Options, track: Annotated[str | None, typer.Option(help="Log runs to a dashboard: wandb.")] = None
-) -> None:
+@command(f"methods {BENCH} stop {TRACK}")
+def bench(given: Options) -> None:
     """Train, evaluate and rank methods on one data set; finished work is reused, stopped work resumes."""
     from latent_ot.report.tables import print_bench
 
-    if track is not None:
-        choose("tracker", track, ["wandb"])
-    finish(replace(given.request(), track=track), print_bench)
+    finish(given.request(), print_bench, given.tracking())
 
 
-@command(BENCH)
+@command(f"{BENCH} {TRACK}")
 def grid(
     given: Options,
     representations: Annotated[str, typer.Option(help="Names; default: all that take the data set.")] = "",
@@ -42,26 +43,61 @@ def grid(
     """Run every representation with every latent sampler; each is trained once, each sampler once on each."""
     from latent_ot.report.grid import print_grid
 
-    finish(replace(given.request(), grid=(words(representations), words(samplers))), print_grid)
+    asked = replace(given.request(), grid=(words(representations), words(samplers)))
+    finish(asked, print_grid, given.tracking())
 
 
-def finish(asked: "Request", show: Callable[..., None]) -> None:
-    """Run a benchmark, write the store's pages, show its records and exit as its end calls for."""
+def finish(asked: "Request", show: Callable[..., None], tracking: "Tracking") -> None:
+    """Run a benchmark, write the store's pages, show its records, tell the dashboards and exit as its end calls for."""
     from latent_ot.bench.benchmark import Benchmark
     from latent_ot.bench.finished import recall
-    from latent_ot.record import DATA, checked
+    from latent_ot.record import checked
 
-    records, stopped = recall(asked), False
-    if records is None:
-        made, stopped = Benchmark(asked).execute()
-        records = [checked(record) for record in made]
-    write_store_pages(asked.store)
-    show(records)
+    with tracking:
+        records, stopped = recall(asked), False
+        if records is None:
+            check_store(asked.store)  # a page that cannot be written is said before hours of work, not after
+            made, stopped = Benchmark(asked, tracking).execute()
+            records = [checked(record) for record in made]
+        write_store_pages(asked.store)
+        show(records)
+        if tracking.kinds and records and not stopped:
+            hand(tracking, records, asked.store)
+        if stopped:
+            raise KeyboardInterrupt
+    conclude(False, [record.status for record in records])
+
+
+def hand(tracking: "Tracking", records: Sequence["Record"], store: Path) -> None:
+    """Hand the dashboards the table of a benchmark, and what is published beside ours, as the report makes them."""
+    from latent_ot.bench.currency import stored
+    from latent_ot.bench.trackers.base import Handed, group
+    from latent_ot.report.ranking import bench_table
+    from latent_ot.report.tables import beside, handed
+
+    tags = records[0].dataset, records[0].budget
+    tables = {"table": bench_table(records), **beside(*tags, stored(store))}
+    tracking.hand(group(*tags), f"{group(*tags)}-table", (Handed(*table) for table in handed(tables)), tags)
+
+
+def conclude(stopped: bool, statuses: Iterable[str]) -> None:
+    """End a command as its runs call for: 130 if the user stopped it, 1 if one of them failed or diverged.
+
+    Raises:
+        KeyboardInterrupt: for ``main``, which says how to go on.
+    """
     if stopped:
-        print(STOPPED, file=sys.stderr)
-        raise typer.Exit(130)
-    if all(record.status != "done" for record in records if record.method != DATA):
+        raise KeyboardInterrupt
+    if not {"failed", "diverged"}.isdisjoint(statuses):
         raise typer.Exit(1)
+
+
+def check_store(store: Path) -> None:
+    """See that the pages of a store can be written; see ``leaderboard.check`` and ``site.check``."""
+    from latent_ot import leaderboard, site
+
+    leaderboard.check(store, "store")
+    site.check(store, "store")
 
 
 def write_store_pages(store: Path) -> None:
@@ -70,59 +106,118 @@ def write_store_pages(store: Path) -> None:
     from latent_ot.files import write_atomic
 
     records, memory = stored(store), store / "cache" / "pages"
-    made_from = fingerprint(records)
-    if (store / "README.md").exists() and memory.exists() and memory.read_bytes() == made_from:
+    made_from, pages = fingerprint(records), (store / "README.md", store / "index.html")
+    if all(page.exists() for page in pages) and memory.exists() and memory.read_bytes() == made_from:
         return
+    from latent_ot import site
     from latent_ot.leaderboard import write
 
     write(store, records)
+    site.write(store, records, store, store)
     write_atomic(memory, made_from)
 
 
-@command(f"{ONE_RUN} stop")
+@command(f"methods {BENCH} stop as_json")
+def plan(given: Options) -> None:
+    """Say what bench would run, what of it is done, and how long each stage takes here; nothing is kept."""
+    from latent_ot.bench.benchmark import Benchmark
+    from latent_ot.bench.forecast import outlook
+    from latent_ot.report.forecast import forecast_grid
+    from latent_ot.report.text import show
+
+    found = outlook(Benchmark(given.request()))
+    if given.as_json:
+        print(json.dumps(found, indent=1))
+    else:
+        show([forecast_grid(found)])
+
+
+@command(f"{ONE_RUN} stop {TRACK}")
 def train(given: Options) -> None:
-    """Train one method's stages, without scoring it."""
-    for folder in given.benchmark().train_only(given.method, given.seed):
-        print(folder)
+    """Train one method's stages, without scoring it; an evaluator that is named must be none that trains it."""
+    with given.tracking() as tracking:
+        for folder in given.benchmark(tracking).train_only(given.method, given.seed):
+            print(folder)
 
 
 @command(f"{ONE_RUN} as_json")
 def evaluate(given: Options) -> None:
-    """Score one method (training it first if need be) and print its metrics; writes no leaderboard."""
+    """Score one method (training it first if need be) and print its metrics, under each protocol; no leaderboard."""
     benchmark = given.benchmark()
-    records, stopped = benchmark.score([benchmark.planned(given.method, given.seed)])
+    plans = [benchmark.planned(given.method, given.seed, one) for one in benchmark.each(benchmark.planner)]
+    records, stopped = benchmark.score(plans)
     if stopped:
-        raise typer.Exit(130)
-    record = records[0]
+        raise KeyboardInterrupt
     if given.as_json:
-        print(json.dumps(record, indent=1, sort_keys=True))
-    elif record["status"] != "done":
-        raise InputError(f"{given.method}: {record['status']}: {record['reason']}")
-    else:
+        print(json.dumps(records if len(records) > 1 else records[0], indent=1, sort_keys=True))
+    for record in records:
+        if record["status"] != "done":
+            wrong = InputError if record["status"] == "declined" else RunFailed
+            raise wrong(f"{given.method}: {record['status']}: {record['reason']}")
+        if given.as_json:
+            continue
+        if len(records) > 1:
+            print(record["protocol"]["id"])
         for name, value in sorted(record["metrics"].items()):
             print(f"{name:<16} {value:.6g}")
 
 
-@command(f"{ONE_RUN} out")
-def sample(given: Options, n: Annotated[int, typer.Option(min=1, help="How many.")] = 64) -> None:
-    """Draw from a trained method into a picture (2-D sets: a scatter plot)."""
-    from latent_ot.bench import pictures
+def _out(given: Options, name: str) -> Path:
+    """Return where a picture goes, which is seen to before it is made."""
+    out = given.out or Path(name)
+    check_out(out)
+    return out
 
-    out = given.out or Path("samples.png")
-    pictures.sample(given.benchmark(), given.method, given.seed, n, out)
+
+@command(f"{ONE_RUN} out")
+def sample(given: Options, n: Annotated[int, typer.Option(min=1, max=DRAWS, help="How many.")] = 64) -> None:
+    """Draw from a trained method into a picture (2-D sets: a scatter plot), a file .npz or .npy, or a folder of PNG."""
+    from latent_ot.bench import export, pictures
+
+    if given.out is not None and export.exports(given.out):
+        export.check(given.out)
+        export.export(given.benchmark(), given.method, given.seed, n, given.out)
+        print(given.out)
+        return
+    out = _out(given, "samples.png")
+    pictures.sample(given.benchmark(), given.method, given.seed, within("n", n, 1, MOST), out)
     print(out)
+
+
+@command(f"dataset budget seed subset data_dir store leaderboards plugins threads verify gpus {SCORED}")
+def score(
+    given: Options,
+    images: Annotated[Path, typer.Argument(help="A folder of pictures, or a file .npz or .npy, uint8 (N, H, W, C).")],
+    name: Annotated[str, typer.Option(help="What its row is called; default: as the folder or the file.")] = "",
+) -> None:
+    """Score images made elsewhere under a data set's protocol: a row beside the suite's, marked external."""
+    from latent_ot.bench.benchmark import Benchmark
+    from latent_ot.bench.currency import everything
+    from latent_ot.bench.score import score as scored
+    from latent_ot.report.tables import print_bench
+
+    check_store(given.store)
+    benchmark = Benchmark(replace(given.request([]), seeds=[given.seed]))
+    made = scored(benchmark, images, name)
+    write_store_pages(given.store)
+    under = {record["protocol"]["id"] for record in made}
+    beside = (r for r in everything(given.leaderboards, given.store) if r.protocol and r.protocol.id in under)
+    print_bench([r for r in beside if (r.budget, r.threads, r.devices) == (given.budget, given.threads, 1)])
+    conclude(False, [record["status"] for record in made])
 
 
 @command(f"{ONE_RUN} out")
 def reconstruct(
     given: Options,
-    n: Annotated[int, typer.Option(min=1, help="How many held-out images.")] = 16,
-    steps: Annotated[int, typer.Option(min=1, help="Adam steps where codes are found by optimisation.")] = 200,
+    n: Annotated[int, typer.Option(min=1, max=MOST, help="How many held-out images.")] = 16,
+    steps: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Adam steps where codes are found by optimisation.")
+    ] = 200,
 ) -> None:
     """Reconstruct held-out images: originals above, reconstructions below."""
     from latent_ot.bench import pictures
 
-    out = given.out or Path("reconstructions.png")
+    out = _out(given, "reconstructions.png")
     print(f"{pictures.reconstruct(given.benchmark(), given.method, given.seed, n, steps, out):.2f} dB")
     print(out)
 
@@ -130,13 +225,13 @@ def reconstruct(
 @command(f"{ONE_RUN} out")
 def interpolate(
     given: Options,
-    rows: Annotated[int, typer.Option(min=1, help="Pairs of drawn codes.")] = 8,
-    steps: Annotated[int, typer.Option(min=2, help="Images from one code to the other.")] = 10,
+    rows: Annotated[int, typer.Option(min=1, max=1000, help="Pairs of drawn codes.")] = 8,
+    steps: Annotated[int, typer.Option(min=2, max=1000, help="Images from one code to the other.")] = 10,
 ) -> None:
     """Walk between drawn codes in straight lines (GLO: projected to the sphere), one pair a row."""
     from latent_ot.bench import pictures
 
-    out = given.out or Path("interpolations.png")
+    out = _out(given, "interpolations.png")
     pictures.interpolate(given.benchmark(), given.method, given.seed, rows, steps, out)
     print(out)
 
@@ -145,9 +240,12 @@ def interpolate(
 def quality(
     given: Options,
     images: Annotated[Path, typer.Option(help="Folder of the images to score, of any size and format.")],
-    n: Annotated[int, typer.Option(min=1, help="How many of the best and of the worst to draw.")] = 16,
+    n: Annotated[int, typer.Option(min=1, max=MOST, help="How many of the best and of the worst to draw.")] = 16,
     level: Annotated[
-        float, typer.Option(help="Share of held-out images that the highest density region is to leave outside.")
+        float,
+        typer.Option(
+            min=0.0, max=1.0, help="Share of held-out images that the highest density region is to leave outside."
+        ),
     ] = 0.05,
 ) -> None:
     """Score images by how well a trained method with an encoder knows them: best above, worst below; name outliers."""
@@ -155,7 +253,7 @@ def quality(
     from latent_ot.report.quality import quality_grid
     from latent_ot.report.text import show
 
-    out = given.out or Path("quality.png")
+    out = _out(given, "quality.png")
     report = scoring.quality(given.benchmark(), given.method, given.seed, images, n, level, out)
     if given.as_json:
         print(json.dumps(report.data(), indent=1))
@@ -194,12 +292,12 @@ def show(given: Options) -> None:
     print(json.dumps(found, indent=1) if given.as_json else told(found))
 
 
-@command("data_dir")
+@command("data_dir store")
 def doctor(given: Options) -> None:
     """Say what this machine has and, where something is missing, what to do."""
     from latent_ot.inventory import diagnosis
 
-    for part, state in diagnosis(given.data_dir):
+    for part, state in diagnosis(given.data_dir, given.store):
         print(f"{part:<24} {state}")
 
 
@@ -222,7 +320,7 @@ def train_evaluator(
     name: str,
     out: Annotated[Path | None, typer.Option(help="Folder of the weights; default: the package's own.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Train on this set instead of the one called NAME.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, max=MOST, help="Default: the recipe's.")] = None,
 ) -> None:
     """Train one of the suite's small feature networks on a data set's real training images."""
     from latent_ot.metrics.evaluators.train import train_evaluator as fit
@@ -230,7 +328,7 @@ def train_evaluator(
     print(json.dumps(fit(name, given.data_dir, out, given.seed, dataset, epochs), indent=2))
 
 
-@command(f"dataset budget seeds subset data_dir store leaderboards threads {WHERE}", budget="")
+@command(f"dataset budget seeds subset data_dir store leaderboards threads devices_per_run {WHERE} {TRACK}", budget="")
 def table(
     given: Options,
     table_id: Annotated[str, typer.Argument(metavar="ID", help="e.g. gldo-table1")] = "",
@@ -240,27 +338,32 @@ def table(
 ) -> None:
     """Print a published table beside our numbers, the published ones and those of the store."""
     from latent_ot.bench.currency import everything
+    from latent_ot.bench.trackers.base import Handed
     from latent_ot.published import load_table, table_names
-    from latent_ot.report.tables import render_published
+    from latent_ot.report.tables import chosen, handed, render_published
 
     if every == bool(table_id) or (every and run):
         raise InputError(f"table: give one ID, or --all without --run; allowed: {', '.join(table_names())}")
-    ran, stopped, name = None, False, given.dataset or None
-    if run:
-        from latent_ot.bench.rerun import rerun
+    ran, stopped, name, statuses = None, False, given.dataset or None, list[str]()
+    with given.tracking() as tracking:
+        if run:
+            from latent_ot.bench.rerun import rerun
 
-        given.budget = given.budget or "ci"
-        asked = replace(given.request(), dataset=given.dataset)
-        ran, stopped = rerun(load_table(table_id), asked, functools.partial(print, file=sys.stderr))
-        write_store_pages(given.store)
-        name = next(iter(ran.values()), name) if given.dataset else None  # with a subset the set has another name
-    records = everything(given.leaderboards, given.store)
-    print(render_published(table_id or None, name, given.budget or None, records, form, ran))
-    if stopped:
-        print(STOPPED, file=sys.stderr)
-        raise typer.Exit(130)
-    if run and not ran:
-        raise typer.Exit(1)
+            given.budget = given.budget or "ci"
+            asked = replace(given.request(), dataset=given.dataset)
+            say, ended = functools.partial(print, file=sys.stderr), lambda record: statuses.append(record["status"])
+            ran, stopped = rerun(load_table(table_id), asked, say, ended, tracking)
+            write_store_pages(given.store)
+            name = next(iter(ran.values()), name) if given.dataset else None  # with a subset the set has another name
+        shown = table_id or None, name, given.budget or None, everything(given.leaderboards, given.store)
+        print(render_published(*shown, form, ran))
+        if stopped:
+            raise KeyboardInterrupt
+        if tracking.kinds:
+            tags = tuple(filter(None, (name, given.budget)))
+            tables = (Handed(*one) for one in handed(chosen(*shown, ran)))
+            tracking.hand("-".join(tags) or "published", table_id or "tables", tables, tags)
+    conclude(False, statuses if ran or not run else ["failed"])
 
 
 @command("as_json store leaderboards")
@@ -279,8 +382,11 @@ def leaderboard(
 ) -> None:
     """Generate every page and figure under leaderboards/ from its results/."""
     from latent_ot.bench.currency import published
+    from latent_ot.leaderboard import check as check_pages
     from latent_ot.leaderboard import stale, write
 
+    if not check:
+        check_pages(given.leaderboards)
     records = published(given.leaderboards, given.store)
     if check:
         old = stale(given.leaderboards, records)
@@ -291,15 +397,28 @@ def leaderboard(
             print(path)
 
 
+@command("store leaderboards out")
+def page(given: Options) -> None:
+    """Write a page to look at, over what is published and the store: tables to sort and filter, pictures, curves."""
+    from latent_ot.bench.currency import everything
+    from latent_ot.site import check, write
+
+    out = given.out or Path("page")
+    check(out)
+    print(write(out, everything(given.leaderboards, given.store), given.leaderboards, given.store))
+
+
 @command("dataset budget methods seeds store leaderboards", budget="", seeds="")
 def publish(given: Options) -> None:
     """Copy records of the store into leaderboards/, those that agree with what is given, and make its pages anew."""
     from latent_ot.bench.currency import mark, stored
-    from latent_ot.leaderboard import choose_records
+    from latent_ot.leaderboard import choose_records, refuse_damaged
     from latent_ot.leaderboard import publish as copy
 
     seeds = numbers(given.seeds) if given.seeds else []
-    chosen = choose_records(stored(given.store), given.dataset, given.budget, words(given.methods), seeds)
+    asked = given.dataset, given.budget, words(given.methods), seeds
+    refuse_damaged(given.store, *asked)
+    chosen = choose_records(stored(given.store), *asked)
     for path in copy(chosen, given.store, given.leaderboards, lambda records: mark(records, given.store / "cache")):
         print(path)
 
@@ -320,26 +439,52 @@ def prune(
         if not is_terminal(sys.stdin):
             print("nothing is removed; --yes removes it", file=sys.stderr)
             return
-        typer.confirm("remove it?", abort=True)
+        if not typer.confirm("remove it?"):
+            return
     remove(found)
 
 
 def main() -> None:
-    """Entry point of the console script."""
-    try:
-        app()
-    except InputError as error:
-        print(f"latent-ot: {error}", file=sys.stderr)
-        sys.exit(2)
-    except StoreError as error:
-        print(f"latent-ot: {error}", file=sys.stderr)
-        sys.exit(3)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output (head, less) has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    """Run a command; what ends it early is one line, and always an exit code of ``EXIT_CODES``."""
+    with ended():
+        code = _code()
+        deaf()  # what is done is done, and said once
+        if code == EXIT:
+            print(STOPPED, file=sys.stderr)
+    sys.exit(code)
 
+
+def _code() -> int:
+    try:
+        with streams():
+            return _invoked()
+    except StoreError as error:  # the disk that stdout leads to took no more
+        print(f"latent-ot: {error}", file=sys.stderr)
+        return 3
+
+
+def _invoked() -> int:
+    try:
+        invoke(sys.argv[1:])
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except KeyboardInterrupt:
+        return EXIT
+    except (InputError, RunFailed, StoreError) as error:
+        print(f"latent-ot: {error}", file=sys.stderr)
+        return 1 if isinstance(error, RunFailed) else 2 if isinstance(error, InputError) else 3
+    except OSError as error:  # no file of the suite's own, whose readers and writers say more
+        print(f"latent-ot: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        return 3
+    except Exception as error:
+        if (place := blamed(error)) is None:
+            raise
+        print(f"latent-ot: {place}: {type(error).__name__}: {one_line(str(error))}", file=sys.stderr)
+        return 2
+    return 0
+
+
+__all__ = ["app", "main"]
 
 if __name__ == "__main__":
     main()

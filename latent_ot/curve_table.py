@@ -15,7 +15,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from latent_ot.errors import InputError
+from latent_ot.errors import Damaged
+from latent_ot.files import reading
 
 SUFFIX = ".curves.csv.gz"
 HEAD = b"record,curve,x,y\n"
@@ -96,29 +97,34 @@ def pack(blocks: Mapping[str, Block]) -> bytes:
     return b"".join([Block.of(HEAD).packed, *(blocks[stem].packed for stem in sorted(blocks))])
 
 
-def unpack(path: Path) -> dict[str, Block]:
-    """Return each record's block of a table by its stem.
+def unpack(path: Path) -> tuple[dict[str, Block], Damaged | None]:
+    """Return each record's block of a table by its stem, and what is wrong with the file: then as many as can be read.
 
     Raises:
-        InputError: for a file that is cut short, or is no such table.
+        InputError: if the file may not be read.
     """
     found: dict[str, Block] = {}
     try:
-        head = True
-        for text, packed in _members(path.read_bytes()):
-            if head and not text.startswith(HEAD):
-                raise ValueError(f"its first line is not {HEAD.decode().strip()!r}")
-            split = _by_record(text.removeprefix(HEAD) if head else text)
-            for stem, rows in split.items():
-                whole = len(split) == 1 and stem not in found and not head
-                earlier = found[stem].rows if stem in found else b""
-                found[stem] = Block(rows=rows, packed=packed) if whole else Block.of(earlier + rows)
-            head = False
-        if head:
-            raise ValueError("it is empty")
-    except (OSError, zlib.error, ValueError) as error:
-        raise InputError(f"{path} is no table of curves: {error}") from None
-    return found
+        with reading(path, "a table of curves", "run the commands of its records again"):
+            _unpack(path, found)
+    except Damaged as why:
+        return found, why
+    return found, None
+
+
+def _unpack(path: Path, found: dict[str, Block]) -> None:
+    head = True
+    for text, packed in _members(path.read_bytes()):
+        if head and not text.startswith(HEAD):
+            raise ValueError(f"its first line is not {HEAD.decode().strip()!r}")
+        split = _by_record(text.removeprefix(HEAD) if head else text)
+        for stem, rows in split.items():
+            whole = len(split) == 1 and stem not in found and not head
+            earlier = found[stem].rows if stem in found else b""
+            found[stem] = Block(rows=rows, packed=packed) if whole else Block.of(earlier + rows)
+        head = False
+    if head:
+        raise ValueError("it is empty")
 
 
 def _members(data: bytes) -> Iterator[tuple[bytes, bytes]]:

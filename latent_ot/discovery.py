@@ -9,13 +9,14 @@ import ast
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from latent_ot.errors import InputError
+from latent_ot.errors import ContractError, InputError
 
 PACKAGE = Path(__file__).parent
 PREFIX = "latent_ot_plugin_"
@@ -69,7 +70,11 @@ def plug_in(path: Path) -> ModuleType:
     path = path.resolve()
     if path.suffix != ".py" or not path.is_file():
         raise InputError(f"plugin '{path.name}' is not a Python file; allowed: a .py file with a class of the suite's")
-    qualified = f"{PREFIX}{path.stem}_{hashlib.sha256(str(path).encode() + path.read_bytes()).hexdigest()[:8]}"
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"plugin '{path}' cannot be read: {error.strerror}") from None
+    qualified = f"{PREFIX}{path.stem}_{hashlib.sha256(os.fsencode(path) + text).hexdigest()[:8]}"
     if qualified not in sys.modules:
         spec = importlib.util.spec_from_file_location(qualified, path)
         assert spec is not None
@@ -77,7 +82,7 @@ def plug_in(path: Path) -> ModuleType:
         module = sys.modules[qualified] = importlib.util.module_from_spec(spec)
         try:
             spec.loader.exec_module(module)
-        except Exception as error:  # whatever a user's file does wrong
+        except (Exception, SystemExit) as error:  # whatever a user's file does wrong
             del sys.modules[qualified]
             what = " ".join(str(error).split())
             raise InputError(f"plugin '{path.name}' cannot be imported: {type(error).__name__}: {what}") from None
@@ -85,9 +90,30 @@ def plug_in(path: Path) -> ModuleType:
     return sys.modules[qualified]
 
 
+def unplug(path: Path) -> None:
+    """Let what a user's own file defines be found no more."""
+    _plugins.pop(path.stem, None)
+
+
 def plugin_of(cls: type) -> Path | None:
     """Return the user's own file that defines a class; None for one of the suite's."""
     return next((path for path, module in _plugins.values() if module.__name__ == cls.__module__), None)
+
+
+def broken(cls: type, rule: str) -> ContractError:
+    """Return the error of a class that breaks a rule of its kind: it names its file, a user's or the suite's."""
+    path = plugin_of(cls)
+    return ContractError(f"{path.name if path else cls.__module__.rpartition('.')[2] + '.py'}: {rule}")
+
+
+def blamed(error: BaseException) -> str | None:
+    """Return the file and the line of a user's own that an error came from; None if it went through none."""
+    files, place, frame = {str(path): path.name for path, _ in _plugins.values()}, None, error.__traceback__
+    while frame is not None:
+        name = frame.tb_frame.f_code.co_filename
+        place = f"{files[name]}, line {frame.tb_lineno}" if name in files else place
+        frame = frame.tb_next
+    return place
 
 
 def plugin_files(*classes: type) -> dict[str, str]:

@@ -1,6 +1,9 @@
 """What there is to run, and what this machine has for it: behind ``latent-ot list`` and ``latent-ot doctor``."""
 
 import json
+import os
+import subprocess
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -15,6 +18,17 @@ from latent_ot.record import plain
 
 if TYPE_CHECKING:
     from latent_ot.bench.request import Request
+    from latent_ot.bench.trackers.base import Tracker
+
+OTHER = """
+import sys
+from filelock import FileLock, Timeout
+try:
+    FileLock(sys.argv[1]).acquire(timeout=0)
+except Timeout:
+    print("held")
+"""
+"""What another process does to find out whether a lock is held."""
 
 
 def inventory(catalog: Catalog) -> dict[str, Any]:
@@ -81,7 +95,7 @@ def card(request: "Request") -> dict[str, Any]:
     elif "+" not in name:
         choose("method or latent sampler", name, {*catalog.method_names(), *catalog.sampler_names()})
     benchmark = Benchmark(request)
-    planner = Planner(catalog, benchmark.facts, benchmark.budget, lambda: benchmark.rules, request.overrides)
+    planner = Planner(catalog, benchmark.facts, benchmark.budget, lambda: benchmark.protocols[0], request.overrides)
     plan = planner.training(benchmark.methods[0], 0)
     if plan.declined:
         raise InputError(plan.declined)
@@ -148,12 +162,16 @@ def told(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def diagnosis(data_dir: Path) -> Iterator[tuple[str, str]]:
-    """Yield (part, state): processor, GPUs, versions, data sets, evaluators, dashboard; and what to do if one lacks."""
+def diagnosis(data_dir: Path, store: Path) -> Iterator[tuple[str, str]]:
+    """Yield (part, state): processor, GPUs, versions, data sets, evaluators, dashboards, store; and what is to do.
+
+    Of a store that is there, what its disk makes of a lock that this process holds and another asks for.
+    """
     import torch
 
     from latent_ot.bench import machine
-    from latent_ot.bench.tracking import state as dashboard
+    from latent_ot.bench.trackers.base import names as trackers
+    from latent_ot.bench.trackers.base import tracker
     from latent_ot.datasets.base import available
     from latent_ot.losses.backbones import NEEDS_WEIGHTS
     from latent_ot.metrics.evaluators.find import names as evaluators
@@ -170,16 +188,41 @@ def diagnosis(data_dir: Path) -> Iterator[tuple[str, str]]:
         yield f"evaluator {name}", _weights(name)
     for name in NEEDS_WEIGHTS:
         yield f"backbone {name}", _backbone(name)
-    mode, why = dashboard()
-    yield "wandb", f"{mode}: {why}"
+    for name in trackers():
+        if (kind := tracker(name)).needs:
+            yield name, _dashboard(kind)
+    yield "store", _locks(store) if store.is_dir() else f"none at {store} yet; the first run makes it"
+
+
+def _locks(store: Path) -> str:
+    """Say whether a disk keeps locks."""
+    from latent_ot.bench.store import Store
+
+    found = Store(store)
+    found.check_writable()
+    name = f"doctor-{os.getpid()}"
+    try:
+        with found.claim(name) as mine:
+            held = [sys.executable, "-c", OTHER, str(found.locks / f"{name}.lock")]
+            kept = mine and subprocess.run(held, capture_output=True, text=True).stdout.strip() == "held"
+    finally:
+        (found.locks / f"{name}.lock").unlink(missing_ok=True)
+    return "ready, its disk keeps locks" if kept else "its disk keeps no locks: let one command at a time use it"
+
+
+def _dashboard(kind: "type[Tracker]") -> str:
+    try:
+        kind.check()
+    except InputError as error:
+        return str(error)
+    return kind.notice() or "ready"
 
 
 def _weights(evaluator: str) -> str:
-    from latent_ot.metrics.evaluators.find import load_evaluator
-    from latent_ot.metrics.evaluators.inception import kept
+    from latent_ot.metrics.evaluators.find import evaluator_class, load_evaluator
 
-    if evaluator == "inception" and not kept().is_file():
-        return "not here: downloaded at its first use (91 MB), or pass a file as --inception-weights"
+    if why := evaluator_class(evaluator).lacks(evaluator):
+        return why
     try:
         return f"ready, sha256 {load_evaluator(evaluator).checksum[:8]}"
     except InputError as error:

@@ -1,37 +1,91 @@
 """A leaderboard's folder: its pages are kept true to its records, and chosen records of a store are published to it.
 
-The store keeps every run's pictures in full size; published is one small picture a method and data set.
+The store keeps every run's pictures in full size; published are, small, one of a method's samples on a data set and one
+of those that lie nearest to training images.
 """
 
+import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from latent_ot.errors import InputError, choose
-from latent_ot.files import write_atomic
-from latent_ot.pictures.small import KINDS, small_picture
+from latent_ot.files import shown, writable, write_atomic
+from latent_ot.pictures.small import small_picture
 from latent_ot.record import DATA, Record
 from latent_ot.report.page import generate
-from latent_ot.results import add, load
+from latent_ot.results import add, load, look
 
+SHOWN = {"": ("samples", "points"), ".copies": ("copies",)}
+"""How the name of a published picture ends before ``.png`` -> the kinds that it may be of."""
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-GENERATED = ("*.md", "*.csv", "figures/**/*.svg")
-"""What ``write`` may remove when no record calls for it any more; any other file is left alone."""
+GENERATED = {
+    "*.md": (b"# Leaderboards\n\nEvery table", b"# Runs of this store\n\nAll that", b"# Claims of the papers\n",
+             b"# Does every method work?\n"),
+    "*.csv": (b"protocol,budget,threads,method,",),
+    "figures/*/*.svg": (b'<?xml version="1.0" encoding="utf-8" standalone="no"?>\n<!DOCTYPE svg',),
+}  # fmt: skip
+"""Which files are the suite's, and how they begin: what ``write`` may replace, and remove when no record calls for it.
+
+Any other file is its user's.
+"""
 
 
 def write(root: Path, records: Sequence[Record]) -> list[Path]:
-    """Bring the generated files at ``root`` up to date, remove those that no record calls for, return the rest."""
+    """Bring the generated files at ``root`` up to date, remove those that no record calls for, return the rest.
+
+    Raises:
+        InputError: before anything is written, if a file of one's own has the name of a page.
+        StoreError: if the folder cannot be written.
+    """
+    check(root)
     pages = generate(root, records)
+    _refuse_foreign(root, pages)
     for name, data in pages.items():
         path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_bytes() != data:
             write_atomic(path, data)
     for name in _left_over(root, pages):
         (root / name).unlink()
+        print(f"removed {shown(root / name)}, which no record calls for", file=sys.stderr)
     return [root / name for name in pages]
+
+
+def check(root: Path, what: str = "leaderboards") -> None:
+    """See, before the work that ends in it, that pages can be written to a folder without harm to anyone's own files.
+
+    Raises:
+        InputError: if there is one of the name that a page has.
+        StoreError: if the folder takes no files.
+    """
+    writable(root, what)
+    _refuse_foreign(root, ("README.md", "claims.md", "works.md"))
+
+
+def _refuse_foreign(root: Path, names: Iterable[str]) -> None:
+    """Refuse to replace what is not the suite's, unless what is beside it is: then it was a page, edited by hand."""
+    if (root / "stages").is_dir():  # a store
+        return
+    foreign = [path for path in (root / name for name in names) if path.exists() and not _is_ours(path)]
+    pages = (path for path in root.glob("*.md") if path.is_file() and path.stat().st_size)
+    for path in foreign if not any(map(_is_ours, pages)) else ():
+        where = "allowed: another folder, or move the file"
+        raise InputError(f"'{shown(path)}' is no page of the suite's, and would be lost; {where}")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether the suite wrote a file, which may have been cut short since, to nothing at most."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(120)
+    begins = next((found for pattern, found in GENERATED.items() if path.match(pattern)), ())
+    if path.suffix == ".md":
+        begins = (*begins, f"# {path.stem}\n\nGenerated from [results/]".encode())
+    return any(head.startswith(begin) or begin.startswith(head) for begin in begins)
 
 
 def stale(root: Path, records: Sequence[Record]) -> list[str]:
@@ -55,8 +109,8 @@ def _unlinked(root: Path, pages: Mapping[str, bytes], left: Sequence[str]) -> li
 
 
 def _left_over(root: Path, pages: dict[str, bytes]) -> list[str]:
-    found = {path.relative_to(root).as_posix() for pattern in GENERATED for path in root.glob(pattern)}
-    return sorted(found - pages.keys())
+    found = {path for pattern in GENERATED for path in root.glob(pattern) if _is_ours(path)}
+    return sorted({path.relative_to(root).as_posix() for path in found} - pages.keys())
 
 
 def choose_records(
@@ -64,7 +118,8 @@ def choose_records(
 ) -> list[Record]:
     """Return the records that agree with everything that is given; what is empty asks for nothing.
 
-    The yardstick of a data set comes along with any method, since tables begin with it.
+    The yardstick of a data set comes along with any method, since tables begin with it; images that were made elsewhere
+    are chosen by name alone.
 
     Raises:
         InputError: for a name that none of the records has, with the nearest.
@@ -76,7 +131,21 @@ def choose_records(
     if methods:
         asked["method"].append(DATA)
     allowed: dict[str, Sequence[Any]] = {**asked, "seed": seeds}
-    return [r for r in records if all(not values or getattr(r, key) in values for key, values in allowed.items())]
+    found = [r for r in records if all(not values or getattr(r, key) in values for key, values in allowed.items())]
+    return [r for r in found if not r.external or r.method in methods]
+
+
+def refuse_damaged(store: Path, dataset: str, budget: str, methods: Sequence[str], seeds: Sequence[int]) -> None:
+    """See that no record of a store is damaged that would be chosen (see ``choose_records``), by its file's name.
+
+    Raises:
+        InputError: naming the first that is.
+    """
+    for stem, why in look(store).damaged.items():
+        of, method, at, seed = [*stem.split("--"), *[""] * 4][:4]
+        asked = ((of, [dataset]), (at, [budget]), (method, methods), (seed, [f"s{n}" for n in seeds]))
+        if all(name in allowed for name, allowed in asked if any(allowed)):
+            raise InputError(f"publish: {why}; run its command again, or publish others by --methods and the like")
 
 
 def publish(
@@ -103,6 +172,7 @@ def publish(
             an outdated one, or that of a run that failed.
     """
     _check(chosen)
+    check(boards)
     published = {record.stem: record for record in (*load(boards), *chosen)}
     drawn, dropped = _pictures(chosen, list(published.values()), store / "results", boards / "results")
     paths = add(boards, chosen)
@@ -136,12 +206,13 @@ def _pictures(
     new = {record.stem for record in chosen}
     drawn: dict[Path, bytes] = {}
     dropped: list[Path] = []
-    for dataset, method in sorted({(record.dataset, record.method) for record in chosen}):
+    rows = sorted({(record.dataset, record.method) for record in chosen})
+    for (dataset, method), (ending, kinds) in itertools.product(rows, SHOWN.items()):
         runs = [r for r in published if (r.dataset, r.method) == (dataset, method)]
         found = False
         for run in sorted(runs, key=lambda r: (r.seed, -r.images_budget, r.stem)):
-            path = boards / f"{run.stem}.png"
-            sources = {kind: store / f"{run.stem}.{kind}.png" for kind in KINDS} if run.stem in new else {}
+            path = boards / f"{run.stem}{ending}.png"
+            sources = {kind: store / f"{run.stem}.{kind}.png" for kind in kinds} if run.stem in new else {}
             source = next(((file, kind) for kind, file in sources.items() if file.exists()), None)
             if not found and run.status == "done" and source:
                 drawn[path] = small_picture(*source)

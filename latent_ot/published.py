@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BeforeValidator, JsonValue
 
 from latent_ot.budgets import benchmarks
 from latent_ot.config import Config
 from latent_ot.errors import choose
+from latent_ot.files import read_yaml
 from latent_ot.quantities import QUANTITIES
 
 Settings = dict[str, dict[str, JsonValue]]
@@ -140,7 +140,7 @@ def load_table(table: str) -> PublishedTable:
     """
     choose("table", table, table_names())
     path = benchmarks() / "tables" / f"{table}.yaml"
-    return PublishedTable.build(yaml.safe_load(path.read_text(encoding="utf-8")), where=path.name)
+    return PublishedTable.build(read_yaml(path), where=path.name)
 
 
 class PublishedSet(Config):
@@ -154,7 +154,7 @@ class PublishedSet(Config):
 @cache
 def published_sets() -> dict[str, PublishedSet]:
     """Return ``benchmarks/stands_for.yaml``: published data set -> what is known of it."""
-    listed = yaml.safe_load((benchmarks() / "stands_for.yaml").read_text(encoding="utf-8"))
+    listed = read_yaml(benchmarks() / "stands_for.yaml")
     return {name: PublishedSet.build(values, where=f"stands_for.yaml, {name}") for name, values in listed.items()}
 
 

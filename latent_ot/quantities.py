@@ -4,6 +4,7 @@ Metrics bring their own quantities, as literals in their files; what a run itsel
 A record carries the quantities of metrics that are a user's own, so that it can be shown without their file.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -13,13 +14,14 @@ from latent_ot.errors import InputError
 
 NONE = "–"
 Direction = Literal["up", "down", "none"]
-Group = Literal["main", "more", "cost", "curve"]
+Group = Literal["main", "more", "copies", "cost", "curve"]
 
 MEASURED_OF = {
-    **dict.fromkeys(("samples", "pairs", "pictures", "walks", "reconstructions"), "image"),
+    **dict.fromkeys(("samples", "pairs", "pictures", "walks", "reconstructions", "copies"), "image"),
     **dict.fromkeys(("points", "point_walks", "qualities"), "points"),
+    "clip": "clip",
 }
-"""What a metric measures -> the kind of data sets that have such things; see ``Metric.measures``."""
+"""What a metric measures -> the kind of data sets, or the evaluator, that has such things; see ``Metric.measures``."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,12 @@ class Quantity:
     """``direction``: which is better. ``digits``: decimals printed, or where ``style`` is "g" significant digits.
 
     ``scale``: factor on the recorded value before printing, stated in the label. ``group``: "main" is a column of
-    ranked tables, "more" one of the further figures, "cost" what a run took, "curve" followed over training alone.
+    ranked tables, "more" one of the further figures, "copies" one of those of memorising, "cost" what a run took,
+    "curve" followed over training alone.
     ``floor``: what real data have in its place, which finite samples do not let them exceed: ``data.KEY`` of the data
     row, or the KEY of a figure of the run itself. What lies past it is no better (``report.statistics``). None: best is
     a bound that no sample size moves, such as 0 repeats, or a reconstruction equal to its image. ``of``: the kind of
-    data sets whose runs have it, "image" or "points"; empty for both.
+    data sets whose runs have it, "image" or "points", or the one evaluator that gives it; empty for all.
     """
 
     key: str
@@ -52,6 +55,13 @@ class Quantity:
     def text(self, value: float) -> str:
         """Return one value as tables print it."""
         return f"{value * self.scale:,.{self.digits}{self.style}}"
+
+    def within(self, value: float, half: float) -> str:
+        """Return ``value ± half`` with no more decimals than show two digits of the interval's half-width."""
+        width = abs(half * self.scale)
+        decimals = max(0, 1 - math.floor(math.log10(width))) if width else self.digits
+        decimals = decimals if self.style == "g" else min(decimals, self.digits)
+        return " ± ".join(f"{number * self.scale:,.{decimals}f}" for number in (value, half))
 
     def card(self) -> dict[str, Any]:
         """Return what a record says of it."""

@@ -9,9 +9,19 @@ import math
 from collections.abc import Mapping
 from functools import cached_property
 from statistics import fmean
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from latent_ot.curve_table import Curves, from_rows, to_rows
 from latent_ot.errors import InputError, nearest
@@ -20,9 +30,20 @@ from latent_ot.quantities import learn
 DATA = "data"
 """The yardstick's name in place of a method: held-out real examples scored as if they had been generated."""
 
+TRAINING = "training"
+"""The yardstick of the data row: training images scored as if they had been generated."""
+REBUILT = "rebuilt"
+"""The yardstick of a method: training images as it makes them of their own codes."""
+COPIED = "copied"
+"""The metric by which rows repeat training images."""
+
 SCHEMA = 2
-UNWRITTEN = ("outdated", "stored")
-"""Fields that say where a record was found and what has become of it since: no file has them."""
+UNWRITTEN = ("outdated", "stored", "copying")
+"""Fields that say where a record was found, what has become of it since and what stands beside it: no file has them."""
+LATER = ("devices", "intervals", "yardsticks")
+"""Fields that came after the first records of this form: a file that lacks them is as it would be written today."""
+Ends = Annotated[list[float], Field(min_length=2, max_length=2)]
+"""The lower and the upper end of an interval."""
 
 
 class _Part(BaseModel):
@@ -43,7 +64,8 @@ class StageRef(_Part):
 class Protocol(_Part):
     """How ``n`` samples are scored: by an evaluator (None for 2-D points), against a split of the real data.
 
-    Numbers of different protocols are never compared.
+    Numbers of different protocols are never compared. ``resize``: how images are brought to the evaluator's size, in
+    words; those evaluators whose protocols never said so leave it out.
     """
 
     id: str
@@ -53,16 +75,33 @@ class Protocol(_Part):
     real: str = "train"
     reconstruction: dict[str, int] | None = None
     repeats: int = 1
+    resize: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _told(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what it does not say: keys of stages and files of records are made of what is written."""
+        written: dict[str, Any] = serialize(self)
+        return {key: value for key, value in written.items() if key != "resize" or value is not None}
+
+
+class Yardstick(_Part):
+    """Figures of images that stand beside a run's own, under the same protocol, and intervals of their sampling."""
+
+    metrics: dict[str, float]
+    intervals: dict[str, Ends] = {}
 
 
 class Record(_Part):
     """One run: method, data set, seed and budget, and all that was measured. What ``metrics`` lacks has a reason.
 
-    ``data``: what is known of the data set without having it. ``quantities``: how tables show those of the ``metrics``
-    that a user's own file made (``quantities.Quantity``). ``generator_updates``: those of ``updates`` that move
-    the network which makes the images; None where nothing says which do. ``checksum``: of all that the files hold of
-    the run. ``outdated``: why today's code would give another result, if it would. ``stored``: the record comes from
-    the store, not from what is published.
+    ``intervals``: 95 % intervals of ``metrics``, of the sampling of this one run's images and of the real ones; what
+    has none is a count, a spread or a largest value. ``yardsticks``: see ``TRAINING`` and ``REBUILT``. ``data``: what
+    is known of the data set without having it. ``quantities``: how tables show those of the ``metrics`` that a user's
+    own file made (``quantities.Quantity``). ``generator_updates``: those of ``updates`` that move the network which
+    makes the images; None where nothing says which do. ``checksum``: of all that the files hold of the run.
+    ``devices``: those that trained each of its stages together, where they could. ``outdated``: why today's code would
+    give another result, if it would. ``stored``: the record comes from the store, not from what is published.
+    ``copying``: of the runs that share its columns it is one that repeats training images (``results.repeating``).
     """
 
     schema_: Literal[2] = Field(alias="schema")
@@ -76,6 +115,7 @@ class Record(_Part):
     data: dict[str, JsonValue] = {}
     seed: int
     threads: int = Field(1, ge=1)
+    devices: int = Field(1, ge=1)
     budget: str
     images_budget: int
     codes_budget: int | None = None
@@ -84,6 +124,8 @@ class Record(_Part):
     overrides: dict[str, JsonValue] = {}
     config: dict[str, JsonValue] = {}
     metrics: dict[str, float] = {}
+    intervals: dict[str, Ends] = {}
+    yardsticks: dict[str, Yardstick] = {}
     quantities: dict[str, dict[str, JsonValue]] = {}
     facts: dict[str, JsonValue] = {}
     reasons: dict[str, str] = {}
@@ -101,6 +143,7 @@ class Record(_Part):
     checksum: str | None = None
     outdated: tuple[str, ...] = Field((), exclude=True)
     stored: bool = Field(False, exclude=True)
+    copying: bool = Field(False, exclude=True)
     _rows: bytes = PrivateAttr(b"")
 
     @model_validator(mode="after")
@@ -118,16 +161,21 @@ class Record(_Part):
 
     @property
     def at(self) -> str:
-        """Under which conditions it ran: the budget, and the threads where it was not one."""
-        return at(self.budget, self.threads)
+        """Under which conditions it ran: the budget, and the threads and devices where it was not one."""
+        return at(self.budget, self.threads, self.devices)
 
     @property
     def stem(self) -> str:
         """File name without ``.json``; pictures of the run begin with it."""
         parts = [self.dataset, self.method, self.budget, f"s{self.seed}"]
-        parts += [f"t{self.threads}"] if self.threads != 1 else []
+        parts += shared_by(self.threads, self.devices)
         parts += [slug(self.dataset, self.protocol.id)] if self.protocol else []
         return "--".join(parts)
+
+    @property
+    def external(self) -> bool:
+        """Whether its images were made elsewhere: a row that no method of the suite made, and that has no stages."""
+        return EXTERNAL in self.facts
 
     def holding(self, rows: bytes) -> Self:
         """Return the record with its rows of the curves' table, which are read when ``curves`` is asked for."""
@@ -189,14 +237,31 @@ class Record(_Part):
             return None
         return f"{half:.2f} dB at half of its steps, {full:.2f} dB at the end"
 
+    def half(self, key: str) -> float | None:
+        """Return half the width of a metric's interval of sampling; None where it is not known."""
+        ends = self.intervals.get(key)
+        return (ends[1] - ends[0]) / 2 if ends else None
+
+    def yardstick(self, name: str) -> Self | None:
+        """Return the record with the figures of a yardstick in place of its own; None where it has none."""
+        found = self.yardsticks.get(name)
+        told = {"metrics": found.metrics, "intervals": found.intervals} if found else {}
+        return self.model_copy(update=told) if found else None
+
     def value(self, key: str) -> float | None:
         """Return a metric, or a cost such as ``seconds``; None if this run does not have it."""
         found = self.metrics.get(key, getattr(self, key, None) if key in COSTS else None)
         return None if found is None else float(found)
 
 
+EXTERNAL = "external"
+"""The fact of a record of images that were made elsewhere: as what they came, how many, and a hash of those scored."""
+SCORED_BY = "scored_by"
+"""The fact of such a record that says what scored it, as ``StageRef.made_of`` does of a stage."""
 HALFWAY = "psnr_at_half"
 """The fact of a record that is the PSNR (dB) of reconstructions after half the steps of a search over codes."""
+UNSTEADY = "not_deterministic"
+"""The fact of a record that names operations without a deterministic form: the same run again may differ."""
 SETTLED = 0.1  # dB between half the steps of a search and all of them, from which on it has not converged
 SEARCHED = ("psnr", "ssim")
 """Metrics of held-out images that are reconstructed, which a search over codes may do."""
@@ -210,12 +275,16 @@ def slug(dataset: str, protocol: str) -> str:
     return protocol.removeprefix(f"{dataset}/").replace("/", "-")
 
 
+class OtherForm(InputError):
+    """A record in the form of another version of the suite."""
+
+
 def parse(text: str, where: str) -> Record:
     """Return the record that ``text``, a file of it, holds; curves stand elsewhere.
 
     Raises:
-        InputError: naming ``where``, the key, its value and what is wrong with it; for another version of the form,
-            naming that.
+        InputError: naming ``where``, the key, its value and what is wrong with it.
+        OtherForm: for another version of the form, naming that.
     """
     try:
         record = Record.model_validate_json(text)
@@ -231,13 +300,13 @@ def _version(text: str, where: str) -> InputError | None:
     """Return in one line why a file's version of the form cannot be read; None if it can."""
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return InputError(f"{where} is not valid JSON: {error}")
     version = values.get("schema", SCHEMA) if isinstance(values, dict) else SCHEMA
     if version == 1:
-        return InputError(f"{where}: schema 1 is the form before versions; allowed: {SCHEMA}")
+        return OtherForm(f"{where}: schema 1 is the form before versions; allowed: {SCHEMA}")
     if version != SCHEMA:
-        return InputError(f"{where}: schema {version!r}; allowed: {SCHEMA}; a newer latent_ot wrote it")
+        return OtherForm(f"{where}: schema {version!r}; allowed: {SCHEMA}; a newer latent_ot wrote it")
     return None
 
 
@@ -260,9 +329,15 @@ def _checksum(canonical: str, rows: bytes) -> str:
     return hashlib.sha256(canonical.encode(errors="backslashreplace") + rows).hexdigest()[:16]
 
 
-def at(budget: str, threads: int) -> str:
-    """Return a budget in words, with the threads where it was not one."""
-    return budget if threads == 1 else f"{budget}, {threads} threads"
+def at(budget: str, threads: int, devices: int = 1) -> str:
+    """Return a budget in words, with the threads and the devices of a run where it was not one."""
+    several = {"threads": threads, "devices a run": devices}
+    return ", ".join([budget, *(f"{count} {what}" for what, count in several.items() if count != 1)])
+
+
+def shared_by(threads: int, devices: int) -> list[str]:
+    """Return what file names say of the threads and the devices of a run, where it was not one."""
+    return [f"{letter}{count}" for letter, count in (("t", threads), ("d", devices)) if count != 1]
 
 
 def checked(record: Record | Mapping[str, Any]) -> Record:
@@ -299,7 +374,9 @@ def written(record: Record | Mapping[str, Any]) -> tuple[bytes, bytes, Record]:
     except ValidationError as error:
         raise _refusal(error, where, "curves.") from None
     fields = plain(found.model_dump(mode="json", by_alias=True))
-    del fields["checksum"]
+    blank = {name: Record.model_fields[name].get_default() for name in LATER}
+    for name in ("checksum", *(name for name in LATER if fields[name] == blank[name])):
+        del fields[name]
     fields["checksum"] = _checksum(_json(fields) + "\n", rows)
     data = (_json(fields) + "\n").encode()
     return data, rows, parse(data.decode(), where).holding(rows)

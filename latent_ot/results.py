@@ -1,16 +1,17 @@
 """A folder of results: one JSON file per run and protocol, and one table of curves a data set beside them."""
 
+import csv
 import glob
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock
+from statistics import fmean
+from typing import Any, NamedTuple
 
 from latent_ot.curve_table import SUFFIX, Block, pack, unpack
-from latent_ot.errors import InputError, nearest
-from latent_ot.files import write_atomic
-from latent_ot.record import Record, parse, written
+from latent_ot.errors import Damaged, InputError, nearest
+from latent_ot.files import locked, read_text, set_aside, shown, write_atomic
+from latent_ot.record import COPIED, DATA, OtherForm, Record, parse, written
 
 LOCK = ".lock"
 
@@ -19,39 +20,76 @@ def load(root: Path, stored: bool = False) -> list[Record]:
     """Return the records of ``root/results``, sorted by file name; an absent folder holds none.
 
     ``stored`` is what they say of themselves: whether ``root`` is a store, not what is published. One whose files do
-    not agree with its checksum, or that has none, is outdated: it was edited.
+    not agree with its checksum, or that has none, is outdated: it was edited. A file that holds no record, or one of
+    another name, is left out and named in one line on stderr.
 
     Raises:
-        InputError: for a malformed file, or one whose name is not that of the run inside.
+        OtherForm: for a published record in the form of another version, without which pages would lose its row.
+        InputError: if ``root`` is no folder.
     """
-    found = _load(root)
-    if any(record.outdated for record in found):  # or was another command just writing it?
-        found = _load(root)
-    return [record.model_copy(update={"stored": True}) for record in found] if stored else found
+    found = look(root, strict=not stored)
+    if found.damaged or any(record.outdated for record in found.records):  # or was another command just writing it?
+        found = look(root, strict=not stored)
+    for why in found.damaged.values():
+        if why not in _said:
+            print(f"{why}: left out", file=sys.stderr)
+            _said.add(why)
+    return [r.model_copy(update={"stored": True}) for r in found.records] if stored else found.records
 
 
-def _load(root: Path) -> list[Record]:
-    rows = {s: (b.rows, path) for path in _tables(root) for s, b in unpack(path).items()}
-    records = []
+_said: set[str] = set()
+"""Lines on damaged files, each of which a command says once."""
+
+
+class Found(NamedTuple):
+    """The records of a folder, and the file names, without ending, of what is damaged -> what is wrong with it."""
+
+    records: list[Record]
+    damaged: dict[str, str]
+
+
+def look(root: Path, strict: bool = False) -> Found:
+    """Read all of a folder; see ``load``. ``strict``: refuse records of another form, which else are damaged ones."""
+    if root.exists() and not root.is_dir():
+        raise InputError(f"'{shown(root)}' is no folder; allowed: one that holds results/, or a new one")
+    rows: dict[str, bytes] = {}
+    found = Found([], {})
+    for path in _tables(root):
+        blocks, why = unpack(path)
+        rows |= {stem: block.rows for stem, block in blocks.items()}
+        if why is not None:
+            found.damaged[path.name.removesuffix(SUFFIX)] = why.problem
     for path in sorted((root / "results").glob("*.json")):
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} cannot be read: {error}") from None
-        record = parse(text, str(path))
-        if record.stem != path.stem:
-            raise InputError(f"{path} holds the run '{record.stem}'; allowed: a file of that name")
-        own, table = rows.get(record.stem, (b"", path))
-        if not record.holding(own).vouches_for(text):
-            try:
-                _ = record.curves  # rows that nobody vouches for may be anything
-            except ValueError as error:
-                told = str(error).splitlines()[0]
-                raise InputError(f"{table} is no table of curves: rows of {record.stem}: {told}") from None
-            what = "differs" if record.checksum else "is missing"
-            record = record.model_copy(update={"outdated": (f"edited: its checksum {what}",)})
-        records.append(record)
-    return records
+            found.records.append(_read(path, rows, found.damaged))
+        except OtherForm as why:
+            if strict:
+                raise
+            found.damaged[path.stem] = str(why)
+        except InputError as why:
+            if path.exists():  # not just removed by another command
+                found.damaged[path.stem] = why.problem if isinstance(why, Damaged) else str(why)
+    return found
+
+
+def _read(path: Path, rows: Mapping[str, bytes], damaged: dict[str, str]) -> Record:
+    """Return the record in a file, with its rows of the curves' table; to ``damaged`` goes what is wrong with them."""
+    text = read_text(path, "the record of a run", "run its command again")
+    record = parse(text, shown(path))
+    if record.stem != path.stem:
+        raise InputError(f"{shown(path)} holds the run '{record.stem}'; allowed: a file of that name")
+    if record.holding(rows.get(record.stem, b"")).vouches_for(text):
+        return record
+    what = "differs" if record.checksum else "is missing"
+    record = record.model_copy(update={"outdated": (f"edited: its checksum {what}",)})
+    try:
+        _ = record.curves  # rows that nobody vouches for may be anything
+    except (ValueError, csv.Error) as error:
+        table = path.with_name(f"{record.dataset}{SUFFIX}")
+        told = str(error).splitlines()[0]
+        damaged[table.name] = f"'{shown(table)}' is damaged (rows of {record.stem}: {told})"
+        return record.holding(b"")
+    return record
 
 
 def _tables(root: Path) -> list[Path]:
@@ -73,16 +111,15 @@ def add(root: Path, records: Iterable[Record | Mapping[str, Any]]) -> list[Path]
     for given in records:
         data, rows, record = written(given)
         new[record.stem] = record.dataset, data, rows
-    results.mkdir(parents=True, exist_ok=True)
-    with FileLock(results / LOCK):
+    with locked(results / LOCK):
         for dataset in sorted({dataset for dataset, *_ in new.values()}):
             path = results / f"{dataset}{SUFFIX}"
-            kept = {s: b for s, b in (unpack(path) if path.exists() else {}).items() if s not in new}
+            kept = {s: b for s, b in _unpack(path).items() if s not in new}
             blocks = {stem: block for stem, block in kept.items() if (results / f"{stem}.json").exists()}
             blocks |= {stem: Block.of(rows) for stem, (of, _, rows) in new.items() if rows and of == dataset}
             _write_table(path, blocks)
         for stem, (_, data, _) in new.items():
-            write_atomic(results / f"{stem}.json", data)
+            write_atomic(results / f"{stem}.json", data, durable=True)
     return [results / f"{stem}.json" for stem in new]
 
 
@@ -96,24 +133,49 @@ def remove(root: Path, stems: Iterable[str]) -> None:
     known = {path.stem for path in results.glob("*.json")}
     for stem in sorted(unwanted - known):
         raise InputError(f"record '{stem}' is not in {results}{nearest(stem, known)}")
-    results.mkdir(parents=True, exist_ok=True)
-    with FileLock(results / LOCK):
+    with locked(results / LOCK):
         for stem in unwanted:
             for path in (*results.glob(f"{glob.escape(stem)}.png"), *results.glob(f"{glob.escape(stem)}.*.png")):
                 path.unlink()
             (results / f"{stem}.json").unlink()
         for path in _tables(root):
-            blocks = unpack(path)
+            blocks = _unpack(path)
             if blocks.keys() & unwanted:
                 _write_table(path, {stem: block for stem, block in blocks.items() if stem not in unwanted})
+
+
+def _unpack(path: Path) -> dict[str, Block]:
+    """Return the blocks of a table that is to be written anew; a damaged one is kept under another name."""
+    if not path.exists():
+        return {}
+    blocks, why = unpack(path)
+    if why is not None:
+        print(f"{why.problem}: kept as {shown(set_aside(path).name)}", file=sys.stderr)
+    return blocks
 
 
 def _write_table(path: Path, blocks: Mapping[str, Block]) -> None:
     """Write a table that has rows; one without does not exist."""
     if blocks:
-        write_atomic(path, pack(blocks))
+        write_atomic(path, pack(blocks), durable=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def repeating(group: Iterable[Record]) -> set[str] | None:
+    """Return the methods that repeat their training images, of runs of one data set, protocol, budget and threads.
+
+    Their mean share of samples that are nearer to a training image than that is to its nearest other lies above the
+    upper end of the interval of the held-out images' share. None where that was not measured.
+    """
+    bounds: list[float] = []
+    shares: dict[str, list[float]] = {}
+    for run in group:
+        if run.method == DATA:
+            bounds += [run.intervals[COPIED][1]] if COPIED in run.intervals else []
+        elif run.status == "done" and COPIED in run.metrics:
+            shares.setdefault(run.method, []).append(run.metrics[COPIED])
+    return {name for name, found in shares.items() if fmean(found) > fmean(bounds)} if bounds and shares else None
 
 
 def merge(published: Sequence[Record], stored: Sequence[Record]) -> list[Record]:

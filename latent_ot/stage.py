@@ -1,6 +1,6 @@
 """A stage: one LightningModule trained by one ``Trainer.fit``, the unit that the benchmark plans, runs and stores."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -9,7 +9,11 @@ import torch
 from torch import Tensor
 
 from latent_ot.config import Config as BaseConfig
+from latent_ot.ranks import average_gradients, own, size
 from latent_ot.seeding import derive, generator, seed_layers
+
+Make = Callable[[int, torch.Generator], Tensor]
+"""Makes so many rows of random numbers from a CPU generator, and from nothing that changes from step to step."""
 
 
 class Batch(NamedTuple):
@@ -49,8 +53,13 @@ class Stage(L.LightningModule):
 
     A subclass sets ``Config``, builds its networks in ``__init__`` and writes ``training_step(batch, batch_idx)`` as
     its paper's algorithm box: one call is one whole outer step, so that checkpoints never fall inside one. Inside a
-    step all noise is drawn from ``self.generator``, which is a pure function of (seed, step): a resumed run needs no
-    random state.
+    step all noise is drawn by ``draw``, from a generator that is a pure function of (seed, step): a resumed run needs
+    no random state. Where several devices share its ``batches``, each has its rows of them, ``draw`` returns its rows,
+    and what couples rows is computed over those of all: see ``ranks``.
+
+    On a GPU a stage that is ``replayable`` is captured after a few steps and replayed (``bench.graphs``). Its step then
+    runs no Python: what changes from step to step is its batch, its draws, the rates that ``set_rates`` sets, and else
+    its ``phase``.
     """
 
     version: ClassVar[int] = 1
@@ -59,6 +68,11 @@ class Stage(L.LightningModule):
     Config: ClassVar[type[BaseConfig]] = BaseConfig
     declines: ClassVar[dict[str, str]] = {}
     """What the stage cannot do -> the reason, e.g. ``{"reconstruct": "a GAN without an encoder"}``."""
+    needs: ClassVar[int] = 1
+    """Training examples that it cannot do without."""
+    replayable: ClassVar[bool] = False
+    """Whether a step of one phase is the same work as any other's, on the device alone. It counts for the class that
+    states it and for none that inherits from it."""
     per_image: ClassVar[frozenset[str]] = frozenset()
     """Its modules that hold a row for each training image: no part of the model's size."""
 
@@ -68,6 +82,11 @@ class Stage(L.LightningModule):
 
         Those that were chosen win over them; what is not named here has its default in ``Config``.
         """
+        return {}
+
+    @classmethod
+    def limits(cls, shape: tuple[int, ...], count: int) -> dict[str, int]:
+        """Return the largest values that make sense on ``count`` examples of ``shape``, of settings that have some."""
         return {}
 
     @classmethod
@@ -86,6 +105,14 @@ class Stage(L.LightningModule):
             Refused: if something is missing, with what to do.
         """
 
+    @classmethod
+    def batches(cls, config: Any) -> dict[str, int] | None:
+        """Return the rows of a step's batches, each by the setting that says so, which devices may divide among them.
+
+        None: it is trained on one device, however many there are.
+        """
+        return None
+
     def __init__(self, config: BaseConfig, spec: Spec) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -96,6 +123,7 @@ class Stage(L.LightningModule):
         self.updates: dict[str, int] = {}  # optimizer steps per network
         self.observed: dict[str, Tensor | float] = {}
         self.generator = generator(spec.seed, "step", 0)
+        self.drawn_ahead: Callable[[int, Make], Tensor] | None = None  # takes the place of ``generator``
         self.after_step: Callable[[], None] | None = None
 
     @property
@@ -124,9 +152,30 @@ class Stage(L.LightningModule):
         counts = {name: sum(p.numel() for p in child.parameters()) for name, child in networks.items()}
         return {**counts, "": sum(p.numel() for p in self.parameters(recurse=False))}
 
+    @property
+    def phase(self) -> Hashable | None:
+        """What the host decides of the step to come beside its draws and rates; steps of one phase are replays of one.
+
+        None: the step to come is not to be replayed.
+        """
+        return ()
+
+    def set_rates(self) -> None:
+        """Set the optimizers' rates for the step to come, by its number alone; called before each."""
+
+    def draw(self, n: int, make: Make) -> Tensor:
+        """Return this step's next draw on the module's device: this process's n rows of what ``make`` makes."""
+        if self.drawn_ahead is not None:
+            return self.drawn_ahead(n, make)
+        return own(n, lambda rows: make(rows, self.generator)).to(self.device)
+
     def noise(self, n: int, dim: int) -> Tensor:
         """Return this step's next standard normal draw, (n, dim), on the module's device."""
-        return torch.randn(n, dim, generator=self.generator).to(self.device)
+        return self.draw(n, lambda rows, g: torch.randn(rows, dim, generator=g))
+
+    def uniform(self, n: int) -> Tensor:
+        """Return this step's next draw from U(0, 1), (n,), on the module's device."""
+        return self.draw(n, lambda rows, g: torch.rand(rows, generator=g))
 
     def prepare(self, examples: Callable[[], Tensor]) -> None:
         """Look at all training examples, as stored, before the first step; a checkpoint then overrides what was set."""
@@ -137,6 +186,7 @@ class Stage(L.LightningModule):
 
     def update(self, name: str, optimizer: Any) -> None:
         """Step an optimizer and count the step for the network called ``name``."""
+        average_gradients(p for group in optimizer.param_groups for p in group["params"])
         optimizer.step()
         self.updates[name] = self.updates.get(name, 0) + 1
 
@@ -156,11 +206,12 @@ class Stage(L.LightningModule):
         """Seed everything random in the step to come from (seed, step)."""
         self.generator = generator(self.spec.seed, "step", self.step)
         seed_layers(derive(self.spec.seed, "layers", self.step))  # dropout and the like draw globally
+        self.set_rates()
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Count what the step drew, then let the runner look (progress, checkpoints, an early stop)."""
         self.step += 1
-        self.images_seen += len(batch.index)
+        self.images_seen += len(batch.index) if size() == 1 else self.rows_per_step
         if self.after_step is not None:
             self.after_step()
 

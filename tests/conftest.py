@@ -9,6 +9,8 @@ from urllib.error import URLError
 import pytest
 import torch
 
+from latent_ot import discovery
+from latent_ot.quantities import QUANTITIES
 from latent_ot.record import Record, checked
 from latent_ot.results import add
 
@@ -47,6 +49,16 @@ def made(*args: Any, **changes: Any) -> Record:
 def seeded_draws():
     """Seed the global generator that networks draw their initial weights from."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """What one test plugs in is not there for the next."""
+    monkeypatch.setattr(discovery, "_plugins", {})
+    known = dict(QUANTITIES)
+    yield
+    for key in QUANTITIES.keys() - known.keys():
+        del QUANTITIES[key]
 
 
 @pytest.fixture

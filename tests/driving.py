@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 from latent_ot.bench.train import Stopped, Watch, train
 from latent_ot.methods.ae import Ae, AeConfig
 from latent_ot.methods.base import Pair
+from latent_ot.ranks import ALONE
 from latent_ot.samplers.sdot import Sdot, SdotConfig
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, Spec
@@ -131,10 +132,10 @@ def solved_pair(images, width=0.1, **settings):
     return Pair(ae, solve(sdot).eval())
 
 
-def run(stage, examples, folder, stop=lambda: False):
+def run(stage, examples, folder, stop=lambda: False, rank=ALONE):
     """Train as the runner does, in a folder; return the result."""
     folder.mkdir(exist_ok=True)
-    return train(stage, examples, folder, Watch(lambda **values: None, stop, 1e9), torch.device("cpu"))
+    return train(stage, examples, folder, Watch(lambda **values: None, stop, 1e9), torch.device("cpu"), rank)
 
 
 def assert_interruption_changes_nothing(make, examples, folder, after):

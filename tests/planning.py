@@ -14,11 +14,11 @@ def dataset(kind="image", **changes) -> Facts:
     return replace(Facts("toyset", "0" * 12, shape, 100, 20, {}), **changes)
 
 
-def planner(data=None, overrides=None, budget=BUDGET, threads=1, plugins=()) -> Planner:
+def planner(data=None, overrides=None, budget=BUDGET, threads=1, plugins=(), devices=1) -> Planner:
     data = data or dataset()
     evaluator = ("digits", "abcdef0123456789") if data.kind == "image" else (None, None)
     rules = protocol(data, budget, *evaluator, 1000)
-    return Planner(Catalog(plugins), data, budget, lambda: rules, overrides, threads)
+    return Planner(Catalog(plugins), data, budget, lambda: rules, overrides, threads, devices)
 
 
 def keys(plan):

@@ -1,30 +1,48 @@
-"""A code table that processes share; they are started anew and import this file by its name."""
+"""How tests let ranks train together: processes forked of this one, which have imported all that they need."""
+
+import pickle
+import traceback
+from pathlib import Path
 
 import torch
 from torch import distributed
 
-from latent_ot.methods._codes import CodeTable
+from latent_ot.bench.together import together
+
+CPU = torch.device("cpu")
 
 
-def table(n=12, d=5, seed=0):
-    return CodeTable(torch.randn(n, d, generator=torch.Generator().manual_seed(seed)))
+def on_ranks(work, size=2):
+    """Return what ``work(rank)`` returns on each rank, called by itself; see ``joined``."""
+
+    def begin(rank, pipe):
+        torch.set_num_threads(1)
+        try:
+            told = {"end": "done", "result": pickle.dumps(work(rank))}
+        except Exception:
+            told = {"end": "failed", "reason": traceback.format_exc()}
+        pipe.send(told)
+
+    end = together(size, begin, lambda pid: None, print)
+    assert end["end"] == "done", end["reason"]
+    return pickle.loads(end["result"])
 
 
-def adam(codes, lr=0.05):
-    return torch.optim.Adam([codes.codes], lr=lr, betas=(0.5, 0.999))
+def joined(work, size=2):
+    """Return what ``work()`` returns on each rank, called while all are joined."""
+
+    def all_of(rank):
+        with rank.joined(CPU):
+            every = [None] * size
+            distributed.all_gather_object(every, work())
+        return every
+
+    return on_ranks(all_of, size)
 
 
-def batches(count, n=12, d=5, size=4):
-    generator = torch.Generator().manual_seed(7)
-    for _ in range(count):
-        yield torch.randperm(n, generator=generator)[:size], torch.randn(size, d, generator=generator)
-
-
-def share(rank, world, port_file, results):
-    distributed.init_process_group("gloo", init_method=f"file://{port_file}", rank=rank, world_size=world)
-    codes = table()
-    step = adam(codes)
-    for index, gradient in batches(10):
-        codes.move(index.chunk(world)[rank], gradient.chunk(world)[rank] * world, step)  # gradient of the share's mean
-    torch.save(codes.state_dict(), f"{results}/{rank}.pt")
-    distributed.destroy_process_group()
+def lives(pid):
+    """Whether a process has not ended; one that nobody has buried has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False

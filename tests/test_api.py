@@ -216,7 +216,7 @@ def test_other_mistakes_are_one_line(run, places, tmp_path):
         ({"budget": "smok"}, "budget 'smok'.*nearest: smoke"),
         ({"evaluator": "minst"}, "'minst'.*nearest: mnist"),
         ({"subset": 0}, "subset 0 of data set 'digits'; allowed: 1 to"),
-        ({"seed": -1}, "seed -1; allowed: 0 or more"),
+        ({"seed": -1}, "seed = -1; allowed: 0 or more"),
         ({"threads": 0}, "threads = 0; allowed: 1 or more"),
         ({"gpus": 99}, "gpus = 99"),
         ({"plugins": [tmp_path / "none.py"]}, "none.py"),

@@ -25,7 +25,13 @@ def run(monkeypatch, capsys, *words: str) -> tuple[int, str]:
         (["bench", "--dataset", "digits", "--seeds", "one"], "seeds 'one'"),
         (["bench", "--dataset", "digits", "--methods", "glo", "--set", "glo.lr=fast"], "glo: setting 'lr"),
         (["bench", "--dataset", "digits", "--track", "tensorbord"], "tracker 'tensorbord' is unknown"),
+        (["train", "vae", "--dataset", "digits", "--track", "csv,wandp"], "nearest: wandb"),
+        (["table", "gldo-table1", "--track", "mlflow"], "tracker 'mlflow' is unknown"),
+        (["bench", "--dataset", "digits", "--time-limit", "50"], "time limit '50'; allowed: hours, minutes, seconds"),
         (["bench", "--dataset", "digits", "--gpus", "99"], "gpus = 99"),
+        (["sample", "glo", "--dataset", "digits", "--gpus", "99"], "gpus = 99"),
+        (["train", "glo", "--dataset", "digits", "--gpus", "99"], "gpus = 99"),
+        (["plan", "--dataset", "digits", "--methods", "wgan_pg"], "nearest: wgan_gp"),
         (["bench", "--dataset", "mnist"], "mnist"),
         (["bench", "--dataset", "digits", "--subset", "100000"], "100000"),
         (["table", "gldo-table9"], "nearest: gldo-table"),
@@ -98,7 +104,9 @@ def test_list_says_the_same_to_a_program(monkeypatch, capsys):
 
 
 def test_doctor_says_what_is_missing_and_what_to_do_and_fetches_nothing(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(sys, "argv", ["latent-ot", "doctor", "--data-dir", str(tmp_path)])
+    monkeypatch.setattr(
+        sys, "argv", ["latent-ot", "doctor", "--data-dir", str(tmp_path), "--store", str(tmp_path / "none")]
+    )
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("WANDB_MODE", "offline")
     with pytest.raises(SystemExit):
@@ -108,12 +116,13 @@ def test_doctor_says_what_is_missing_and_what_to_do_and_fetches_nothing(monkeypa
     assert said["data mnist5k"] == "ready"
     assert "latent-ot prepare cifar10" in said["data cifar10"]
     assert said["evaluator mnist"].startswith("ready, sha256 ")
-    assert "--inception-weights" in said["evaluator inception"]
+    assert "--weights inception=FILE" in said["evaluator inception"]
     assert said["wandb"]
-    assert not (tmp_path / "torch").exists()
+    assert said["store"].startswith("none at ")
+    assert {*tmp_path.iterdir()} == set()
 
 
-@pytest.mark.parametrize("words", ["table gldo-table1", "table --all --format json", "claims", "leaderboard"])
+@pytest.mark.parametrize("words", ["table gldo-table1", "table --all --format json", "claims", "leaderboard", "page"])
 def test_commands_that_read_results_import_no_torch(words, tmp_path):
     code = (
         "import sys; sys.argv = ['latent-ot', *sys.argv[1:]]\n"

@@ -18,6 +18,7 @@ SPANNING = {
     "examples",
     "golden/golden",
     "bench/mixing",
+    "bench/precision",
     "house",
     "notebook",
     "plugins",
@@ -27,7 +28,7 @@ SPANNING = {
     "report/floors",
     "versions",
 }
-"""What spans several modules, or is none of the package's."""
+"""What spans several modules, or is none of the package's; as do all of ``faults``."""
 NAMES = sorted(str(path.relative_to(TESTS)) for path in TESTS.rglob("test_*.py"))
 
 
@@ -42,7 +43,9 @@ def test_a_test_file_names_a_module(name):
     root = PACKAGE.parent if folder.startswith("benchmarks") else PACKAGE
     modules = {path.stem.lstrip("_") for path in (root / folder).glob("*.py")} | ({"contract"} if folder else set())
     known = module in modules or any(one.startswith(f"{module}_") for one in modules)
-    assert known or named(name) in SPANNING, f"tests/{name} names no module of {folder or 'the package'}"
+    assert known or named(name) in SPANNING or folder == "faults", (
+        f"tests/{name} names no module of {folder or 'the package'}"
+    )
 
 
 @pytest.mark.parametrize("folder", ["datasets", "methods", "metrics", "networks", "samplers"])

@@ -134,7 +134,7 @@ def test_a_refusal_is_one_line_and_changes_nothing(store, boards, change, messag
 def test_a_spoilt_picture_or_board_stops_it_before_anything_is_written(store, boards):
     picture = store / "results" / f"{stem('glo', 0)}.samples.png"
     picture.write_bytes(picture.read_bytes()[:200])
-    with pytest.raises(InputError, match=r"samples\.png is no picture"):
+    with pytest.raises(InputError, match=r"samples\.png' is damaged"):
         publish(chosen(store, seed=0), store, boards)
     assert not boards.exists()
     publish(chosen(store, seed=1), store, boards)
@@ -143,3 +143,15 @@ def test_a_spoilt_picture_or_board_stops_it_before_anything_is_written(store, bo
     with pytest.raises(InputError, match="form before versions"):
         publish(chosen(store, seed=2), store, boards)
     assert tree(boards) == before
+
+
+def test_the_samples_nearest_to_training_images_are_published_small_and_linked(store, boards):
+    for seed in (0, 1):
+        sheet(store / "results" / f"{stem('glo', seed)}.copies.png", seed, n=20)
+    publish(chosen(store, seed=1, method="glo"), store, boards)
+    assert pictures(boards) == [stem("glo", 1), f"{stem('glo', 1)}.copies"]
+    publish(chosen(store, seed=0, method="glo"), store, boards)
+    assert pictures(boards) == [stem("glo", 0), f"{stem('glo', 0)}.copies"]
+    assert f"results/{stem('glo', 0)}.copies.png" in (boards / "mnist5k.md").read_text()
+    assert stale(boards, load(boards)) == []
+    assert (boards / "results" / f"{stem('glo', 0)}.copies.png").stat().st_size < 12_000

@@ -8,6 +8,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+pytestmark = pytest.mark.slow  # a kernel takes most of a minute to begin
 INLINE = "module://matplotlib_inline.backend_inline"
 CELLS = {
     "train": """

@@ -9,9 +9,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from latent_ot import cli
+from latent_ot import cli, options
 from latent_ot.errors import InputError
-from latent_ot.options import Options, app, numbers, words
+from latent_ot.options import Options, app, duration, numbers, words
 
 OWN = {"prepare": {"dataset"}, "train-evaluator": {"dataset", "out"}}
 """What two commands mean otherwise than all others do."""
@@ -76,11 +76,46 @@ def test_lists_are_read_with_spaces_or_commas():
             numbers(wrong)
 
 
+def test_a_length_of_time_has_units():
+    assert [duration(text) for text in ("50m", "1h30m", "90s", " 2h ", "1h0m5s")] == [3000, 5400, 90, 7200, 3605]
+    for wrong, near in (
+        ("50", "; nearest: 50m"),
+        ("0m", ""),
+        ("", ""),
+        ("1m1h", ""),
+        ("-5m", ""),
+        ("1.5h", ""),
+        ("m", ""),
+    ):
+        with pytest.raises(InputError, match=f"^time limit '{wrong}'; allowed: .* e.g. 1h30m, 50m or 90s{near}$"):
+            duration(wrong)
+
+
+@pytest.mark.parametrize(
+    "name", ["train", "evaluate", "sample", "reconstruct", "interpolate", "quality", "grid", "plan"]
+)
+def test_a_command_on_one_method_runs_and_scores_where_and_by_what_a_bench_does(name):
+    where = {"evaluator", "weights", "inception_weights", "gpus"}
+    assert where <= parameters(name).keys()
+    for key in where:
+        assert parameters(name)[key].annotation == parameters("bench")[key].annotation
+    assert where <= parameters("score").keys()
+
+
+def test_what_trains_is_tracked_and_stops_in_time():
+    for name in ("bench", "grid", "train", "table"):
+        assert {"track", "wandb_project", "wandb_entity", "time_limit"} <= parameters(name).keys()
+
+
 def test_a_request_holds_what_the_options_say():
     request = Options(methods="glo vae", seeds="0 1", settings=["glo.lr=0.5"], stop=None).request()
     assert (request.methods, request.seeds) == (["glo", "vae"], [0, 1])
     assert request.overrides == {"glo": {"lr": 0.5}}
     assert Options(method="glo", seed=3).request().seeds == [3]
+    tracked = Options(track=["wandb,csv", "wandb"], time_limit="1m30s").request()
+    assert list(tracked.track) == ["wandb", "csv", "wandb"]
+    assert tracked.deadline == options.BEGAN + 90
+    assert Options().request().deadline is None
     with pytest.raises(InputError, match="stopping rule 'gap' is unknown; allowed: duality-gap"):
         Options(stop="gap").request()
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from latent_ot import discovery, leaderboard
+from latent_ot import leaderboard
 from latent_ot.bench.benchmark import Benchmark
 from latent_ot.bench.currency import stored
 from latent_ot.bench.request import Request
@@ -150,16 +150,6 @@ OWN = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def alone(monkeypatch):
-    """What one test plugs in is not there for the next."""
-    monkeypatch.setattr(discovery, "_plugins", {})
-    known = dict(QUANTITIES)
-    yield
-    for key in QUANTITIES.keys() - known.keys():
-        del QUANTITIES[key]
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     where = tmp_path_factory.mktemp("own")
@@ -220,7 +210,7 @@ def test_a_sampler_a_method_and_a_family_are_run_by_name(asked, folder):
 
 def test_a_data_set_is_loaded_by_its_name_and_an_evaluator_scores_it(asked, folder):
     plugins = [folder / "stripes.py", folder / "blocks.py"]
-    records, benchmark = bench(replace(asked, dataset="stripes", evaluator="blocks", plugins=plugins))
+    records, benchmark = bench(replace(asked, dataset="stripes", evaluators=["blocks"], plugins=plugins))
     assert records["pca"]["status"] == "done"
     assert records["pca"]["protocol"]["evaluator"] == "blocks"
     assert benchmark.dataset.origin["plugin"].keys() == {"stripes.py"}

@@ -12,16 +12,15 @@ from latent_ot.catalog import Catalog
 from latent_ot.discovery import discover, files
 from latent_ot.errors import InputError
 from latent_ot.identity import lineage
-from latent_ot.losses.backbones import LITE2_SHA256, VGG_FILE, backbone_parts
+from latent_ot.losses.backbones import VGG_FILE, backbone_parts
 from latent_ot.methods._adversarial_vae import AdversarialVae
 from latent_ot.methods.gldo import Gldo
 from latent_ot.methods.glo import Glo
 from latent_ot.methods.sdkl_ns import SdklNs
 from latent_ot.metrics.base import Metric, metrics, metrics_for
-from latent_ot.metrics.evaluators.base import WEIGHTS
+from latent_ot.metrics.evaluators.base import WEIGHTS, Evaluator
 from latent_ot.metrics.evaluators.find import load_evaluator
-from latent_ot.metrics.evaluators.inception import Inception
-from latent_ot.metrics.evaluators.small import Small
+from latent_ot.metrics.evaluators.imagenet import LITES
 from latent_ot.networks.base import Family
 from latent_ot.networks.ema import Ema
 from latent_ot.networks.families import families, families_of, networks
@@ -36,14 +35,17 @@ NETWORKS = [*discover("networks", Family).values()]
 PARTS = [*dict.fromkeys(c for stage in STAGES for c in stage.__mro__ if "version" in c.__dict__), *NETWORKS, *metrics()]
 
 
-@pytest.mark.parametrize("kind", [*STAGES, *NETWORKS, *metrics(), Small, Inception], ids=lambda kind: kind.__name__)
+EVALUATORS = [*discover("metrics/evaluators", Evaluator).values()]
+
+
+@pytest.mark.parametrize("kind", [*STAGES, *NETWORKS, *metrics(), *EVALUATORS], ids=lambda kind: kind.__name__)
 def test_each_concrete_class_states_a_version_of_its_own(kind):
     assert type(kind.__dict__["version"]) is int
     assert kind.__dict__["version"] >= 1
 
 
 def test_a_name_stands_for_one_class():
-    counts = collections.Counter(kind.__name__ for kind in [*PARTS, Small, Inception])
+    counts = collections.Counter(kind.__name__ for kind in [*PARTS, *EVALUATORS])
     assert not [name for name, count in counts.items() if count > 1]
 
 
@@ -59,7 +61,14 @@ def test_a_stage_counts_the_versions_that_it_inherits():
 
 def test_every_file_of_networks_and_of_metrics_states_what_it_holds():
     assert files("networks").keys() - discover("networks", Family).keys() == {"families"}
-    assert files("metrics").keys() - discover("metrics", Metric).keys() == {"features", "inputs", "pairwise", "score"}
+    assert files("metrics").keys() - discover("metrics", Metric).keys() == {
+        "estimate",
+        "features",
+        "inputs",
+        "pairwise",
+        "score",
+        "training",
+    }
 
 
 def test_pairs_of_networks_have_the_names_that_methods_take():
@@ -109,7 +118,7 @@ def test_tables_show_metrics_as_their_files_say_though_they_import_none():
 
 def test_a_quantity_says_which_data_have_it():
     found = {QUANTITIES[key].of for metric in metrics() for key in metric.quantities}
-    assert found == {"image", "points", ""}
+    assert found == {"image", "points", "clip", ""}
     assert {QUANTITIES[key].of for key in ("fid", "psnr", "kid", "interp_smoothness", "sharpness")} == {"image"}
     assert {QUANTITIES[key].of for key in ("ot_divergence", "modes", "quality_spearman")} == {"points"}
     assert {QUANTITIES[key].of for key in ("code_w2", "discriminator_auc", "seconds")} == {""}
@@ -119,6 +128,7 @@ def test_metrics_are_told_apart_by_what_they_measure():
     assert metrics_for("samples") == {
         "ClassShares": 1,
         "Fid": 1,
+        "FidInf": 1,
         "InceptionScore": 1,
         "PrecisionRecallCurve": 1,
         "Recognition": 1,
@@ -131,6 +141,8 @@ def test_metrics_are_told_apart_by_what_they_measure():
     assert metrics_for("pictures", "prior") == {"CodeMoments": 1, "Sharpness": 1}
     assert metrics_for("point_walks", "qualities") == {"QualityRank": 1, "WalkModes": 1}
     assert metrics_for("scores") == {"DiscriminatorAuc": 1}
+    assert metrics_for("clip") == {"Cmmd": 1}
+    assert metrics_for("copies") == {"Authenticity": 1, "CopyTest": 1, "FidHeldOut": 1, "LikelihoodGap": 1}
 
 
 def test_a_perceptual_loss_is_a_part_of_the_stages_that_have_one():
@@ -138,7 +150,10 @@ def test_a_perceptual_loss_is_a_part_of_the_stages_that_have_one():
     config = Glo.Config(loss="perceptual+l2", backbone="digits")
     assert Glo.frozen_parts(config) == {"Small": 1, "digits": digest}
     assert Gldo.frozen_parts(Gldo.Config(loss="perceptual+l2", backbone="vgg16")) == {"vgg16": VGG_FILE}
-    assert Glo.frozen_parts(Glo.Config(loss="perceptual+l2")) == {"Lite2": 1, "imagenet_lite2": LITE2_SHA256}
+    assert Glo.frozen_parts(Glo.Config(loss="perceptual+l2")) == {
+        "Lite2": 1,
+        "imagenet_lite2": LITES["imagenet_lite2"].sha256,
+    }
     assert Glo.frozen_parts(Glo.Config()) == {}
     assert LatentSampler.frozen_parts(LatentSampler.Config()) == {}
     for name in (path.stem for path in WEIGHTS.glob("*.safetensors")):

@@ -3,38 +3,61 @@
 import itertools
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latent_ot.bench import finished, machine
+from latent_ot.bench.drawn import place
 from latent_ot.bench.force import forced
 from latent_ot.bench.plan import Facts, Planner, RunPlan, StagePlan, decoding, protocol
 from latent_ot.bench.request import Request
 from latent_ot.bench.store import Store
+from latent_ot.bench.tracking import Tracking, cards
 from latent_ot.budgets import Budget, budget, settings
 from latent_ot.catalog import KIND, SCORING, Catalog
 from latent_ot.datasets.base import Dataset, load
-from latent_ot.errors import InputError, Refused, choose
+from latent_ot.errors import InputError, Refused, RunFailed, choose
+from latent_ot.files import read_json, write_atomic
+from latent_ot.interrupts import heeded, until
 from latent_ot.quantities import foreign
-from latent_ot.record import Protocol
+from latent_ot.record import Protocol, Record, checked
 from latent_ot.results import add
+
+if TYPE_CHECKING:
+    from latent_ot.bench.executors.base import Executor
+    from latent_ot.bench.executors.packing import Packing
+    from latent_ot.bench.executors.ray import Cluster
+    from latent_ot.bench.worker import Order
 
 ALL = "all"
 """In place of methods: every one that takes the data set."""
 
 
+def check_end(store: Store, stage: StagePlan) -> None:
+    """Say of a stage that diverged or failed that it did, at what, and where more stands.
+
+    Raises:
+        RunFailed: if it did.
+    """
+    folder = store.folder(stage.name)
+    status, failed = store.result(stage.name) or {}, folder / "failed.json"
+    if status.get("status") == "diverged":
+        raise RunFailed(f"{stage.label} diverged: {status['reason']}; --force {stage.part} trains it again")
+    if not status and failed.exists():
+        why = read_json(failed, "why a stage failed", f"run it again, or see {folder / 'log.txt'}")["reason"]
+        raise RunFailed(f"{stage.label} failed: {why}; see {folder / 'log.txt'}")
+
+
 class Benchmark:
     """Everything between a request and its records."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, tracking: Tracking | None = None) -> None:
+        self.tracking = tracking or Tracking((), request.store)
         self.catalog = Catalog(request.plugins)
-        if request.threads < 1:
-            raise InputError(f"threads = {request.threads}; allowed: 1 or more; nearest: 1")
-        if min(request.seeds, default=0) < 0:
-            raise InputError(f"seed {min(request.seeds)}; allowed: 0 or more; nearest: 0")
         self.dataset: Dataset = load(request.dataset, request.data_dir, request.subset, request.verify)
         self.facts = Facts.of(self.dataset)
         self.budget: Budget = budget(request.budget, self.dataset.id, len(self.dataset.train), self.dataset.kind)
@@ -46,7 +69,12 @@ class Benchmark:
             self.methods, self.swept = list(dict.fromkeys([*every, *named])), {*every} - {*named}
         if request.grid is not None:
             self.methods = self._pairs(*request.grid)
-        self.request = request = request if request.stop is None else self._stopping(request, request.stop)
+        self.stopped = False  # by the user, though nothing may have been left to do
+        self.judged = bool(request.evaluators)  # by those that were asked for
+        self.cluster = self._cluster(request)
+        request = request if request.stop is None else self._stopping(request, request.stop)
+        request = request if request.precision == "float32" else self._in_precision(request)
+        self.request = request = request.resolved(self.dataset)
         self.gpus = self._gpus()
         self.store = Store(request.store)
         self.planner = self._planner(request.overrides)
@@ -61,8 +89,26 @@ class Benchmark:
         rules = {name: {**request.overrides.get(name, {}), "stop": rule} for name in able}
         return replace(request, stop=None, overrides={**request.overrides, **rules})
 
+    def _in_precision(self, request: Request) -> Request:
+        """Return a request with its precision as a setting of every part that has one, unless it is given its own."""
+        parts = {part for method in self.methods for part in self.catalog.recipe(method, self.dataset.kind).parts}
+        named = sorted(parts & {*self.catalog.files["methods"]})
+        able = [name for name in named if "precision" in self.catalog.stage("methods", name).Config.model_fields]
+        if not able:
+            raise InputError(f"precision '{request.precision}': none of {', '.join(self.methods)} is trained by steps")
+        chosen = {name: {"precision": request.precision, **request.overrides.get(name, {})} for name in able}
+        return replace(request, precision="float32", overrides={**request.overrides, **chosen})
+
     def _planner(self, overrides: Mapping[str, Mapping[str, Any]]) -> Planner:
-        return Planner(self.catalog, self.facts, self.budget, lambda: self.rules, overrides, self.request.threads)
+        return Planner(self.catalog, self.facts, self.budget, self._rules, overrides, *self._shared_by)
+
+    @property
+    def _shared_by(self) -> tuple[int, int]:
+        """Threads and devices that share the work of each stage."""
+        return self.request.threads, self.request.devices_per_run
+
+    def _rules(self) -> Protocol:
+        return self.protocols[0]
 
     def _pairs(self, representations: Sequence[str], samplers: Sequence[str]) -> list[str]:
         """Return all pairs of the given representations and samplers; empty stands for all."""
@@ -75,21 +121,33 @@ class Benchmark:
         return [self.catalog.pair_name(*pair) for pair in itertools.product(*chosen)]
 
     @cached_property
-    def rules(self) -> Protocol:
-        """The protocol under which this benchmark scores; needs the evaluator's weights."""
+    def protocols(self) -> tuple[Protocol, ...]:
+        """The protocols under which this benchmark scores, one for each evaluator; needs the evaluators' weights."""
         from latent_ot.metrics.evaluators.find import load_evaluator
 
-        name = checksum = None
-        if self.dataset.kind == "image":
-            name = self.request.evaluator or self.dataset.evaluator or "inception"
-            checksum = load_evaluator(name, self.request.weights).checksum
-        rules, kind = settings()["protocol"], self.dataset.kind
-        return protocol(self.facts, self.budget, name, checksum, rules["n"][kind], rules["repeats"][kind])
+        kind = self.dataset.kind
+        n, repeats = (settings()["protocol"][key][kind] for key in ("n", "repeats"))
+        if kind == "points":
+            return (protocol(self.facts, self.budget, None, None, n, repeats),)
+        files = self.request.weights
+        made = [(name, load_evaluator(name, files.get(name)).checksum) for name in self.request.evaluators]
+        return tuple(protocol(self.facts, self.budget, *one, n, repeats) for one in made)
 
     def plan(self) -> list[RunPlan]:
-        """Return the data row and every method at every seed, in the order in which they should start."""
-        runs = [self.planned(method, seed) for seed in self.request.seeds for method in self.methods]
-        return [self.planner.data_row(self.request.seeds[0]), *runs]
+        """Return the data row and every method at every seed, in the order in which they should start.
+
+        Each under every protocol: such runs share all stages but the last.
+        """
+        both = itertools.product(self.request.seeds, self.methods, self.each(self.planner))
+        return [*self.data_rows(), *(self.planned(method, seed, planner) for seed, method, planner in both)]
+
+    def each(self, planner: Planner) -> list[Planner]:
+        """Return a planner for each of the protocols."""
+        return [planner.under(rules) for rules in self.protocols]
+
+    def data_rows(self) -> list[RunPlan]:
+        """Return the data row under every protocol."""
+        return [planner.data_row(self.request.seeds[0]) for planner in self.each(self.planner)]
 
     def planned(self, method: str, seed: int, planner: Planner | None = None) -> RunPlan:
         """Plan one method at one seed, and see that what is still to be trained can be trained here.
@@ -104,7 +162,7 @@ class Benchmark:
         except Refused as why:
             if method not in self.swept:
                 raise
-            return replace(planner.named(method, seed), declined=str(why))
+            return replace(planner.named(method, seed), declined=str(why), rules=planner.rules())
         return plan
 
     def _require(self, plan: RunPlan) -> None:
@@ -113,25 +171,80 @@ class Benchmark:
             if one.job["role"] not in SCORING and self.store.result(one.name) is None:
                 stage = self.catalog.stage(KIND[one.job["role"]], one.job["name"])
                 stage.require(stage.Config.build(one.job["config"], where=one.job["name"]))
+                if self.planner.own:
+                    self._rehearse()
+
+    def _rehearse(self) -> None:
+        """Refuse a user's own stages that break a rule, each once, before anything trains."""
+        from latent_ot.bench.rehearsal import Part, refuse_broken
+
+        parts, self.planner.own = [Part(*one) for one in self.planner.own], []
+        refuse_broken(parts, [Path(path) for path in self.request.plugins])
+
+    @staticmethod
+    def _cluster(request: Request) -> "Cluster | None":
+        """Join the cluster that is to run the stages, and see that its nodes can; None: this machine runs them."""
+        if request.executor == "local":
+            return None
+        from latent_ot.bench.executors.ray import Cluster
+
+        cluster = Cluster(request.address, request.threads, request.gpu_share, request.scoring_gpu_share)
+        Store(request.store).check_writable()
+        cluster.check(request.store)
+        return cluster
 
     def _gpus(self) -> int:
         import torch
 
-        here, wanted = torch.cuda.device_count(), self.request.gpus
+        here, what = torch.cuda.device_count(), "this machine"
+        if self.cluster is not None:
+            here, what = self.cluster.total("GPU"), "the cluster"
+        wanted = self.request.gpus
         if wanted is not None and not 0 <= wanted <= here:
-            raise InputError(f"gpus = {wanted}: this machine has {here}; allowed: 0 to {here}")
+            raise InputError(f"gpus = {wanted}: {what} has {here}; allowed: 0 to {here}")
+        if self.cluster is not None and wanted not in (None, 0, here):
+            raise InputError(f"gpus = {wanted} with executor 'ray'; allowed: 0, or all {here} of the cluster")
         return here if wanted is None else wanted
 
     def slots(self, stages: int) -> list[str]:
-        """Return the device of each worker, for so many stages that can run side by side."""
+        """Return the devices of the workers, for so many stages that can run side by side."""
+        threads, each = self._shared_by
         if self.gpus:
-            return [f"cuda:{i % self.gpus}" for i in range(self.request.workers or self.gpus)]
-        most = max(1, machine.cores() // self.request.threads)
-        return ["cpu"] * (self.request.workers or max(1, min(most, stages)))
+            workers, runs = self.request.workers, self.request.runs_per_device or 1
+            return [f"cuda:{i % self.gpus}" for i in range(workers * each if workers else runs * self.gpus)]
+        most = max(1, machine.cores() // (threads * each))
+        return ["cpu"] * (each * (self.request.workers or max(1, min(most, stages))))
+
+    def _packing(self) -> "Packing | None":
+        """Return what lets GPUs take more than a run each, unless it was said how many they take."""
+        from latent_ot.bench.executors.packing import Packing
+
+        threads, each = self._shared_by
+        fixed = self.request.workers or self.request.runs_per_device or each > 1
+        return None if fixed or not self.gpus else Packing(max(1, machine.cores() // threads))
+
+    def _check_devices(self, stages: Sequence[StagePlan]) -> None:
+        """Refuse stages that ask for more devices than there are."""
+        there, what = (self.gpus, "GPUs") if self.gpus else (machine.cores(), "CPU cores")
+        if self.cluster is not None:
+            there, what = self.cluster.largest("GPU" if self.gpus else "CPU"), f"{what} on its largest node"
+        if (asked := max((stage.devices for stage in stages), default=1)) > there:
+            raise InputError(f"devices_per_run = {asked}: there are {there} {what}; allowed: 1 to {there}")
+
+    @property
+    def device(self) -> str:
+        """The device of what this process draws or scores by itself: that of a first worker."""
+        return self.slots(1)[0] if self.cluster is None else "cpu"
 
     def _say_idle(self, workers: int, stages: int) -> None:
-        """Say in one line what would use the cores that this command leaves idle."""
-        cores, threads = machine.cores(), self.request.threads
+        """Say in one line what would use the devices or the cores that this command leaves idle."""
+        cores, (threads, each) = machine.cores(), self._shared_by
+        if stages and stages * each < self.gpus:
+            print(
+                f"{self.gpus - stages * each} of {self.gpus} GPUs stay idle; --devices-per-run {self.gpus // stages} "
+                f"would use {self.gpus // stages * stages} (other results than with {each}: sums depend on it)",
+                file=sys.stderr,
+            )
         if self.gpus or not stages or workers * threads >= cores:
             return
         wanted = cores // workers
@@ -144,29 +257,90 @@ class Benchmark:
     def run(self, plans: Sequence[RunPlan]) -> dict[str, tuple[str, str | None]]:
         """Run every stage that is missing; return each stage's (status, reason), see ``Local.run``."""
         from latent_ot.bench.display import display
-        from latent_ot.bench.executors.local import Local
-        from latent_ot.bench.worker import Order
 
+        self.store.check_writable()
         stages = list({stage.name: stage for plan in plans for stage in plan.stages}.values())
         if self.request.force:
             self.store.discard(forced(plans, self.request.force))
-        missing = {s.name for s in stages if self.store.result(s.name) is None}
+        missing = {s.name for s in stages if self.store.result(s.name, verify=True) is None}
+        shared = self._shared([stage for stage in stages if stage.name in missing])
         side_by_side = sum(any(stage.name in missing for stage in plan.stages) for plan in plans)
+        self._check_devices([stage for stage in stages if stage.name in missing])
+        executor = self._executor(side_by_side, shared)
+        if self.tracking.kinds:
+            self._track(plans)
+        with heeded() as wish, until(self.request.deadline, wish):
+            show = self.tracking.beside(display(len(stages)), partial(self._scored, plans))
+            try:
+                ends = executor.run(stages, show)
+            finally:
+                if self.cluster is not None:
+                    self.cluster.close()
+                show.close()
+                self.stopped = wish.level > 0
+                for folder in {*shared.values()}:
+                    shutil.rmtree(folder, ignore_errors=True)
+        if left := sum(status == "busy" for status, _ in ends.values()):
+            print(f"{left} of {len(stages)} stages are left to other commands that work on them", file=sys.stderr)
+        for stage in stages:
+            if ends[stage.name][0] == "done":
+                for note in (self.store.result(stage.name) or {}).get("notes", ()):
+                    print(f"{stage.label}: {note}", file=sys.stderr)
+        return ends
+
+    def _executor(self, side_by_side: int, shared: Mapping[str, Path]) -> "Executor":
+        """Return what runs stages, for so many that can run side by side."""
+
+        def order(stage: StagePlan, devices: tuple[str, ...]) -> "Order":
+            return self.order(stage, devices, shared.get(stage.name))
+
+        leave = self.request.exit_when_busy
+        if self.cluster is not None:
+            from latent_ot.bench.executors.ray import OnRay
+
+            self.cluster.open()
+            self.cluster.gpus = self.gpus > 0
+            return OnRay(self.store, self.cluster, order, self.request.workers, leave)
+        from latent_ot.bench.executors.local import Local
+
         slots = self.slots(side_by_side)
         self._say_idle(len(slots), side_by_side)
+        return Local(self.store, slots, order, leave, self._packing())
 
-        def order(stage: StagePlan, device: str) -> Order:
-            r = self.request
-            return Order(
-                stage.name, stage.job, stage.inputs, r.store, r.data_dir, r.dataset, r.subset,
-                tuple(r.plugins), r.weights, device,
-            )  # fmt: skip
+    def order(self, stage: StagePlan, devices: tuple[str, ...], drawn: Path | None = None) -> "Order":
+        """Return what a worker is told to do, on as many devices as the stage takes."""
+        from latent_ot.bench.worker import Order
 
-        show = display(len(stages))
-        try:
-            return Local(self.store, slots, order).run(stages, show)
-        finally:
-            show.close()
+        r = self.request
+        return Order(
+            stage.name, stage.job, stage.inputs, r.store, r.data_dir, r.dataset, r.subset,
+            tuple(r.plugins), r.weights.get(stage.job.get("protocol", {}).get("evaluator")), devices, drawn=drawn,
+        )  # fmt: skip
+
+    def _track(self, plans: Sequence[RunPlan]) -> None:
+        """Let dashboards follow the stages of plans, and draw from them."""
+        from latent_ot.bench.grids import Grids
+
+        r = self.request
+        grids = Grids(r.store / "tracking" / "grids", r.dataset, r.data_dir, r.subset, tuple(r.plugins))
+        self.tracking.begin(cards(plans, self.dataset.id, self.budget.name), grids)
+
+    def _scored(self, plans: Sequence[RunPlan], name: str) -> Iterator[Record]:
+        """Yield the record of a run whose last stage just ended well."""
+        for plan in plans:
+            if plan.rules is not None and plan.stages and plan.stages[-1].name == name:
+                record = self.record(plan, {stage.name: ("done", None) for stage in plan.stages})
+                assert record is not None
+                yield checked(record)
+
+    def _shared(self, stages: Sequence[StagePlan]) -> dict[str, Path]:
+        """Return where stages that score the same run under several protocols find what is drawn of it, by name."""
+        on_gpu = self.gpus and (self.cluster is None or self.request.scoring_gpu_share > 0)
+        kind = "cuda" if on_gpu else "cpu"
+        scored = [stage for stage in stages if stage.job["role"] == "evaluate" and stage.inputs]
+        places = {stage.name: place(self.store.cache, stage.job, kind) for stage in scored}
+        counts = Counter(places.values())
+        return {name: folder for name, folder in places.items() if counts[folder] > 1}
 
     def score(self, plans: Sequence[RunPlan]) -> tuple[list[dict[str, Any]], bool]:
         """Run what is missing.
@@ -175,28 +349,21 @@ class Benchmark:
             One record per run that ended, and whether the user stopped the benchmark before all had.
         """
         ends = self.run(plans)
-        stopped = any(status == "stopped" for status, _ in ends.values())
-        return [record for plan in plans if (record := self.record(plan, ends)) is not None], stopped
+        self.stopped = self.stopped or any(status == "stopped" for status, _ in ends.values())
+        return [record for plan in plans if (record := self.record(plan, ends)) is not None], self.stopped
 
     def execute(self) -> tuple[list[dict[str, Any]], bool]:
-        """Run the whole benchmark, keep every record in the store, and log it to the tracker if one was asked for.
+        """Run the whole benchmark and keep every record in the store.
 
         Returns:
             The records, and whether the user stopped the benchmark.
         """
         plans = self.plan()
-        self.store.check_writable()
-        if self.request.track:
-            from latent_ot.bench.tracking import check
-
-            check()  # a missing package is said before hours of work, not after
         records, stopped = self.score(plans)
-        by_run = {(plan.label, plan.seed): plan for plan in plans}
-        made = [by_run[record["method"], record["seed"]] for record in records]
+        by_run = {(plan.label, plan.seed, plan.rules and plan.rules.id): plan for plan in plans}
+        made = [by_run[record["method"], record["seed"], record["protocol"]["id"]] for record in records]
         kept = self.keep(made, records)
-        if self.request.track:
-            for plan, record in zip(made, records, strict=True):
-                self._track(plan, record)
+        self.tracking.owe(path.stem for path in kept)
         finished.keep(self.request, self.dataset.content_id, plans, [path.stem for path in kept])
         return records, stopped
 
@@ -204,30 +371,33 @@ class Benchmark:
         """Train one method's stages and return their folders.
 
         Raises:
-            InputError: if a stage did not come to its end, with the reason.
+            InputError: if the method cannot be trained here, with the reason.
+            RunFailed: if a stage did not come to its end, with the reason.
+            KeyboardInterrupt: if the user stopped it.
         """
         plan = self.planner.training(method, seed)
         if plan.declined:
             raise InputError(plan.declined)
+        for planner in self.each(self.planner) if self.judged else ():
+            planner.run(method, seed)  # what is to score it may not train it
         self._require(plan)
-        self.run([plan])
+        ends = self.run([plan])
+        if self.stopped or any(status == "stopped" for status, _ in ends.values()):
+            raise KeyboardInterrupt("stopped; the same call goes on from here")
         for stage in plan.stages:
-            if (self.store.result(stage.name) or {}).get("status") != "done":
-                raise InputError(f"{stage.label}: not finished; see {self.store.folder(stage.name) / 'log.txt'}")
+            status, reason = ends[stage.name]
+            if status not in ("done", "reused"):
+                log = self.store.folder(stage.name) / "log.txt"
+                raise RunFailed(f"{stage.label}: {status}: {reason}" + (f"; see {log}" if log.exists() else ""))
         return [self.store.folder(stage.name) for stage in plan.stages]
-
-    def _track(self, plan: RunPlan, record: dict[str, Any]) -> None:
-        from latent_ot.bench.tracking import track
-
-        picture = self.store.folder(plan.stages[-1].name) / "samples.png" if plan.stages else None
-        track(record, picture if picture is not None and picture.exists() else None, self.request.store / "tracking")
 
     def record(self, plan: RunPlan, ends: Mapping[str, tuple[str, str | None]]) -> dict[str, Any] | None:
         """Assemble one run's record from its stages; None while the run is stopped."""
-        rules, results = self.rules, [self.store.result(s.name) or {} for s in plan.stages]
+        assert plan.rules is not None
+        results = [self.store.result(s.name) or {} for s in plan.stages]
         bad = [ends[s.name] for s in plan.stages if ends[s.name][0] not in ("done", "reused")]
         status, reason = ("declined", plan.declined) if plan.declined else (bad[0] if bad else ("done", None))
-        if status == "stopped":
+        if status in ("stopped", "busy"):
             return None
         trained = [(s, r) for s, r in zip(plan.stages, results, strict=True) if s.job["role"] not in SCORING]
         main = decoding(plan.stages) if plan.stages and trained else None
@@ -257,6 +427,7 @@ class Benchmark:
             "data": self.facts.card(),
             "seed": plan.seed,
             "threads": self.request.threads,
+            "devices": self.request.devices_per_run,
             "budget": self.budget.name,
             "images_budget": self.budget.images,
             "codes_budget": self.budget.codes,
@@ -265,11 +436,13 @@ class Benchmark:
             "overrides": {name: dict(values) for name, values in plan.overrides.items()},
             "config": {s.job["name"]: s.job["config"] for s, _ in trained},
             "metrics": last.get("metrics", {}),
+            "intervals": last.get("intervals", {}),
+            "yardsticks": last.get("yardsticks", {}),
             "quantities": foreign(last.get("metrics", {})),
             "reasons": last.get("reasons", {}),
             "facts": facts,
             "curves": {**last.get("curves", {}), "loss": loss},
-            "protocol": rules.model_dump(),
+            "protocol": plan.rules.model_dump(),
             "images_seen": drawn.get("images_seen", 0),
             "updates": updates,
             "generator_updates": sum(moved) if moved else None,
@@ -279,8 +452,14 @@ class Benchmark:
             "machine": last.get("machine", {}),
             "versions": last.get("versions", machine.versions()),
             "commit": last.get("commit"),
-            "command": self.request.command(plan.method, plan.seed),
+            "command": self.command(plan),
         }  # fmt: skip
+
+    def command(self, plan: RunPlan, **changes: Any) -> str:
+        """Return the command that makes one run's record again; ``changes``: of what was asked for."""
+        name = (plan.rules and plan.rules.evaluator) or ""
+        asked = replace(self.request, **changes)
+        return asked.command(plan.method, plan.seed, "" if name == self.dataset.evaluator else name)
 
     def keep(self, plans: Sequence[RunPlan], records: Sequence[Mapping[str, Any]]) -> list[Path]:
         """Write records, and beside them the pictures that may be shown, into the store's ``results``.
@@ -292,5 +471,5 @@ class Benchmark:
         for plan, path in zip(plans, paths, strict=True):
             for stage in plan.stages if self.dataset.shareable else ():
                 for picture in self.store.folder(stage.name).glob("*.png"):
-                    shutil.copyfile(picture, path.with_name(f"{path.stem}.{picture.name}"))
+                    write_atomic(path.with_name(f"{path.stem}.{picture.name}"), picture.read_bytes())
         return paths

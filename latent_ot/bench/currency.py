@@ -12,12 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from latent_ot.bench.identity import MadeOf, key_of
+from latent_ot.bench.identity import MadeOf, key_of, scoring
 from latent_ot.bench.judge import judge_among
-from latent_ot.budgets import benchmarks, budget, settings
+from latent_ot.budgets import Budget, benchmarks, budget, settings
 from latent_ot.errors import InputError, Refused
-from latent_ot.files import write_json
-from latent_ot.record import DATA, Record, plain
+from latent_ot.files import read_json, write_json
+from latent_ot.record import DATA, SCORED_BY, Record, plain
 from latent_ot.results import load, merge
 
 PACKAGE = Path(__file__).parents[1]
@@ -47,7 +47,7 @@ def mark(records: Sequence[Record], memory: Path) -> list[Record]:
     long as package and data of the suite stay as they are.
     """
     path = memory / f"currency-{digest()}.json"
-    known = remembered(path)
+    known = remembered(path, list)
     new = [r for r in records if _name(r) not in known]
     if new:
         if len(new) >= MANY and "torch" not in sys.modules:
@@ -109,7 +109,10 @@ def _reasons(record: Record) -> Iterator[str]:
     rules = protocol(facts, terms, evaluator, checksum, rule["n"][facts.kind], rule["repeats"][facts.kind])
     if rules.id != record.protocol.id:
         yield f"protocol {rules.id} now, was {record.protocol.id}"
-    planner = Planner(_catalog(), facts, terms, lambda: rules, record.overrides, record.threads)  # type: ignore[arg-type]
+    if record.external:
+        yield from _scored_otherwise(record)
+        return
+    planner = Planner(_catalog(), facts, terms, lambda: rules, record.overrides, record.threads, record.devices)  # type: ignore[arg-type]
     name = record.method.partition("[")[0]
     try:
         plan = planner.data_row(record.seed) if name == DATA else planner.run(name, record.seed)
@@ -120,12 +123,24 @@ def _reasons(record: Record) -> Iterator[str]:
     if [s.part for s in plan.stages] != [s.stage for s in record.stages]:
         yield f"its stages are {', '.join(s.part for s in plan.stages) or plan.declined} now"
         return
-    found = list(_stages(record, plan.stages))
-    yield from found
-    for name, draws in (("images", terms.images), ("codes", terms.codes)) if found else ():
+    if found := list(_stages(record, plan.stages)):
+        yield from (*found, *_draws(record, terms))
+
+
+def _draws(record: Record, terms: Budget) -> Iterator[str]:
+    """Compare what the budget of a record draws now with what it drew."""
+    for name, now in (("images", terms.images), ("codes", terms.codes)):
         was = getattr(record, f"{name}_budget")
-        if was is not None and draws is not None and was != draws:
-            yield f"budget {record.budget} draws {draws:,} {name} now, was {was:,}"
+        if was is not None and now is not None and was != now:
+            yield f"budget {record.budget} draws {now:,} {name} now, was {was:,}"
+
+
+def _scored_otherwise(record: Record) -> Iterator[str]:
+    """Compare what scored images that were made elsewhere, all of which is known of them, with what would today."""
+    was: Any = record.facts.get(SCORED_BY, {})
+    today = scoring("evaluate", "image", record.protocol.evaluator if record.protocol else None)
+    now = {kind: {name: today.get(kind, {}).get(name, 1) for name in found} for kind, found in was.items()}
+    yield from versions_changed(was, now)
 
 
 def _stages(record: Record, now: Sequence[Any]) -> Iterator[str]:
@@ -175,7 +190,8 @@ def _packaged(evaluator: str | None) -> str | None:
     from latent_ot.metrics.evaluators.base import WEIGHTS
 
     card = WEIGHTS / f"{evaluator}.json"
-    return json.loads(card.read_text())["sha256"] if evaluator and card.is_file() else None
+    what = "what is stated beside an evaluator's weights"
+    return read_json(card, what, "install latent_ot anew").get("sha256") if evaluator and card.is_file() else None
 
 
 @cache
@@ -194,12 +210,13 @@ def digest() -> str:
     return whole.hexdigest()[:16]
 
 
-def remembered(path: Path) -> dict[str, Any]:
-    """Return what was kept in a file; of one that is absent or cut short, nothing."""
+def remembered(path: Path, kind: type) -> dict[str, Any]:
+    """Return what was kept in a file, each a ``kind``; of one that is absent or damaged, nothing: it is found again."""
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
+        found = read_json(path, "what earlier commands found", "delete it")
+    except InputError:
         return {}
+    return {name: value for name, value in found.items() if isinstance(value, kind)}
 
 
 def remember(path: Path, known: Mapping[str, Any]) -> None:
@@ -208,7 +225,6 @@ def remember(path: Path, known: Mapping[str, Any]) -> None:
     Where the disk takes nothing, it is found again next time.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         for old in path.parent.glob(f"{path.stem.partition('-')[0]}-*.json"):
             if old != path:
                 old.unlink(missing_ok=True)

@@ -7,12 +7,25 @@ import html
 import io
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
 
-from latent_ot.terminal import is_terminal
+from latent_ot.terminal import can_draw, clock
 
 LINE_SECONDS = 15.0
 CELL_SECONDS, CELL_WIDTH = 0.25, 100  # between replacements of a notebook's output, and its characters
@@ -30,6 +43,9 @@ class Display(Protocol):
     def end(self, name: str, status: str, reason: str | None) -> None:
         """A stage ended: done, reused, diverged, failed, stopped."""
 
+    def say(self, line: str) -> None:
+        """Something else is to be said, in a line that stays."""
+
     def close(self) -> None:
         """The benchmark is over."""
 
@@ -41,23 +57,55 @@ def _detail(state: dict[str, Any]) -> str:
     )
 
 
-def clock(seconds: float) -> str:
-    """Return seconds as m:ss, or h:mm:ss from an hour on."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+class Fitting(Progress):
+    """Rows of whole columns: those that a narrow terminal has no room for are left out, and a line says which."""
+
+    NAMES = ("name", "bar", "count", "time left", "rate and loss")
+    BEFORE = (0, 2, 4, 3, 1)
+    """Columns in the order of their weight."""
+
+    def __init__(self, *columns: ProgressColumn, console: Console) -> None:
+        self.on = console  # drawn once while the base class is made, before it has a console
+        super().__init__(*columns, console=console)
+
+    def _chosen(self, tasks: Sequence[Task]) -> list[int]:
+        chosen, room = [0], self.on.width
+        for place in self.BEFORE:
+            cells = [column(task) for column in [self.columns[place]] for task in tasks if not isinstance(column, str)]
+            wide = max((Measurement.get(self.on, self.on.options, cell).maximum for cell in cells), default=0)
+            if place and wide + 1 > room:
+                break
+            chosen, room = sorted({*chosen, place}), room - wide - 1
+        return chosen
+
+    def make_tasks_table(self, tasks: Iterable[Task]) -> Table:
+        """Return the rows of the tasks, a name that is wider than the terminal on several lines."""
+        seen = [task for task in tasks if task.visible]
+        chosen, table = self._chosen(seen), Table.grid(padding=(0, 1))
+        for place in chosen:
+            table.add_column(no_wrap=place > 0, overflow="fold")
+        for task in seen:
+            table.add_row(*(column(task) for place in chosen if not isinstance(column := self.columns[place], str)))
+        return table
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Yield the rows, and what is left out of them."""
+        yield self.make_tasks_table(self.tasks)
+        left = [name for place, name in enumerate(self.NAMES) if place not in self._chosen(self.tasks)]
+        if left:
+            yield Text(f"left out in {self.on.width} columns: {', '.join(left)}", overflow="fold")
 
 
 class Live:
     """A row per running stage and a total at the bottom."""
 
     def __init__(self, total: int, console: Console) -> None:
-        self.progress = Progress(
-            TextColumn("{task.description:<28}"),
+        self.progress = Fitting(
+            TextColumn("{task.description:<28}" if console.width >= 80 else "{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             console=console,
         )
         self.rows: dict[str, TaskID] = {}
@@ -93,7 +141,7 @@ class Live:
 
     def say(self, line: str) -> None:
         """Leave a line above the rows."""
-        self.progress.console.print(line)
+        self.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -166,7 +214,7 @@ class Plain:
         self.last[name] = now
         done, total, rate = state["done"], state["total"], state.get("rate") or 0.0
         left = f", {clock((total - done) / rate)} left" if rate else ""
-        self._print(f"{self.labels[name]:<28} {done:,}/{total:,}  {_detail(state)}{left}")
+        self.say(f"{self.labels[name]:<28} {done:,}/{total:,}  {_detail(state)}{left}")
 
     def end(self, name: str, status: str, reason: str | None) -> None:
         """Print how the stage ended and how many are left."""
@@ -174,13 +222,14 @@ class Plain:
             self.ended += 1
         if status not in ("reused", "waiting", "skipped"):
             took = clock(time.monotonic() - self.began.get(name, time.monotonic()))
-            self._print(f"[{self.ended}/{self.total}] {self.labels.get(name, name)} {status} in {took}{_why(reason)}")
+            self.say(f"[{self.ended}/{self.total}] {self.labels.get(name, name)} {status} in {took}{_why(reason)}")
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        print(line, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Nothing is held."""
-
-    def _print(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
 
 
 def _why(reason: str | None) -> str:
@@ -192,4 +241,4 @@ def display(total: int) -> Display:
     console = Console(stderr=True)
     if console.is_jupyter:
         return Notebook(total)
-    return Live(total, console) if is_terminal(sys.stderr) else Plain(total)
+    return Live(total, console) if can_draw(sys.stderr) else Plain(total)

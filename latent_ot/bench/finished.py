@@ -22,7 +22,10 @@ from latent_ot.record import Record
 if TYPE_CHECKING:
     from latent_ot.bench.plan import RunPlan
 
-OF_THE_COMMAND = ("store", "data_dir", "workers", "gpus", "verify", "plugins", "weights", "track", "force")
+OF_THE_COMMAND = (
+    "store", "data_dir", "workers", "runs_per_device", "gpus", "verify", "plugins", "weights", "track", "deadline",
+    "force", "executor", "address", "gpu_share", "scoring_gpu_share", "exit_when_busy",
+)  # fmt: skip
 """What a request says that its records do not depend on, or that ``_able`` and ``_key`` look at by themselves."""
 
 
@@ -35,11 +38,11 @@ def recall(request: Request) -> list[Record] | None:
     path = _path(request)
     if not _able(request) or not path.exists():
         return None
-    content = load(request.dataset, request.data_dir, request.subset, request.verify).content_id
-    known = remembered(path).get(_key(request, content))
-    if known is None or not _ended(request, known["stages"]):
+    dataset = load(request.dataset, request.data_dir, request.subset, request.verify)
+    known = remembered(path, dict).get(_key(request.resolved(dataset), dataset.content_id))
+    if known is None or not {"stages", "records"} <= known.keys() or not _ended(request, known["stages"]):
         return None
-    found = {record.stem: record for record in results.load(request.store)}
+    found = {record.stem: record for record in results.look(request.store).records}
     ours = [found[stem] for stem in known["records"] if stem in found]
     keys = {name.rpartition("-")[2] for name in known["stages"]}
     same = all(not record.outdated and {stage.key for stage in record.stages} <= keys for record in ours)
@@ -50,7 +53,7 @@ def keep(request: Request, content: str, plans: Sequence["RunPlan"], stems: Sequ
     """Remember a request that has all its stages and a record of each run; any other is not.
 
     Args:
-        request: What was asked for.
+        request: What was asked for, with the evaluators that score.
         content: Id of its data's content.
         plans: Its runs.
         stems: File names of their records, without the ending.
@@ -59,7 +62,7 @@ def keep(request: Request, content: str, plans: Sequence["RunPlan"], stems: Sequ
     if not _able(request) or len(stems) != len(plans) or not _ended(request, stages):
         return
     path, what = _path(request), {"stages": stages, "records": [*stems]}
-    remember(path, {**remembered(path), _key(request, content): what})
+    remember(path, {**remembered(path, dict), _key(request, content): what})
 
 
 def _ended(request: Request, stages: Sequence[str]) -> bool:

@@ -2,22 +2,25 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from latent_ot.bench.load import decoding, load_stage
 from latent_ot.bench.reconstruct import under_gaussian
-from latent_ot.bench.sampling import Draws, contest, draw
+from latent_ot.bench.sampling import CHUNK, Draws, contest, draw
 from latent_ot.bench.scorer import Scorer
+from latent_ot.bench.store import result_of
 from latent_ot.bench.train import as_tensor
 from latent_ot.catalog import Catalog
-from latent_ot.files import write_json
+from latent_ot.errors import Damaged
+from latent_ot.files import locked, read_json, reading, write_json
 from latent_ot.identity import lineage
 from latent_ot.methods.base import Method, Pair
 from latent_ot.metrics.base import keys_of
@@ -29,6 +32,7 @@ from latent_ot.samplers.gaussian import Gaussian
 from latent_ot.stage import Spec
 
 JUDGED = 1000  # held-out examples, and as many samples, that an adversary is shown
+ASKED = 1 / 12  # of the budget, before which one is not asked: one that has not learned tells them apart by chance
 
 Series = list[tuple[int, float]]
 """(images seen, value), at the snapshots and at the end."""
@@ -62,7 +66,9 @@ class Subject:
     @property
     def images(self) -> int:
         """How many images it has seen."""
-        return int(json.loads((self.made_by / "result.json").read_text())["images_seen"])
+        ended = result_of(self.made_by)
+        assert ended is not None
+        return int(ended["images_seen"])
 
     def _stage(self, weights: Path | None) -> Method:
         stage = load_stage(self.catalog, self.made_by, weights).to(self.device)
@@ -82,10 +88,12 @@ def follow(of: Subject, samples: Tensor, end: Mapping[str, float], reasons: dict
         end: their figures.
         reasons: key -> reason.
     """
+    if of.scorer.dataset.kind == "image" and "fid" not in end:
+        reasons["curves.fid"] = reasons["fid"]
     if isinstance(of.model, Method):
         return _end_to_end(of, of.model, samples, end, reasons)
     reasons |= dict.fromkeys(keys_of("scores"), "no adversary takes part in the training")
-    return _pair(of, of.model, end, reasons) if of.scorer.dataset.kind == "image" else {}
+    return _pair(of, of.model, end, reasons) if of.scorer.dataset.kind == "image" and "fid" in end else {}
 
 
 def _end_to_end(
@@ -99,19 +107,23 @@ def _end_to_end(
 
     n = of.scorer.n if of.scorer.dataset.kind == "image" else POINTS
     for seen, snapshot in of.snapshots():
-        drawn = draw(snapshot, n, of.seed)
-        add(seen, _quality(of.scorer, drawn) | _contest(of.scorer, snapshot, drawn))
+        drawn = of.scorer.drawn.once(f"snapshot-{seen}", partial(draw, snapshot, n, of.seed))
+        add(seen, _quality(of.scorer, drawn))
+        if seen >= ASKED * of.images:
+            add(seen, _contest(of.scorer, snapshot, drawn))
     followed = curves or of.scorer.dataset.modes is not None  # of images a single value is no curve
     quality = {name: end[name] for name in ("fid", "modes", "high_quality") if name in end and followed}
     add(of.images, quality | _contest(of.scorer, model, samples))
     if model.adversary is None:
         reasons |= dict.fromkeys(keys_of("scores"), "no adversary takes part in the training")
+    elif len(of.scorer.held_out) < 2:
+        reasons |= dict.fromkeys(keys_of("scores"), "a single held-out example; 2 or more are needed")
     return curves
 
 
 def _quality(scorer: Scorer, drawn: Tensor) -> dict[str, float]:
     if scorer.dataset.kind == "image":
-        return {"fid": scorer.fid(drawn)}
+        return {"fid": scorer.fid(drawn)} if scorer.n > 1 else {}
     if scorer.dataset.modes is None:
         return {}
     assert scorer.dataset.mode_std is not None
@@ -119,10 +131,14 @@ def _quality(scorer: Scorer, drawn: Tensor) -> dict[str, float]:
 
 
 def _contest(scorer: Scorer, model: Method, drawn: Tensor) -> dict[str, float]:
-    """Return how well the adversary, if there is one, tells held-out examples from samples."""
-    if model.adversary is None:
-        return {}
+    """Return how well the adversary, if there is one, tells held-out examples from samples.
+
+    They are shown in chunks whose own statistics its batch normalisation takes: a last one that is alone is left out.
+    """
     real = scorer.held_out[:JUDGED]
+    real = real[: len(real) - (len(real) % CHUNK == 1)]
+    if model.adversary is None or not len(real):
+        return {}
     return score("scores", *contest(model, real, drawn[: len(real)]))[0]
 
 
@@ -149,7 +165,8 @@ def _under(of: Subject, latent: LatentSampler) -> Iterator[tuple[int, float]]:
         sampler = type(latent)(latent.config, Spec((codes.shape[1],), len(codes), 0, 1.0, of.seed))
         sampler.std = snapshot.code_std(images) if latent.draws else None
         sampler.to(of.device).fit(codes.to(of.device))
-        yield seen, of.scorer.fid(draw(Pair(snapshot, sampler), of.scorer.n, of.seed))
+        pair = partial(draw, Pair(snapshot, sampler), of.scorer.n, of.seed)
+        yield seen, of.scorer.fid(of.scorer.drawn.once(f"snapshot-{seen}", pair))
 
 
 def _under_gaussian(of: Subject) -> Series:
@@ -164,14 +181,26 @@ def _under_gaussian(of: Subject) -> Series:
     made: tuple[Any, ...] = rules["id"], rules["checksum"]
     made += tuple(map(lineage, (Gaussian, Fid, Draws, type(of.scorer.evaluator))))
     path = folder / f"fid-{hashlib.sha256(json.dumps(made).encode()).hexdigest()[:16]}.json"
-    with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
+    with locked(path.with_suffix(".lock")):
+        try:
+            return _kept(path)
+        except Damaged as why:
+            if path.exists():
+                print(f"{why.problem}: made again", file=sys.stderr)
             write_json(path, [*_gaussian_on(of)])
-        return [(seen, value) for seen, value in json.loads(path.read_text())]
+            return _kept(path)
+
+
+def _kept(path: Path) -> Series:
+    what, then = "[images seen, FID] along a training", "delete it: it is made again"
+    found = read_json(path, what, then, list)
+    with reading(path, what, then):
+        return [(int(seen), float(value)) for seen, value in found]
 
 
 @torch.no_grad()
 def _gaussian_on(of: Subject) -> Iterator[tuple[int, float]]:
     images = as_tensor(of.scorer.dataset.train)
     for seen, method in (*of.snapshots(), of.ended()):
-        yield seen, of.scorer.fid(draw(under_gaussian(method, method.codes(images)), of.scorer.n, of.seed))
+        pair = partial(draw, under_gaussian(method, method.codes(images)), of.scorer.n, of.seed)
+        yield seen, of.scorer.fid(of.scorer.drawn.once(f"gaussian-{seen}", pair))

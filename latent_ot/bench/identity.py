@@ -59,7 +59,13 @@ def plugin_parts(*classes: type) -> MadeOf:
 
 
 def small(
-    catalog: Catalog, role: str, name: str, config: Any, shape: Sequence[int], parts: Sequence["Stage"]
+    catalog: Catalog,
+    role: str,
+    name: str,
+    config: Any,
+    shape: Sequence[int],
+    parts: Sequence["Stage"],
+    size: Mapping[str, Any] = SMALL,
 ) -> "Stage":
     """Build a stage of few examples and the narrowest networks, to look at what it is made of.
 
@@ -70,6 +76,7 @@ def small(
         config: its resolved settings.
         shape: of one training example.
         parts: the stages that a refinement starts from, built small too.
+        size: ``count``, ``images`` and ``width`` of a ``Spec``.
 
     Raises:
         Declined: if the stage cannot be built for such examples, with the reason.
@@ -80,7 +87,7 @@ def small(
 
     base = [Pair(*parts)] if parts else []  # type: ignore[arg-type]  # their roles say so
     try:
-        return build(catalog.stage(KIND[role], name), config, Spec(tuple(shape), **SMALL), *base)  # type: ignore[arg-type]
+        return build(catalog.stage(KIND[role], name), config, Spec(tuple(shape), **size), *base)  # type: ignore[arg-type]
     except InputError as reason:
         raise Declined(str(reason)) from None
 
@@ -96,12 +103,13 @@ def scoring(role: str, kind: str, evaluator: str | None, searched: bool = False)
     """
     from latent_ot.bench.sampling import Draws
     from latent_ot.methods._inversion import Search
-    from latent_ot.metrics.base import Measures, metrics, metrics_for
+    from latent_ot.metrics.base import ALONE, Measures, metrics, metrics_for
     from latent_ot.metrics.evaluators.find import evaluator_class
     from latent_ot.samplers.gaussian import Gaussian
 
-    measured: tuple[Measures, ...] = ("samples", "pairs", "pictures", "walks", "codes", "prior", "scores")
+    measured: tuple[Measures, ...] = ("samples", "pairs", "pictures", "copies", "walks", "codes", "prior", "scores")
     measured = measured if kind == "image" else ("points", "point_walks", "qualities", "codes", "prior", "scores")
+    measured += (ALONE[evaluator],) if evaluator and evaluator in ALONE else ()
     measured = ("reconstructions",) if role == "reconstruct" else measured
     used: list[type] = [*metrics(*measured)]
     parts: dict[str, Mapping[str, int | str]] = {"metrics": metrics_for(*measured), "draws": lineage(Draws)}

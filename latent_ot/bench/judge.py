@@ -5,6 +5,7 @@ from typing import Any
 
 from latent_ot.catalog import KIND, Catalog
 from latent_ot.errors import Refused
+from latent_ot.metrics.evaluators.at_hand import IMAGENET
 
 
 def judge_among(frozen: Mapping[str, int | str], judge: str | None, checksum: str | None) -> str | None:
@@ -31,7 +32,7 @@ def check_judge(job: Mapping[str, Any], catalog: Catalog, judge: str, checksum: 
     what = f"setting '{set_by}' = '{name}'" if set_by else f"network '{name}'"
     fields = catalog.stage(KIND[job["role"]], job["name"]).Config.model_fields
     default = fields[set_by].default if set_by else None
-    other = f"--evaluator {'cifar10' if 'inception' in (name, judge) else 'inception'}"
+    other = f"--evaluator {'inception' if IMAGENET in (name, judge) else IMAGENET}"
     if default not in (None, name, judge):
         other = f"--set {job['name']}.{set_by}={default}"
     raise Refused(

@@ -1,6 +1,5 @@
 """Rebuild trained stages from their folders, ready to sample."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
+from latent_ot.bench.store import config_of
 from latent_ot.catalog import KIND, Catalog
 from latent_ot.methods.base import Method, Pair
 from latent_ot.samplers.base import LatentSampler
 from latent_ot.stage import Spec, Stage
+from latent_ot.tensors import read_weights
 
 
 def make(catalog: Catalog, config: Mapping[str, Any], parts: Sequence[Stage] = ()) -> Stage:
@@ -39,8 +39,8 @@ def _make(catalog: Catalog, job: Mapping[str, Any], spec: Spec, *base: Pair) -> 
 
 def load_stage(catalog: Catalog, folder: Path, weights: Path | None = None) -> Stage:
     """Return the trained stage in ``folder``, in eval mode on the CPU; ``weights`` picks a snapshot of it."""
-    stage = make(catalog, json.loads((folder / "config.json").read_text()))
-    stage.load_state_dict(load_file(weights or folder / "model.safetensors"))
+    stage = make(catalog, config_of(folder))
+    read_weights(weights or folder / "model.safetensors", stage)
     return stage.eval()
 
 

@@ -1,7 +1,6 @@
 """``latent-ot prune``: what lies in the store that no plan of today's code refers to, and what removing it frees."""
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from latent_ot.bench.currency import stored, versions_changed
 from latent_ot.bench.identity import SMALL, MadeOf, key_of, made_of, scored_by
-from latent_ot.bench.store import Store
+from latent_ot.bench.store import Store, config_of, remove_stage
 from latent_ot.budgets import budget
 from latent_ot.catalog import SCORING, Catalog
 from latent_ot.errors import Declined, InputError
@@ -65,6 +64,8 @@ def unreferred(root: Path) -> Unreferred:
     for path in sorted(store.cache.glob("features-*.npz")):
         if path.name.split("-")[1] not in contents:
             items.append(Item(path, "no stage that stays has these data", path.stat().st_size))
+    for path in sorted(store.cache.glob("drawn-*/")):
+        items.append(Item(path, "left by a command that was killed while several evaluators scored", _size(path)))
     for record in stored(root):
         if record.outdated:
             files = list((root / "results").glob(f"{record.stem}.*"))
@@ -81,7 +82,7 @@ def remove(found: Unreferred) -> None:
             continue
         with found.store.claim(item.path.name) as mine:
             if mine:
-                shutil.rmtree(item.path)
+                remove_stage(item.path)
     remove_records(found.store.root, [item.record for item in found.items if item.record])
 
 
@@ -155,11 +156,10 @@ def _other_terms(catalog: Catalog, name: str, card: Mapping[str, Any]) -> str | 
 
 def _card(folder: Path) -> dict[str, Any] | None:
     try:
-        card = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError):
+        card = config_of(folder)
+    except InputError:
         return None
-    trained = isinstance(card, dict) and "made_of" in card.get("job", {})
-    return card if trained else None
+    return card if "made_of" in card["job"] else None
 
 
 def _size(folder: Path) -> int:

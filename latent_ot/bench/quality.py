@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latent_ot.bench import contract
 from latent_ot.bench.benchmark import Benchmark
 from latent_ot.bench.load import decoding, load_stage
-from latent_ot.bench.pictures import folders
+from latent_ot.bench.pictures import as_trained, folders
 from latent_ot.bench.train import as_tensor
 from latent_ot.datasets.folder import read_like
 from latent_ot.datasets.order import numpy_generator
@@ -22,6 +23,7 @@ CHUNK = 500
 REFERENCE = 20_000  # held-out images behind the region of highest density and its test, a random subset of more
 
 
+@as_trained
 def quality(benchmark: Benchmark, method: str, seed: int, images: Path, n: int, level: float, out: Path) -> Report:
     """Score every image under ``images`` and write the ``n`` best above the ``n`` worst.
 
@@ -42,7 +44,7 @@ def quality(benchmark: Benchmark, method: str, seed: int, images: Path, n: int, 
     dataset = benchmark.dataset
     if dataset.kind != "image":
         raise InputError(f"quality scores images; {dataset.id} holds 2-D points")
-    model = load_stage(benchmark.catalog, decoding(folders(benchmark, method, seed)))
+    model = load_stage(benchmark.catalog, decoding(folders(benchmark, method, seed))).to(torch.device(benchmark.device))
     assert isinstance(model, Method)
     named, unreadable = read_like(images, dataset.shape)
     rows = numpy_generator(0, "quality").permutation(len(dataset.test))[:REFERENCE]
@@ -63,5 +65,6 @@ def quality(benchmark: Benchmark, method: str, seed: int, images: Path, n: int, 
 @torch.no_grad()
 def _errors(model: Method, images: Tensor) -> Tensor:
     """Return the reconstruction errors (n,) of uint8 images (n, C, H, W), in units of [0, 1] pixels."""
-    chunks = (as_float(chunk) for chunk in images.split(CHUNK))
-    return torch.cat([reconstruction_errors(x, model.decode(model.encode(x))) for x in chunks])
+    chunks = (as_float(chunk).to(model.device) for chunk in images.split(CHUNK))
+    rebuilt = ((x, contract.decode(model, contract.encode(model, x))) for x in chunks)
+    return torch.cat([reconstruction_errors(x, y) for x, y in rebuilt]).cpu()

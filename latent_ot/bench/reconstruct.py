@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from latent_ot.bench import contract
 from latent_ot.bench.load import decoding, load_stage
 from latent_ot.bench.sampling import rebuild
 from latent_ot.bench.train import as_tensor
@@ -16,12 +16,14 @@ from latent_ot.datasets.base import Dataset
 from latent_ot.errors import Declined
 from latent_ot.methods.base import Method, Pair
 from latent_ot.metrics.base import keys_of
+from latent_ot.metrics.estimate import intervals
 from latent_ot.metrics.psnr import psnr
 from latent_ot.metrics.score import score
 from latent_ot.pictures.images import save_strip
 from latent_ot.record import HALFWAY
 from latent_ot.samplers.gaussian import Gaussian, GaussianConfig
 from latent_ot.stage import Spec, as_float
+from latent_ot.tensors import read_codes, write_tensors
 
 STRIP = 16
 HELD_OUT = 1000  # images whose codes an encoder gives; a search gives those of the images that it reconstructs
@@ -49,10 +51,11 @@ def reconstruct(
     save_strip(folder / "reconstructions.png", *(x[:STRIP].permute(0, 2, 3, 1).numpy() for x in (originals, rebuilt)))
     if isinstance(model, Pair) and not model.searches():
         codes = _encode(model, as_tensor(dataset.test[:HELD_OUT]), device)
-    save_file({"codes": codes.float().contiguous()}, folder / CODES)
-    metrics, _ = score("reconstructions", originals, rebuilt)
+    write_tensors(folder / CODES, {"codes": codes.float()})
+    reasons: dict[str, str] = {}
+    metrics, _ = score("reconstructions", originals, rebuilt, reasons=reasons)
     facts = {} if halfway is None else {HALFWAY: psnr(originals, halfway)}
-    return {"metrics": metrics, "reasons": {}, "facts": facts}
+    return {"metrics": metrics, "intervals": intervals(metrics), "reasons": reasons, "facts": facts}
 
 
 def searchable(catalog: Catalog, folder: Path, device: torch.device) -> Method | Pair:
@@ -64,7 +67,7 @@ def searchable(catalog: Catalog, folder: Path, device: torch.device) -> Method |
     assert isinstance(method, Method)
     if method.role != "representation":
         return method
-    return under_gaussian(method, load_file(folder / "codes.safetensors")["codes"].to(device))
+    return under_gaussian(method, read_codes(folder / "codes.safetensors").to(device))
 
 
 def under_gaussian(method: Method, codes: Tensor) -> Pair:
@@ -77,4 +80,4 @@ def under_gaussian(method: Method, codes: Tensor) -> Pair:
 
 @torch.no_grad()
 def _encode(model: Method | Pair, images: Tensor, device: torch.device) -> Tensor:
-    return torch.cat([model.encode(as_float(chunk).to(device)).cpu() for chunk in images.split(500)])
+    return torch.cat([contract.encode(model, as_float(chunk).to(device)).cpu() for chunk in images.split(500)])

@@ -8,6 +8,7 @@ from typing import Any
 from latent_ot.bench.benchmark import Benchmark
 from latent_ot.bench.plan import RunPlan
 from latent_ot.bench.request import Request
+from latent_ot.bench.tracking import Tracking
 from latent_ot.budgets import settings
 from latent_ot.datasets.base import load
 from latent_ot.errors import InputError, choose
@@ -21,33 +22,11 @@ Job = tuple[str, Settings]
 class Rows(Benchmark):
     """A benchmark whose methods come with settings of their own, such as the rows of a published table."""
 
-    def __init__(self, request: Request, jobs: Sequence[Job]) -> None:
-        super().__init__(replace(request, methods=[method for method, _ in jobs]))
-        bare = [(method, self._beside_defaults(method, settings)) for method, settings in jobs]
+    def __init__(self, request: Request, jobs: Sequence[Job], tracking: Tracking | None = None) -> None:
+        super().__init__(replace(request, methods=[method for method, _ in jobs]), tracking)
+        # What is so anyway, on these data and under this name, is left out: that run goes by the method's bare name.
+        bare = [(method, self._planner(settings).changed(method)) for method, settings in jobs]
         self.jobs = [job for i, job in enumerate(bare) if job not in bare[:i]]
-
-    def _beside_defaults(self, method: str, settings: Settings) -> Settings:
-        """Leave out what is so anyway, on these data and under this name: that run goes by the method's bare name."""
-        fixed = self.catalog.recipe(method, self.dataset.kind).settings
-        kept: Settings = {}
-        for part, given in settings.items():
-            kind = next((kind for kind, files in self.catalog.files.items() if part in files), None)
-            if kind is None or not given.keys() <= self.catalog.stage(kind, part).Config.model_fields.keys():
-                kept[part] = given  # planning it says what is wrong
-                continue
-            changed, whole = dict(given), self._resolved(kind, part, {**fixed.get(part, {}), **given})
-            for key in given:
-                fewer = {k: v for k, v in changed.items() if k != key}
-                changed = fewer if self._resolved(kind, part, {**fixed.get(part, {}), **fewer}) == whole else changed
-            kept |= {part: changed} if changed else {}
-        return kept
-
-    def _resolved(self, kind: str, part: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all settings of a part, without checking the chosen ones."""
-        stage = self.catalog.stage(kind, part)
-        by_field = {name: info.default for name, info in stage.Config.model_fields.items()}
-        by_data = stage.defaults(self.dataset.shape, chosen) if kind == "methods" else {}
-        return {**by_field, **by_data, **self.budget.rates.get(part, {}), **chosen}
 
     def refused(self, job: Job) -> str | None:
         """Return why a job cannot be planned, such as a setting that the method lacks; None if it can."""
@@ -55,33 +34,38 @@ class Rows(Benchmark):
         planner = self._planner(settings)
         try:
             planner.check_overrides([method])
-            for seed in self.request.seeds:
-                self.planned(method, seed, planner)
+            for seed, one in itertools.product(self.request.seeds, self.each(planner)):
+                self.planned(method, seed, one)
         except InputError as error:
             return str(error)
         return None
 
     def plan(self) -> list[RunPlan]:
         """Return the data row and every job at every seed."""
-        runs = itertools.product(self.request.seeds, self.jobs)
-        planned = [self._planner(settings).run(method, seed) for seed, (method, settings) in runs]
-        return [self.planner.data_row(self.request.seeds[0]), *planned]
+        jobs = [(method, self.each(self._planner(settings))) for method, settings in self.jobs]
+        runs = itertools.product(self.request.seeds, jobs)
+        return [*self.data_rows(), *(one.run(method, seed) for seed, (method, each) in runs for one in each)]
 
-    def record(self, plan: RunPlan, ends: Mapping[str, tuple[str, str | None]]) -> dict[str, Any] | None:
-        """Assemble one run's record; its command has the run's own settings."""
-        found = super().record(plan, ends)
-        if found is not None:
-            found["command"] = replace(self.request, overrides=plan.overrides).command(plan.method, plan.seed)
-        return found
+    def command(self, plan: RunPlan, **changes: Any) -> str:
+        """Return the command of one run, which has its own settings."""
+        return super().command(plan, overrides=plan.overrides, **changes)
 
 
-def rerun(spec: PublishedTable, request: Request, say: Callable[[str], None]) -> tuple[dict[str, str], bool]:
+def rerun(
+    spec: PublishedTable,
+    request: Request,
+    say: Callable[[str], None],
+    ended: Callable[[Mapping[str, Any]], None] = lambda record: None,
+    tracking: Tracking | None = None,
+) -> tuple[dict[str, str], bool]:
     """Run the rows of a table on the data set that was asked for, or on all of its data sets that are here.
 
     Args:
         spec: the table.
         request: how; an empty ``dataset`` asks for each column's own or else the first that stands for it.
         say: hears in one line each what is not run, and why.
+        ended: hears the record of each run.
+        tracking: dashboards that are told, if any.
 
     Returns:
         Published data set -> the one of ours that was run in its place, and whether the user stopped the benchmark.
@@ -100,8 +84,9 @@ def rerun(spec: PublishedTable, request: Request, say: Callable[[str], None]) ->
         if not jobs:
             continue
         try:
-            benchmark = Rows(replace(request, dataset=asked or _first_here(group[0].dataset, request)), jobs)
-            _ = benchmark.rules  # an evaluator's weights may be missing
+            there = replace(request, dataset=asked or _first_here(group[0].dataset, request))
+            benchmark = Rows(there, jobs, tracking)
+            _ = benchmark.protocols  # an evaluator's weights may be missing
         except InputError as error:
             if asked:
                 raise
@@ -112,7 +97,9 @@ def rerun(spec: PublishedTable, request: Request, say: Callable[[str], None]) ->
                 say(f"not run: {why}")
                 benchmark.jobs.remove(job)
         if benchmark.jobs:
-            _, stopped = benchmark.execute()
+            records, stopped = benchmark.execute()
+            for record in records:
+                ended(record)
             ran |= dict.fromkeys(_datasets(group), benchmark.dataset.id)
             if stopped:
                 return ran, True

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from latent_ot.bench import contract
 from latent_ot.methods._inversion import unit_of
 from latent_ot.methods.base import Method, Pair
 from latent_ot.seeding import generator
@@ -40,7 +41,7 @@ def draw(model: Method | Pair, n: int, seed: int, tick: Callable[[int], None] = 
     """
     chunks = []
     for index in range(-(-n // CHUNK)):
-        chunks.append(quantise(model.sample(CHUNK, generator(seed, "sample", index))))
+        chunks.append(quantise(contract.sample(model, CHUNK, generator(seed, "sample", index))))
         tick(min(n, (index + 1) * CHUNK))
     return torch.cat(chunks)[:n]
 
@@ -48,8 +49,8 @@ def draw(model: Method | Pair, n: int, seed: int, tick: Callable[[int], None] = 
 @torch.no_grad()
 def draw_codes(model: Method | Pair, n: int, seed: int) -> Tensor:
     """Return the codes (n, d) behind the samples that ``draw`` returns for the same arguments, on the CPU."""
-    chunks = [model.sample_latent(CHUNK, generator(seed, "sample", index)).cpu() for index in range(-(-n // CHUNK))]
-    return torch.cat(chunks)[:n]
+    seeds = (generator(seed, "sample", index) for index in range(-(-n // CHUNK)))
+    return torch.cat([contract.sample_latent(model, CHUNK, g).cpu() for g in seeds])[:n]
 
 
 @torch.no_grad()
@@ -64,11 +65,11 @@ def draw_between(model: Method | Pair, n: int, seed: int, codes: Tensor | None =
     for index in range(-(-n // CHUNK)):
         g = generator(seed, "between", index)
         if codes is None:
-            a, b = model.sample_latent(2 * CHUNK, g).chunk(2)
+            a, b = contract.sample_latent(model, 2 * CHUNK, g).chunk(2)
         else:
             a, b = codes[torch.randint(len(codes), (2 * CHUNK,), generator=g).to(codes.device)].chunk(2)
         t = torch.rand(CHUNK, 1, generator=g).to(a.device)
-        chunks.append(quantise(model.decode(model.project(torch.lerp(a, b, t)))))
+        chunks.append(quantise(contract.decode(model, model.project(torch.lerp(a, b, t)))))
     return torch.cat(chunks)[:n]
 
 
@@ -120,7 +121,7 @@ def rebuild(model: Method | Pair, images: Tensor, seed: int, steps: int) -> Rebu
     searched, codes, rebuilt, halfway = model.searches(), [], [], []
     for index, chunk in enumerate(images.split(CHUNK)):
         with torch.no_grad():
-            drawn = model.sample_latent(CHUNK, generator(seed, "reconstruct", index))
+            drawn = contract.sample_latent(model, CHUNK, generator(seed, "reconstruct", index))
         unit, start, half = unit_of(drawn), drawn[: len(chunk)], steps // 2
         if searched:
             start = model.infer(chunk, start, half, unit).detach()
@@ -133,7 +134,7 @@ def rebuild(model: Method | Pair, images: Tensor, seed: int, steps: int) -> Rebu
 
 @torch.no_grad()
 def _decoded(model: Method | Pair, codes: Tensor) -> Tensor:
-    return quantise(model.decode(codes))
+    return quantise(contract.decode(model, codes))
 
 
 @torch.no_grad()
@@ -144,9 +145,11 @@ def walk(model: Method | Pair, rows: int, steps: int, seed: int) -> Tensor:
     """
     g = generator(seed, "interpolate")
     latent = model.latent if isinstance(model, Pair) and model.latent.maps else None
-    ends = model.sample_latent(2 * rows, g) if latent is None else latent.source(2 * rows, g)
+    ends = contract.sample_latent(model, 2 * rows, g) if latent is None else latent.source(2 * rows, g)
     a, b = ends.chunk(2)
     t = torch.linspace(0, 1, steps, device=ends.device, dtype=ends.dtype)[None, :, None]
     path = ((1 - t) * a[:, None] + t * b[:, None]).flatten(0, 1)
     codes = model.project(path if latent is None else latent.transport(path))
-    return quantise(torch.cat([model.decode(chunk) for chunk in codes.split(CHUNK)])).unflatten(0, (rows, steps))
+    return quantise(torch.cat([contract.decode(model, chunk) for chunk in codes.split(CHUNK)])).unflatten(
+        0, (rows, steps)
+    )

@@ -1,130 +1,248 @@
-"""Weights & Biases, for those who ask for it: one dashboard run per benchmark run. Nothing else here imports wandb.
+"""The dashboards of a command (``--track``): each is told by a process of its own what the executor tells the display.
 
-Without an account everything is kept in a local folder, from where ``wandb sync`` sends it later.
+Training goes on and the table is printed whatever becomes of a dashboard: one that is away, refuses or hangs costs one
+line, and hears of what it missed by the next command that tracks.
 """
 
-import importlib.util
-import netrc
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
-from latent_ot.errors import InputError
-from latent_ot.quantities import QUANTITIES
-from latent_ot.record import checked
+from latent_ot.bench.teller import LASTING, RUNNING, SPEED, Report, Task, main
+from latent_ot.bench.trackers import base
+from latent_ot.bench.trackers.base import Card, Handed, Tracker, digest, group, tracker
+from latent_ot.catalog import SCORING
+from latent_ot.record import Record
 
-PROJECT = "latent_ot"
-HOST = "api.wandb.ai"
-Table = Sequence[Mapping[str, Any]]
-NOT_SETTINGS = ("metrics", "curves", "reasons", "command", "machine", "stages", "facts", "updates")
+if TYPE_CHECKING:
+    from latent_ot.bench.display import Display
+    from latent_ot.bench.grids import Grids
+    from latent_ot.bench.plan import RunPlan, StagePlan
 
-
-def state() -> tuple[str, str]:
-    """Return ``missing``, ``offline`` or ``online``, and in one line why and what to do about it."""
-    if importlib.util.find_spec("wandb") is None:
-        return "missing", "wandb is not installed: pip install latent_ot[wandb]"
-    if mode := os.environ.get("WANDB_MODE"):
-        return mode, f"WANDB_MODE={mode}"
-    if os.environ.get("WANDB_API_KEY") or _stored_login():
-        return "online", "logged in"
-    return "offline", "no API key found, so runs stay in a local folder: `wandb login`, or `wandb sync` them later"
+AFTER_STOP = 10.0  # seconds that a command which was stopped waits for its dashboards
+STATE_SECONDS = 1.0  # between what is told of a stage while it trains
 
 
-def check() -> None:
-    """Raise InputError, in one line with the command that installs it, if wandb is missing."""
-    mode, why = state()
-    if mode == "missing":
-        raise InputError(why)
+class Wire:
+    """The command's end of the line to the process that tells one dashboard.
+
+    ``asked``: what it was asked to tell. ``told``: what it told. ``why``: why not all, as it said at first.
+    """
+
+    def __init__(self, name: str, kind: type[Tracker], store: Path, where: Mapping[str, str | None]) -> None:
+        from latent_ot.bench.executors.local import without_script, workers
+
+        self.name, self.title = name, kind.title
+        self.asked: set[str] = set()
+        self.told: set[str] = set()
+        self.why = ""
+        self.said = self.dead = False
+        context = workers()
+        self.pipe, theirs = context.Pipe()
+        task = Task(name, store, where, dict(os.environ), base.PATIENCE)
+        self.process = context.Process(target=main, args=(task, theirs), daemon=True)
+        try:
+            with without_script():
+                self.process.start()
+        except (EOFError, OSError) as error:  # the server of workers is gone
+            self.dead, self.why = True, f"its process could not be started: {error}"
+        theirs.close()
+
+    def send(self, *message: Any) -> None:
+        """Pass a message on, if there is still somebody to hear it."""
+        if not self.dead:
+            try:
+                self.pipe.send(message)
+            except OSError:
+                self.dead = True
+
+    def hear(self) -> str | None:
+        """Return a line on the first thing that could not be told, once."""
+        while not self.dead and self.pipe.poll():
+            self._take()
+        if self.said or not self.why:
+            return None
+        self.said = True
+        waits = f"training goes on, and what it misses waits in the store for the next command with --track {self.name}"
+        return f"{self.title} hears nothing ({self.why}); {waits}"
+
+    def _take(self) -> bool:
+        """Take one message; return whether it was good news."""
+        try:
+            key, why = self.pipe.recv()
+        except (EOFError, OSError):
+            self.dead, self.why = True, self.why or "its process ended"
+            return False
+        if key:
+            self.asked.add(key)
+            (self.told.discard if why else self.told.add)(key)
+        self.why = self.why or (why or "")
+        return why is None
+
+    def close(self, patience: float) -> None:
+        """Wait until all is told, for as long as there is news; say in one line what waits for another command."""
+        last = time.monotonic()
+        while not self.dead and self.pipe.poll(max(0.0, last + patience - time.monotonic())):
+            last = time.monotonic() if self._take() else last
+        if self.process.pid is not None:
+            if self.dead:  # it has said all, and may still be closing its own files
+                self.process.join(patience)
+            self.process.kill()
+            self.process.join()
+        if (missed := self.asked - self.told) and not self.said:
+            why = self.why or f"no answer within {patience:g} s"
+            rest = f"they wait in the store for the next command with --track {self.name}"
+            print(
+                f"{self.title} was not told of {len(missed)} of {len(self.asked)} runs ({why}); {rest}", file=sys.stderr
+            )
 
 
-class Tracker:
-    """One run on the dashboard; it resumes under its id, which is the key of the run's last stage."""
+@dataclass
+class Beside:
+    """A display that passes on what it is told to dashboards, too. ``scored``: the records of a stage that ended."""
 
-    def __init__(self, folder: Path) -> None:
-        """Prepare to write under ``folder``.
+    show: "Display"
+    tracking: "Tracking"
+    scored: Callable[[str], Iterable[Record]]
+
+    def __post_init__(self) -> None:
+        self.last: dict[str, float] = {}
+
+    def start(self, name: str, label: str) -> None:
+        """A worker began with a stage."""
+        self.show.start(name, label)
+
+    def update(self, name: str, state: dict[str, Any]) -> None:
+        """A stage reports."""
+        self.show.update(name, state)
+        if time.monotonic() - self.last.get(name, -1e9) > STATE_SECONDS:
+            self.last[name] = time.monotonic()
+            speed = {key: state[word] for key, word in SPEED.items() if word in state}
+            self.tracking.send("stage", name, {"status": RUNNING, **speed})
+            self._say()
+
+    def end(self, name: str, status: str, reason: str | None) -> None:
+        """A stage ended."""
+        self.show.end(name, status, reason)
+        self.tracking.send("stage", name, {"status": status, "reason": reason})
+        if status == "done":
+            for record in self.scored(name):
+                self.tracking.send("record", record)
+        self._say()
+
+    def say(self, line: str) -> None:
+        """Leave a line."""
+        self.show.say(line)
+
+    def close(self) -> None:
+        """The stages are over; what is left to tell follows later."""
+        self.show.close()
+
+    def _say(self) -> None:
+        for line in self.tracking.hear():
+            self.show.say(line)
+
+
+class Tracking:
+    """The dashboards that a command was asked to tell; none at all if it was asked for none."""
+
+    def __init__(self, asked: Sequence[str], store: Path, where: Mapping[str, str | None] | None = None) -> None:
+        """See that there are such dashboards, and say where their runs will go, before any work.
 
         Raises:
-            InputError: if wandb is missing.
+            InputError: for an unknown one, or one whose package is missing.
         """
-        check()
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
-        self.run: Any = None
+        kinds = {name: tracker(name) for name in dict.fromkeys(asked)}
+        for kind in kinds.values():
+            kind.check()
+        for kind in kinds.values():
+            if line := kind.notice():
+                print(line, file=sys.stderr)
+        self.kinds = {name: kind for name, kind in kinds.items() if kind.able()}
+        self.store, self.where = store, where or {}
+        self.wires: list[Wire] = []
+        self.followed: set[str] = set()
+        self.stems: list[str] = []
+        self.report: Report | None = None
 
-    def start(self, run: Mapping[str, Any], key: str) -> None:
-        """Open the run called method-seed-budget in its data set's group; ``run`` has those four and the settings."""
-        import wandb
+    def __enter__(self) -> "Tracking":
+        return self
 
-        mode: Any
-        mode, why = state()
-        if mode == "offline":
-            print(f"W&B offline: {why}", file=sys.stderr)
-        quiet = wandb.Settings(  # no console, code, packages, host or user name leaves the machine
-            silent=True, console="off", disable_git=True, disable_code=True, save_code=False,
-            x_disable_stats=True, x_disable_meta=True, x_disable_machine_info=True, x_save_requirements=False,
-            host="", username="",
-        )  # fmt: skip
-        self.run = wandb.init(
-            project=PROJECT,
-            group=run["dataset"],
-            name=f"{run['method']}-{run['seed']}-{run['budget']}",
-            id=key,
-            resume="allow",  # offline it says nothing yet: parts of one id become one run when they are sent
-            mode=mode,
-            dir=str(self.folder),
-            config={name: value for name, value in run.items() if name not in NOT_SETTINGS},
-            settings=quiet,
-        )
-        self.run.define_metric("images_seen")
-        self.run.define_metric("*", step_metric="images_seen")
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Wait for what is left to be told; not for long where the command was stopped."""
+        if kind is None and (self.stems or self.report):
+            self._start()
+        self.send("finish", self.stems, self.report)
+        for wire in self.wires:
+            wire.asked |= {*self.stems} | ({self.report.key} if self.report else set())
+            wire.close(base.PATIENCE if kind is None else min(AFTER_STOP, base.PATIENCE))
 
-    def log(self, values: Mapping[str, float], images_seen: float) -> None:
-        """Add one point to each named curve."""
-        self.run.log({**values, "images_seen": images_seen})
+    def begin(self, cards: Mapping[str, Card], grids: "Grids") -> None:
+        """Let stages be followed; ``cards``: stage -> how it is shown. It may take as long as torch is imported."""
+        self._start()
+        self.followed |= cards.keys()
+        self.send("begin", cards, grids)
 
-    def finish(self, metrics: Mapping[str, float | str], grid: Path | None = None, table: Table = ()) -> None:
-        """Store final metrics, a sample grid and a table, and close the run."""
-        import wandb
+    def beside(self, show: "Display", scored: Callable[[str], Iterable[Record]]) -> "Display":
+        """Return a display that tells the dashboards what it is told; see ``Beside``."""
+        return Beside(show, self, scored) if self.kinds else show
 
-        self.run.summary.update(dict(metrics))
-        if grid is not None:
-            self.run.log({"samples": wandb.Image(str(grid))})
-        if table:
-            names: list[str | int] = list(table[0])
-            self.run.log({"table": wandb.Table(columns=names, data=[list(row.values()) for row in table])})
-        self.run.finish()
+    def owe(self, stems: Iterable[str]) -> None:
+        """Let records of the store be told before the command ends, if they were not yet, or are others now."""
+        self.stems += stems
 
+    def hand(self, benchmark: str, name: str, tables: Iterable[Handed], tags: Sequence[str] = ()) -> None:
+        """Let tables be told before the command ends; the run that has them is the same for the same records."""
+        if self.kinds and (found := [*tables]):
+            id = digest(benchmark, name, *sorted({*self.stems}))
+            self.report = Report(Card(id, name, benchmark, "report", tuple(tags)), found)
 
-def track(record: Mapping[str, Any], picture: Path | None, folder: Path, table: Table = ()) -> None:
-    """Log one finished run: settings, curves over images seen, final figures, sample grid and table.
+    def send(self, *message: Any) -> None:
+        """Tell the processes."""
+        for wire in self.wires:
+            if message[0] == "stage" and message[2]["status"] in (*LASTING, "reused"):
+                wire.asked |= {message[1]} & self.followed
+            wire.send(*message)
 
-    Args:
-        record: as ``record.parse`` reads it.
-        picture: the sample grid, if there is one.
-        folder: where wandb keeps its files.
-        table: rows shown beside the run, all with the same keys.
-    """
-    run = checked(record)
-    key = run.stages[-1].key if run.stages else run.stem
-    tracker = Tracker(folder)
-    tracker.start(run.model_dump(mode="json", by_alias=True), key)
-    points: dict[float, dict[str, float]] = {}
-    curves = {f"loss/{name}": series for name, series in run.curves.loss.items()}
-    curves |= {f"curve/{name}": run.curves.series(name) for name in QUANTITIES}
-    for name, series in curves.items():
-        for images, value in series:
-            if value is not None:
-                points.setdefault(images, {})[name] = value
-    for images in sorted(points):
-        tracker.log(points[images], images)
-    tracker.finish({**run.metrics, "status": run.status}, picture, table)
+    def hear(self) -> Iterator[str]:
+        """Yield lines on dashboards that do not hear, once each."""
+        for wire in self.wires:
+            if line := wire.hear():
+                yield line
+
+    def _start(self) -> None:
+        if not self.wires:
+            self.wires = [Wire(name, kind, self.store, self.where) for name, kind in self.kinds.items()]
 
 
-def _stored_login() -> bool:
-    """Whether a login for the dashboard's host is stored, without reading what it is."""
-    try:
-        return HOST in netrc.netrc(os.environ.get("NETRC")).hosts
-    except (OSError, netrc.NetrcParseError):
-        return False
+def cards(plans: Sequence["RunPlan"], dataset: str, budget: str) -> dict[str, Card]:
+    """Return stage -> how a dashboard shows it, of those stages of the plans that are trained."""
+    known = {stage.name: stage for plan in plans for stage in plan.stages}
+    users = {name: [plan for plan in plans if any(stage.name == name for stage in plan.stages)] for name in known}
+    trained = [stage for stage in known.values() if stage.job["role"] not in SCORING]
+    return {stage.name: _card(stage, known, users[stage.name], dataset, budget) for stage in trained}
+
+
+def _card(
+    stage: "StagePlan", known: Mapping[str, "StagePlan"], plans: Sequence["RunPlan"], dataset: str, budget: str
+) -> Card:
+    """Return the card of a stage that is a part of plans, which agree on its settings."""
+    job = stage.job
+    below = [known[name].part for name in stage.inputs] if job["role"] == "sampler" else []
+    changed = ",".join(f"{key}={value}" for key, value in plans[0].overrides.get(stage.part, {}).items())
+    name = "+".join([*below, stage.part]) + (f"[{changed}]" if changed else "")
+    settled = {key: job[key] for key in ("role", "name", "images", "width", "seed", "threads", "config")}
+    papers = sorted({plan.paper for plan in plans if plan.paper})
+    return Card(
+        stage.key,
+        f"{name}-{job['seed']}-{budget}",
+        group(dataset, budget),
+        job["role"],
+        (dataset, budget, *papers),
+        {**settled, "dataset": dataset, "budget": budget},
+    )

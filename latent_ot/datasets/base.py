@@ -18,7 +18,7 @@ from latent_ot.datasets import prepared
 from latent_ot.datasets.content import content_id, read_card
 from latent_ot.datasets.kept import Making, log, serve
 from latent_ot.datasets.order import numpy_generator, stratified_rows
-from latent_ot.datasets.source import Dataset, Source
+from latent_ot.datasets.source import Dataset, Source, looked_at
 from latent_ot.datasets.stream import Splits, part_name, parted
 from latent_ot.discovery import discover
 from latent_ot.errors import InputError, nearest
@@ -164,7 +164,7 @@ def _making(name: str, data_dir: Path, verify: bool) -> Making:
     place = data_dir / card.place if card and card.place else None
     whole, subset = _whole(name)
     if "Folder" in made_by or (not made_by and re.fullmatch(r"folder_.+_[0-9a-f]{8}", name)):
-        size = card.origin["view"].get("size", 32) if card and card.origin else 32
+        size = card.origin.get("view", {}).get("size", 32) if card and card.origin else 32
         pictures, kin = Folder(), Arrays(name)
         pictures.evaluator, pictures.shareable = kin.evaluator, kin.shareable
         return Making(pictures, f"folder:{place or ''}@{size}", name, data_dir, place=place)
@@ -176,7 +176,7 @@ def _making(name: str, data_dir: Path, verify: bool) -> Making:
 
 def _load_points(making: Making) -> Dataset:
     source, key, origin = making.source, making.key, making.origin
-    splits = source.read(key, Path())
+    splits = looked_at(source, source.read(key, Path()))
     assert isinstance(splits, Splits)
     modes, std = source.mixture(key)
     content = content_id(key, splits, origin)

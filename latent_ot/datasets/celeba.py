@@ -19,8 +19,9 @@ from PIL import Image
 
 from latent_ot.datasets.images import scaled
 from latent_ot.datasets.source import Source
-from latent_ot.datasets.stream import Folder, Pictures, Stream, Zip, crop, stream
-from latent_ot.errors import InputError
+from latent_ot.datasets.stream import ENDINGS, Folder, Pictures, Stream, Zip, crop, stream
+from latent_ot.errors import Damaged
+from latent_ot.files import read_text, shown
 
 WIDTH, HEIGHT = 178, 218
 WHOLE = {"train": 162_770, "test": 19_962}
@@ -87,10 +88,12 @@ class CelebA(Source):
         assert images is not None
         assert partition is not None
         origin = Folder(images) if images.is_dir() else Zip(images)
-        here = {path.rpartition("/")[2]: path for path in origin.names}
+        here = {stem(path): path for path in sorted(origin.names, key=lambda path: path.lower().endswith(".jpg"))}
         listed = read_partition(partition)
         train, test = (
-            Pictures([here[file] for file in files if file in here], origin.read, CROPS[name], CROPS[name].size)
+            Pictures(
+                [here[stem(file)] for file in files if stem(file) in here], origin.read, CROPS[name], CROPS[name].size
+            )
             for files in (listed["train"], listed["test"])
         )
         whole = (len(train), len(test)) == (WHOLE["train"], WHOLE["test"])
@@ -99,8 +102,8 @@ class CelebA(Source):
 
 def _images(root: Path) -> Path | None:
     """Return the folder or the archive; ``Img`` is where the official download has it."""
-    names = ("img_align_celeba", "img_align_celeba.zip")
-    if root.name == names[0] and root.is_dir():
+    names = [f"img_align_celeba{of}{form}" for of in ("", "_png") for form in ("", ".zip")]
+    if root.name in names and root.is_dir():
         return root
     places = (root / folder / name for name in names for folder in ("", "Img", "celeba"))
     return next((path for path in places if path.is_dir() or path.is_file()), None)
@@ -108,9 +111,19 @@ def _images(root: Path) -> Path | None:
 
 def _partition(root: Path) -> Path | None:
     """Return the partition's file; ``Eval`` is where the official download has it, and .csv how others pass it on."""
-    places = [root, root / "Eval", root / "celeba", *([root.parent] if root.name == "img_align_celeba" else [])]
+    places = [
+        root,
+        root / "Eval",
+        root / "celeba",
+        *([root.parent] if root.name.startswith("img_align_celeba") else []),
+    ]
     paths = (place / f"list_eval_partition.{ending}" for place in places for ending in ("txt", "csv"))
     return next((path for path in paths if path.is_file()), None)
+
+
+def stem(path: str) -> str:
+    """Return by what a face is called whether it is kept as .jpg, as the partition has it, or as .png."""
+    return path.rpartition("/")[2].rpartition(".")[0]
 
 
 def read_partition(path: Path) -> dict[str, list[str]]:
@@ -120,11 +133,12 @@ def read_partition(path: Path) -> dict[str, list[str]]:
         InputError: naming the first line that is not a file name with 0, 1 or 2, or no line at all.
     """
     splits: dict[str, list[str]] = {split: [] for split in SPLIT.values()}
-    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+    what, then = "CelebA's partition, a file name and 0, 1 or 2 a line", f"fetch it again from {HOME}"
+    for number, line in enumerate(read_text(path, what, then).splitlines(), 1):
         words = line.replace(",", " ").split()
         if not words or words == ["image_id", "partition"]:
             continue
-        if len(words) != 2 or words[1] not in SPLIT or not words[0].endswith(".jpg"):
-            raise InputError(f"'{path}' line {number} is '{line[:40]}'; allowed: a file name and 0, 1 or 2")
+        if len(words) != 2 or words[1] not in SPLIT or not words[0].lower().endswith(ENDINGS):
+            raise Damaged(f"'{shown(path)}' line {number} is '{line[:40]}'; allowed: a file name and 0, 1 or 2; {then}")
         splits[SPLIT[words[1]]].append(words[0])
     return {split: sorted(files) for split, files in splits.items()}

@@ -10,6 +10,8 @@ from latent_ot.datasets.fetch import fetch
 from latent_ot.datasets.source import Source
 from latent_ot.datasets.stream import Splits
 from latent_ot.errors import InputError
+from latent_ot.files import shown, unpack_tar
+from latent_ot.interrupts import passing
 
 BATCHES, ARCHIVE = "cifar-10-batches-py", "cifar-10-python.tar.gz"
 
@@ -19,7 +21,6 @@ class Cifar10(Source):
 
     names = ("cifar10",)
     version = 1
-    evaluator = "cifar10"
     shareable = True
     downloads = True
 
@@ -44,17 +45,12 @@ class Cifar10(Source):
 
     def read(self, name: str, data_dir: Path, source: Path | None = None) -> Splits:
         """Read the batches; torchvision checks their MD5 before it unpickles them."""
-        from torchvision.datasets.utils import extract_archive
-
         root = _root(data_dir, source)
         if (root / BATCHES).is_dir():
             return self._read(root)
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                extract_archive(str(root / ARCHIVE), folder)
-            except (OSError, EOFError) as error:
-                raise InputError(f"'{root / ARCHIVE}' is damaged ({error}); fetch it again") from None
-            return self._read(Path(folder))
+        with passing(Path(tempfile.mkdtemp())) as folder:
+            unpack_tar(root / ARCHIVE, folder, "CIFAR-10's archive of python batches")
+            return self._read(folder)
 
     def _read(self, root: Path) -> Splits:
         from torchvision.datasets import CIFAR10
@@ -62,7 +58,8 @@ class Cifar10(Source):
         try:
             train, test = (CIFAR10(root, train=is_train) for is_train in (True, False))
         except RuntimeError:
-            raise InputError(f"data set 'cifar10': a file in {BATCHES} is missing or damaged; fetch it again") from None
+            where = f"a file in {BATCHES} in {shown(root)}"
+            raise InputError(f"data set 'cifar10': {where} is missing or damaged; fetch it again") from None
         labels = [np.array(part.targets, dtype=np.int64) for part in (train, test)]
         return Splits(train.data, test.data, labels[0], labels[1])
 

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from latent_ot.datasets.stream import Pictures, Splits, Stream
-from latent_ot.errors import InputError
-from latent_ot.files import write_atomic
+from latent_ot.files import read_json, reading, write_atomic
 
 CARD = "content.json"
 SLICE_BYTES = 16 << 20  # of images in memory at once while a set is written
@@ -41,7 +40,7 @@ class Card:
 
     def made_by(self) -> frozenset[str]:
         """Return the classes that made the arrays; none, if that is not recorded."""
-        return frozenset(self.origin["source"] if self.origin else ())
+        return frozenset((self.origin or {}).get("source", ()))
 
 
 def read_card(folder: Path) -> Card | None:
@@ -50,14 +49,18 @@ def read_card(folder: Path) -> Card | None:
     Raises:
         InputError: if the card is damaged.
     """
-    try:
-        found = json.loads((folder / CARD).read_text())
-        known = {f.name: found[f.name] for f in fields(Card) if f.name in found}
-        return Card(**{**known, "notes": tuple(known.get("notes", ()))})
-    except FileNotFoundError:
+    if not (folder / CARD).exists():
         return None
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"'{folder / CARD}' is damaged ({error}); delete the folder, and load the set anew") from None
+    what, then = "what prepared images were made of", "delete the folder, and load the set anew"
+    found = read_json(folder / CARD, what, then)
+    with reading(folder / CARD, what, then):
+        known = {f.name: found[f.name] for f in fields(Card) if f.name in found}
+        card = Card(**{**known, "notes": tuple(known.get("notes", ()))})
+        kinds = {"origin": dict, "files": list, "place": str, "state": list, "content_id": str}
+        for name, kind in kinds.items():
+            if not isinstance(getattr(card, name), kind | None):
+                raise TypeError(f"its {name} is none")
+        return card
 
 
 def write_card(folder: Path, card: Card) -> None:
@@ -119,8 +122,8 @@ def difference(recorded: Mapping[str, Any] | None, today: Mapping[str, Any]) -> 
 
 
 def _named(origin: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    classes = ", ".join(f"{name} {version}" for name, version in origin["source"].items())
-    own = {**origin["view"], "subset": origin.get("subset")}
-    others = {**other["view"], "subset": other.get("subset")}
+    classes = ", ".join(f"{name} {version}" for name, version in origin.get("source", {}).items())
+    own = {**origin.get("view", {}), "subset": origin.get("subset")}
+    others = {**other.get("view", {}), "subset": other.get("subset")}
     differs = ", ".join(f"{key} {value}" for key, value in own.items() if others.get(key) != value)
     return f"{classes} with {differs}" if differs else classes

@@ -3,11 +3,12 @@
 import socket
 import tempfile
 from collections.abc import Callable
-from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from latent_ot.errors import InputError
+from latent_ot.files import MACHINE, foreign, made, unwritable, writable
+from latent_ot.interrupts import passing
 
 SILENCE = 30.0  # seconds without a byte after which a server counts as not there
 
@@ -22,26 +23,34 @@ def fetch(name: str, data_dir: Path, loader: Callable[..., Any], by_hand: str | 
         by_hand: what lacks and where it is to be put; None if nothing lacks and nothing is to be fetched.
 
     Raises:
-        InputError: without a network, for a wrong checksum, or if ``data_dir`` cannot be written.
+        InputError: without a network, or for what is not the files, such as a web page or nothing.
+        StoreError: if ``data_dir`` cannot be written, or has no room.
     """
     if by_hand is None:
         return
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        made = tempfile.TemporaryDirectory(prefix=f".{name}.", dir=data_dir)
-    except OSError as error:
-        raise InputError(f"data folder '{data_dir}' cannot be written ({error.strerror or error})") from None
+    writable(data_dir, "data folder")
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SILENCE)
     try:
-        with made as part:
-            loader(part, download=True)
-            _move(Path(part), data_dir)
-    except (OSError, RuntimeError, HTTPException) as error:
-        why = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{by_hand}; it could not be fetched: {why}") from None
+        with made(data_dir), passing(Path(tempfile.mkdtemp(prefix=f".{name}.", dir=data_dir))) as part:
+            try:
+                loader(str(part), download=True)
+            except Exception as error:  # what came may be anything
+                _refuse(part, by_hand, error)
+            _move(part, data_dir)
     finally:
         socket.setdefaulttimeout(before)
+
+
+def _refuse(part: Path, by_hand: str, error: Exception) -> NoReturn:
+    """Say in one line why nothing was fetched, and what came in its place."""
+    if getattr(error, "errno", None) in MACHINE:
+        raise unwritable(part.parent, error, what="data folder") from None  # type: ignore[arg-type]  # it has a number
+    came = (f"{path.name} from there {what}" for path in sorted(part.rglob("*")) if (what := foreign(path)))
+    why = next(
+        (said for said in came if not said.endswith("folder")), " ".join(str(error).split()) or type(error).__name__
+    )
+    raise InputError(f"{by_hand}; it could not be fetched: {why}") from None
 
 
 def _move(part: Path, place: Path) -> None:

@@ -7,7 +7,9 @@ and for all, is the test split. The id is the folder's name with a hash of the f
 
 import contextlib
 import hashlib
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from latent_ot.datasets.order import numpy_generator
 from latent_ot.datasets.source import Source
 from latent_ot.datasets.stream import Splits
 from latent_ot.errors import InputError
+from latent_ot.files import home, shown
 
 SIZES = (32, 64, 128, 256, 512, 1024)
 SPLIT, SHARE = "folder split", 10  # one image in so many is held out
@@ -40,9 +43,10 @@ class Folder(Source):
         if data_dir is not None and (known := _noted(root, size, stem, data_dir)):
             return known
         digest = hashlib.sha256()
-        for path in files(root):
-            digest.update(f"{path.relative_to(root).as_posix()}/{path.stat().st_size}/".encode())
-            with contextlib.suppress(OSError), path.open("rb") as file:  # unreadable: ``read`` will note it
+        for inside in files(root)[0]:
+            path = f"{root}/{inside}"
+            digest.update(os.fsencode(f"{inside}/{os.stat(path).st_size}/"))
+            with contextlib.suppress(OSError), open(path, "rb") as file:  # unreadable: ``read`` will note it
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         return f"{stem}_{digest.hexdigest()[:8]}"
 
@@ -51,7 +55,7 @@ class Folder(Source):
         if _is_folder(name):
             return None
         how = "load the images by folder:PATH, or prepare them under another name by --source PATH"
-        return f"there is no folder '{name.removeprefix('folder:')}'; {how}"
+        return f"there is no folder '{shown(name.removeprefix('folder:'))}'; {how}"
 
     def originals(self, name: str, data_dir: Path, source: Path | None = None) -> list[Path]:
         """Return the folder."""
@@ -75,7 +79,7 @@ def _noted(root: Path, size: int, stem: str, data_dir: Path) -> str | None:
     now = state([root]), relative(root, data_dir)
     for folder in data_dir.glob(f"{stem}_????????"):
         card = read_card(folder)
-        if card and card.origin and (card.files, card.place) == now and card.origin["view"].get("size") == size:
+        if card and card.origin and (card.files, card.place) == now and card.origin.get("view", {}).get("size") == size:
             return folder.name
     return None
 
@@ -105,29 +109,58 @@ def split(name: str) -> tuple[Path, int]:
     text = name.removeprefix("folder:")
     before, at, after = text.rpartition("@")
     path, size = (before, after) if at and after.isdigit() and not Path(text).is_dir() else (text, "32")
-    return Path(path).expanduser(), int(size)
+    return home(Path(path)), int(size)
 
 
-def files(root: Path) -> list[Path]:
-    """Return every file under ``root`` in a fixed order, hidden ones and those in hidden folders left out."""
-    inside = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    return [root / path for path in sorted(inside) if not any(part.startswith(".") for part in path.parts)]
+def files(root: Path) -> tuple[list[str], list[str]]:
+    """Return the files under ``root`` in a fixed order, hidden ones and those in hidden folders left out.
+
+    Returns:
+        Their paths below it; and in words what else was left out: links to nowhere and to folders, closed folders.
+    """
+    found: list[str] = []
+    out: dict[str, list[str]] = {}
+
+    def look(at: str) -> None:
+        try:
+            entries = [entry for entry in os.scandir(f"{root}/{at}") if not entry.name.startswith(".")]
+        except OSError:
+            out.setdefault("folders cannot be opened", []).append(at)
+            return
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                look(f"{at}{entry.name}/")
+            elif entry.is_file():
+                found.append(f"{at}{entry.name}")
+            elif entry.is_symlink():
+                why = "links lead to folders, and are not followed" if entry.is_dir() else "links lead nowhere"
+                out.setdefault(why, []).append(f"{at}{entry.name}")
+
+    look("")
+    return sorted(found, key=lambda path: path.split("/")), [told(f"{len(out[w])} {w}", out[w]) for w in sorted(out)]
+
+
+def told(what: str, names: Sequence[str]) -> str:
+    """Return a note with the first few of some files' names, in order."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{what}: {', '.join(map(shown, sorted(names)[:NAMED]))}{more}"
 
 
 def read_images(root: Path, size: int) -> Splits:
     """Return the images under ``root`` at ``size`` px, split 90/10; files that are no images are noted, not fatal."""
     images, unreadable = [], []
-    for path in files(root):
+    inside, notes = files(root)
+    for name in inside:
         try:
-            images.append(read_square(path, size))
+            images.append(read_square(root / name, size))
         except Exception:  # a damaged file makes Pillow's decoders raise errors of almost any type
-            unreadable.append(path.relative_to(root).as_posix())
-    notes = []
+            unreadable.append(name)
     if unreadable:
-        more = f" and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
-        notes.append(f"{len(unreadable)} files could not be read as images: {', '.join(unreadable[:NAMED])}{more}")
+        notes = [told(f"{len(unreadable)} files could not be read as images", unreadable), *notes]
     if len(images) < 2:
-        raise InputError("; ".join([f"'{root}' holds {len(images)} readable images, allowed: 2 or more", *notes]))
+        raise InputError(
+            "; ".join([f"'{shown(root)}' holds {len(images)} readable images, allowed: 2 or more", *notes])
+        )
     pixels = np.stack(images)
     if all((image == image[..., :1]).all() for image in images):
         pixels = pixels[..., :1]
@@ -136,29 +169,41 @@ def read_images(root: Path, size: int) -> Splits:
     return Splits(pixels[order[test:]], pixels[order[:test]], notes=tuple(notes))
 
 
-def read_like(root: Path, shape: tuple[int, ...]) -> tuple[dict[str, np.ndarray], list[str]]:
+def read_like(root: Path, shape: tuple[int, ...], exact: bool = False) -> tuple[dict[str, np.ndarray], list[str]]:
     """Return the images under a folder as those of a set of ``shape`` (C, H, H), and the files that are no images.
+
+    ``exact``: whether they must be such images already, not brought to their size or to grey.
 
     Returns:
         File name -> image, uint8 (H, H, C), in a fixed order; and the names of the others.
 
     Raises:
-        InputError: if there is no such folder, or no image in it.
+        InputError: if there is no such folder, no image in it or, if asked, another one than such.
     """
     if not root.is_dir():
         raise InputError(f"there is no folder '{root}'; allowed: a folder with images")
     images, unreadable = {}, []
-    for path in files(root):
-        name = path.relative_to(root).as_posix()
+    inside, _ = files(root)
+    for name in inside:
         try:
-            image = read_square(path, shape[1])
+            image, size = read_square(root / name, shape[1]), _size(root / name)
         except Exception:  # a damaged file makes Pillow's decoders raise errors of almost any type
             unreadable.append(name)
             continue
+        colour = shape[0] == 1 and (image != image[..., :1]).any()
+        if exact and (size != (shape[1], shape[1]) or colour):
+            what = f"'{shown(name)}' is a picture of {size[0]} x {size[1]} px{', in colour' if colour else ''}"
+            raise InputError(f"{what}; allowed: {shape[1]} x {shape[1]} px{', grey' if shape[0] == 1 else ''}")
         images[name] = image if shape[0] == 3 else np.asarray(Image.fromarray(image).convert("L"))[..., None]
     if not images:
         raise InputError(f"'{root}' holds no readable image; allowed: a folder with images")
     return images, unreadable
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Return the width and the height of a picture, of which no more than its head is read."""
+    with Image.open(path) as file:
+        return file.size
 
 
 def read_square(path: Path, size: int) -> np.ndarray:

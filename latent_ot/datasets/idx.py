@@ -1,8 +1,6 @@
 """The IDX files of MNIST and Fashion-MNIST, plain or gzipped, where torchvision downloads them."""
 
-import gzip
 import math
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from latent_ot.datasets.images import resize, scaled
 from latent_ot.datasets.source import Source
 from latent_ot.datasets.stream import Splits
 from latent_ot.errors import InputError
+from latent_ot.files import read_bytes, reading
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -24,19 +23,21 @@ def read_idx(path: Path) -> np.ndarray:
     """Return the uint8 array in an IDX file (big-endian: 0, 0, type 8, rank, then the extents, then the bytes).
 
     Raises:
-        InputError: if the file is truncated or something else.
+        Damaged: if the file is truncated or something else.
     """
-    try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"'{path}' cannot be read: {error}; fetch it again") from None
-    rank = raw[3] if len(raw) > 3 and raw[:3] == b"\0\0\x08" else 0
-    shape = np.frombuffer(raw, ">u4", rank, 4).tolist() if len(raw) >= 4 + 4 * rank else []
-    if not shape or len(raw) != 4 + 4 * rank + math.prod(shape):
-        raise InputError(
-            f"'{path}' is no whole IDX file of bytes: {len(raw)} bytes for shape {tuple(shape)}; fetch it again"
-        )
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * rank).reshape(shape)
+    what, then = "an IDX file of bytes, plain or gzipped", "fetch it again"
+    raw = read_bytes(path, what, then)
+    with reading(path, what, then):
+        rank = raw[3] if len(raw) > 3 and raw[:3] == b"\0\0\x08" else 0
+        shape = np.frombuffer(raw, ">u4", rank, 4).tolist() if len(raw) >= 4 + 4 * rank else []
+        if not shape or len(raw) != 4 + 4 * rank + math.prod(shape):
+            raise ValueError(f"{len(raw)} bytes for shape {tuple(shape)}")
+        return np.frombuffer(raw, np.uint8, offset=4 + 4 * rank).reshape(shape)
+
+
+def plain(name: str) -> str:
+    """Return the name that MNIST's own files have of one under which people keep it: with .gz, a dot for the dash."""
+    return name.lower().removesuffix(".gz").replace(".", "-").replace("test-", "t10k-")
 
 
 class IdxSource(Source):
@@ -87,13 +88,17 @@ class IdxSource(Source):
         fetch(name, data_dir, getattr(datasets, self.folder), self.missing(name, data_dir))
 
     def _path(self, file: str, data_dir: Path, source: Path | None) -> Path | None:
-        folders = (
-            [data_dir / self.folder / "raw"]
-            if source is None
-            else [source, source / "raw", source / self.folder / "raw"]
-        )
-        paths = (folder / f"{file}{ending}" for folder in folders for ending in ("", ".gz"))
-        return next((path for path in paths if path.is_file()), None)
+        """Return a file by any of its names, in its folder or in one of its own name there; a plain one first."""
+        roots = [data_dir / self.folder] if source is None else [source, source / self.folder]
+        for folder in (place for root in roots for place in (root, root / "raw")):
+            near = sorted(folder.iterdir()) if folder.is_dir() else []
+            inside = [
+                path for one in near if one.is_dir() and plain(one.name) == file for path in sorted(one.iterdir())
+            ]
+            found = [path for path in (*near, *inside) if path.is_file() and plain(path.name) == file]
+            if found:
+                return min(found, key=lambda path: (path.name.lower().endswith(".gz"), path.name != file))
+        return None
 
 
 def _size(name: str) -> int:

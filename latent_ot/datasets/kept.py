@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from latent_ot.datasets import prepared, writer
 from latent_ot.datasets.content import CARD, Card, content_id, difference, relative, state, write_card
 from latent_ot.datasets.prepared import Kept
-from latent_ot.datasets.source import Source
+from latent_ot.datasets.source import Source, looked_at
 from latent_ot.datasets.stream import Splits, Stream
 from latent_ot.errors import InputError
 
@@ -91,7 +91,7 @@ class Making:
         elif problem:
             raise InputError(problem)
         card = self.card()  # before the files are read, so that one replaced meanwhile is noticed the next time
-        made = self.source.read(self.name, self.data_dir, self.place)
+        made = looked_at(self.source, self.source.read(self.name, self.data_dir, self.place))
         if not isinstance(made, Stream):
             return self, made, card
         found = replace(self, key=made.id, subset=None if made.id == self.name else len(made.train))
@@ -112,14 +112,14 @@ def serve(making: Making, verify: bool = False) -> Served:
     Raises:
         InputError: if files are missing or damaged, or stale images cannot be made anew.
     """
-    if prepared.stats(making.folder) is None:  # nothing by this name, but its files may amount to a part that is there
+    kept = _kept(making)
+    if kept is None:  # nothing whole by this name, but its files may amount to a part that is there
         making, made, card = making.read()
-        kept = prepared.kept(making.folder)
+        kept = _kept(making)
         if kept is None:
             return _write(making, made, card)
     else:
-        kept, card = prepared.kept(making.folder), making.card()
-        assert kept is not None
+        card = making.card()
     if making.stale(kept.card):
         return _remake(making, kept)
     recorded = kept.card or Card()
@@ -133,6 +133,10 @@ def serve(making: Making, verify: bool = False) -> Served:
             log.warning("data set '%s': its %s: made anew", making.key, what)
             return _write(making, made, card, kept)
     return _served(making, kept, card, verify)
+
+
+def _kept(making: Making) -> Kept | None:
+    return prepared.sound(making.folder) if making.remade else prepared.kept(making.folder)
 
 
 def _id(making: Making, splits: Splits | Stream) -> str:

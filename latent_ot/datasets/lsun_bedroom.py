@@ -21,6 +21,7 @@ from latent_ot.datasets.images import scale, scaled
 from latent_ot.datasets.source import Source
 from latent_ot.datasets.stream import Folder, Pictures, Stream, held, held_back, stream
 from latent_ot.errors import InputError
+from latent_ot.files import reading, shown
 
 WHOLE, DRAWN = 3_033_042, 100_000
 TEST, SPLIT = 10_000, "lsun_bedroom split"
@@ -44,12 +45,11 @@ class Database:
     def __init__(self, path: Path) -> None:
         import lmdb
 
-        try:
+        self.root = path
+        with reading(path / "data.mdb", "LSUN's database", "fetch it again"):
             self.env = lmdb.open(str(path), readonly=True, lock=False, create=False)
             with self.env.begin() as transaction:
                 self.names = [key.decode() for key in transaction.cursor().iternext(values=False)]
-        except (lmdb.Error, UnicodeDecodeError) as error:
-            raise InputError(f"'{path}' is damaged or no LSUN database ({error}); fetch it again") from None
 
     def read(self, name: str) -> bytes:
         """Return an image's bytes."""
@@ -118,7 +118,7 @@ def _exported(place: Path) -> Folder:
     for path in folder.names:
         if not re.fullmatch(KEY, path.rpartition("/")[2]):
             raise InputError(
-                f"'{path}' in {place} has no name of LSUN's (40 hex digits); other bedrooms take another name: "
-                f"latent-ot prepare my_bedrooms@64 --source {place}"
+                f"'{shown(path)}' in {shown(place)} has no name of LSUN's (40 hex digits); other bedrooms take another "
+                f"name: latent-ot prepare my_bedrooms@64 --source {place}"
             )
     return folder

@@ -33,8 +33,8 @@ def keep(images: Any, test: Any, data_dir: Path) -> str:
         data_dir: the user's data folder.
 
     Raises:
-        InputError: for what is no set of square images (see ``as_images``), fewer than two of them, or a folder that
-            cannot be written.
+        InputError: for what is no set of square images (see ``as_images``), or fewer than two of them.
+        StoreError: for a folder that cannot be written.
     """
     train = as_images(images)
     if test is not None:
@@ -52,7 +52,7 @@ def keep(images: Any, test: Any, data_dir: Path) -> str:
     for part in splits[:2]:
         digest.update(part.data)
     name = f"own_{digest.hexdigest()[:12]}"
-    if prepared.read(data_dir / name) is None:
+    if prepared.sound(data_dir / name) is None:
         try:
             writer.write(data_dir / name, splits, Card(Arrays(name).origin(name)))
         except OSError as error:

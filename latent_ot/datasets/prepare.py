@@ -10,7 +10,8 @@ from latent_ot.datasets.content import Card, content_id, difference
 from latent_ot.datasets.folder import Folder, parse
 from latent_ot.datasets.kept import Making
 from latent_ot.datasets.stream import Splits, Stream, part_name
-from latent_ot.errors import InputError
+from latent_ot.errors import InputError, StoreError
+from latent_ot.files import shown, writable
 
 
 def prepare(dataset: str, source: Path | None, data_dir: Path, download: bool = False, verify: bool = False) -> Dataset:
@@ -25,9 +26,11 @@ def prepare(dataset: str, source: Path | None, data_dir: Path, download: bool = 
         verify: read prepared and original files again, whatever their sizes and times.
 
     Raises:
-        InputError: if the name is unknown, files are missing or damaged, another set of that name is already there, or
-            ``data_dir`` cannot be written.
+        InputError: if the name is unknown, files are missing or damaged, or another set of that name is there already.
+        StoreError: if ``data_dir`` cannot be written.
     """
+    if download or source is not None:
+        writable(data_dir, "data folder")
     if source is not None and (dataset.startswith("folder:") or not source.is_dir()):
         raise InputError(f"source '{source}' of data set '{dataset}'; allowed: a folder, and a plain name")
     if download:
@@ -39,7 +42,8 @@ def prepare(dataset: str, source: Path | None, data_dir: Path, download: bool = 
         _keep(making, splits, card)
     result = load(name, data_dir, verify=verify)
     if result.kind == "image" and prepared.read(data_dir / result.id) is None:
-        raise InputError(f"data folder '{data_dir}' cannot be written")
+        writable(data_dir / result.id, "data folder")
+        raise StoreError(f"data folder '{shown(data_dir)}' did not take the set")
     return result
 
 

@@ -3,17 +3,21 @@
 ``images.npy`` is uint8 (N, H, W, C), ``labels.npy`` int64 (N,) and may be absent.
 """
 
+import logging
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from latent_ot.datasets.content import Card, file_state, read_card
 from latent_ot.datasets.stream import Splits
-from latent_ot.errors import InputError
+from latent_ot.errors import Damaged, InputError
+from latent_ot.files import read_array, set_aside
 
+log = logging.getLogger("latent_ot")
 NAME = r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*"  # safe in file names and as a part of a record's name
+THEN = "delete its data set's folder, and load the set anew"
 SPLITS = ("test", "train")  # train comes last when writing: its presence means that the set is whole
 
 
@@ -58,6 +62,17 @@ def kept(folder: Path) -> Kept | None:
             return Kept(splits, card, before)
 
 
+def sound(folder: Path) -> Kept | None:
+    """Return what ``kept`` does of arrays that can be made again: damaged ones are set aside, and none are there."""
+    try:
+        return kept(folder)
+    except Damaged as why:
+        log.warning("%s: made anew", why.problem)
+        for split in SPLITS:
+            set_aside(folder / split / "images.npy")
+        return None
+
+
 def stats(folder: Path) -> list[list[int]] | None:
     """Return size and time of both splits' images; None if there are no training images."""
     train, test = (file_state(folder / split / "images.npy") for split in ("train", "test"))
@@ -65,7 +80,7 @@ def stats(folder: Path) -> list[list[int]] | None:
 
 
 def _read(folder: Path, card: Card | None) -> Splits:
-    images = {split: _array(folder / split / "images.npy", mmap="r") for split in SPLITS}
+    images = {split: _array(folder / split / "images.npy") for split in SPLITS}
     labels: dict[str, np.ndarray | None] = {}
     for split, array in images.items():
         where = f"{folder / split / 'images.npy'}"
@@ -75,7 +90,7 @@ def _read(folder: Path, card: Card | None) -> Splits:
                 f"'{where}' holds {array.dtype} {array.shape}; allowed: uint8 (N, S, S, 1 or 3) with N >= 1"
             )
         path = folder / split / "labels.npy"
-        labels[split] = known = _array(path) if path.is_file() else None
+        labels[split] = known = np.array(_array(path)) if path.is_file() else None
         if known is not None and (known.shape != array.shape[:1] or known.dtype.kind not in "iu"):
             raise InputError(f"'{path}' holds {known.dtype} {known.shape}; allowed: integers ({len(array)},)")
     if images["train"].shape[1:] != images["test"].shape[1:]:
@@ -83,10 +98,5 @@ def _read(folder: Path, card: Card | None) -> Splits:
     return Splits(images["train"], images["test"], labels["train"], labels["test"], card.notes if card else ())
 
 
-def _array(path: Path, mmap: Any = None) -> np.ndarray:
-    try:
-        return np.load(path, mmap_mode=mmap, allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f"'{path}' is missing; a prepared data set needs images.npy in train and in test") from None
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(f"'{path}' is damaged or no .npy array: {str(error).splitlines()[0]}") from None
+def _array(path: Path) -> np.ndarray:
+    return read_array(path, "a .npy array, as a prepared data set has it in train and in test", THEN)

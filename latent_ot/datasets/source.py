@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from latent_ot.datasets.stream import Splits, Stream
-from latent_ot.discovery import plugin_files
+from latent_ot.discovery import broken, plugin_files
 from latent_ot.errors import InputError
 from latent_ot.identity import lineage
 
@@ -59,7 +59,7 @@ class Source(ABC):
     names: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int]
     kind: ClassVar[Literal["image", "points"]] = "image"
-    evaluator: str | None = "inception"
+    evaluator: str | None = "imagenet_lite0"
     shareable: bool = False
     downloads: bool = False
     """Whether ``download`` fetches what is missing; whoever loads the set then need not ask for it."""
@@ -102,3 +102,27 @@ class Source(ABC):
     def mixture(self, name: str) -> tuple[np.ndarray | None, float | None]:
         """Return the centres (K, 2) and the standard deviation, where the set is a Gaussian mixture."""
         return None, None
+
+
+def looked_at(source: Source, splits: Splits | Stream) -> Splits | Stream:
+    """Return what a source read, once it is what data sets are made of.
+
+    Raises:
+        ContractError: naming its file and what is wrong.
+    """
+    if isinstance(splits, Stream):
+        return splits
+    if not isinstance(splits, Splits):
+        raise broken(type(source), f"read returns {type(splits).__name__}; allowed: Splits(train, test)")
+    images = source.kind == "image"
+    kind, rank, of = (np.uint8, 4, "uint8 (N, H, W, 1 or 3)") if images else (np.float32, 2, "finite float32 (N, 2)")
+    for part in ("train", "test"):
+        array, labels = getattr(splits, part), getattr(splits, f"{part}_labels")
+        shape = np.shape(array)
+        fits = getattr(array, "dtype", None) == kind and len(shape) == rank and shape[0] and shape[-1] in (1, 2, 3)
+        if not fits or (not images and not np.isfinite(array).all()) or shape[1:] != np.shape(splits.train)[1:]:
+            found = f"{getattr(array, 'dtype', type(array).__name__)} {shape}"
+            raise broken(type(source), f"its {part} examples are {found}; allowed: {of}, one or more, of one shape")
+        if labels is not None and np.shape(labels) != shape[:1]:
+            raise broken(type(source), f"its {part} labels are {np.shape(labels)}; allowed: one for each example")
+    return splits

@@ -16,6 +16,7 @@ from PIL import Image
 from latent_ot.datasets.images import scale
 from latent_ot.datasets.order import numpy_generator
 from latent_ot.errors import InputError
+from latent_ot.files import reading, shown
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 SHARE = 10  # one image in so many is held back
@@ -69,15 +70,17 @@ class Pictures:
             return np.stack(list(pool.map(self._one, self.names[rows])))
 
     def _one(self, name: str) -> np.ndarray:
+        place = getattr(getattr(self.read, "__self__", None), "root", None)
+        at = f" in {shown(place)}" if place else ""
         try:
             image = Image.open(io.BytesIO(self.read(name))).convert("RGB")
         except Exception as error:  # a damaged file makes Pillow's decoders raise errors of almost any type
             kind = type(error).__name__
-            raise InputError(f"'{name}' is missing, damaged or no image ({kind}); fetch it again") from None
+            raise InputError(f"'{shown(name)}'{at} is missing, damaged or no image ({kind}); fetch it again") from None
         try:
             return np.asarray(self.view(image))
         except ValueError as allowed:
-            raise InputError(f"'{name}' is {image.width}x{image.height}; allowed: {allowed}") from None
+            raise InputError(f"'{shown(name)}'{at} is {image.width}x{image.height}; allowed: {allowed}") from None
 
 
 class Stream(NamedTuple):
@@ -154,10 +157,9 @@ class Zip:
     """The images in a zip archive, read without unpacking it. ``names``: their paths, in order of file name."""
 
     def __init__(self, path: Path) -> None:
-        try:
+        self.root = path
+        with reading(path, "a zip archive of images", "fetch it again"):
             self.archive = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile) as error:
-            raise InputError(f"'{path}' is damaged or no zip archive ({error}); fetch it again") from None
         self.names = in_order(self.archive.namelist())
 
     def read(self, name: str) -> bytes:

@@ -17,7 +17,10 @@ import numpy as np
 from latent_ot.datasets.content import CARD, Card, read_card, slices, write_card
 from latent_ot.datasets.prepared import SPLITS, Kept, kept, stats
 from latent_ot.datasets.stream import Pictures, Splits, Stream
-from latent_ot.errors import InputError
+from latent_ot.errors import StoreError
+from latent_ot.files import made
+from latent_ot.files import unwritable as refusal
+from latent_ot.interrupts import passing
 
 LINE_SECONDS = 5.0  # between lines on progress
 ABANDONED_SECONDS = 3600.0  # a half-written set that nothing was added to for so long has lost its writer
@@ -33,13 +36,17 @@ def write(folder: Path, splits: Splits | Stream, card: Card | None = None, inste
         OSError: if the folder cannot be written, or has no room; nothing is left behind.
         InputError: if an image of a stream cannot be read.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(folder)
-    if shutil.disk_usage(folder.parent).free < _bytes(splits):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # said before the hours of work that a large set takes
+    with made(folder.parent):
+        _sweep(folder)
+        if shutil.disk_usage(folder.parent).free < _bytes(splits):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # said before the hours that a large set takes
+        return _write(folder, splits, card, instead)
+
+
+def _write(folder: Path, splits: Splits | Stream, card: Card | None, instead: Kept | None) -> Kept:
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     written = _progress(folder.name, len(splits.train) + len(splits.test))
-    try:
+    with passing(part):
         for split in SPLITS:
             (part / split).mkdir()
             _save(part / split / "images.npy", getattr(splits, split), written)
@@ -57,8 +64,6 @@ def write(folder: Path, splits: Splits | Stream, card: Card | None = None, inste
                 for piece in (CARD, *SPLITS):
                     (part / piece).replace(folder / piece)
             result = kept(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     assert result is not None
     return result
 
@@ -122,9 +127,6 @@ def _sweep(folder: Path) -> None:
             shutil.rmtree(part, ignore_errors=True)
 
 
-def unwritable(data_dir: Path, splits: Splits | Stream, error: OSError) -> InputError:
+def unwritable(data_dir: Path, splits: Splits | Stream, error: OSError) -> StoreError:
     """Say that a set could not be written, and how much room it needs where that is why."""
-    there = next(path for path in (data_dir, *data_dir.absolute().parents) if path.exists())
-    need, free = _bytes(splits), shutil.disk_usage(there).free
-    room = f": {need:,} bytes needed, {free:,} free" if free < need else ""
-    return InputError(f"data folder '{data_dir}' cannot be written ({error.strerror or error}){room}")
+    return refusal(data_dir, error, _bytes(splits), "data folder")

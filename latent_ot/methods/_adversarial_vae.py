@@ -16,17 +16,18 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from latent_ot.config import Config
+from latent_ot.config import Trained
 from latent_ot.losses.gaussian import bound_terms
 from latent_ot.losses.orthogonal import orthogonality
 from latent_ot.methods.base import Method, Spec, require_images
 from latent_ot.networks.families import among, families, networks
 from latent_ot.networks.sdkl import Tapped
+from latent_ot.ranks import mean
 
 NETWORKS = among("sdkl", "vaegan")
 
 
-class AdversarialConfig(Config):
+class AdversarialConfig(Trained):
     """Settings of all five models; their roles are those of SDKL, Section 4.2, and their values the suite's."""
 
     network: Annotated[str, NETWORKS] = Field("sdkl", description="SDKL, Table 1; or the VAE/GAN release's")
@@ -93,7 +94,8 @@ class Adversarial(Method):
         """Observe the values, and keep running means of those that have a buffer for it."""
         for name, value in values.items():
             if hasattr(self, f"mean_{name}"):
-                getattr(self, f"mean_{name}").lerp_(value.detach(), 0.05 if self.step else 1.0)
+                kept = self.get_buffer(f"mean_{name}")
+                kept.lerp_(mean(value.detach()).to(kept), 0.05 if self.step else 1.0)
         self.observe(**values)
 
     def facts(self) -> dict[str, float]:

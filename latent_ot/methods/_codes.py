@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
+
+from latent_ot.ranks import gather, size
 
 CHUNK = 4096  # rows projected together: a copy of a whole large table costs more than the projection
 LARGE = 2_000_000  # values in a table whose Adam costs a CPU a tenth of a step and more, benchmarks/speed/codes.py
@@ -41,9 +43,9 @@ class CodeTable(nn.Module):
     ) -> None:
         """Take an optimizer's step with the gradient of a batch, which is 0 for all rows that it does not hold.
 
-        The gradients of a row that the batch holds twice are summed. Under several processes each calls with rows and
-        gradients of its own share of the batch, all shares of one size and each gradient that of the mean over its
-        share; all tables then take the same step, that of one process with the whole batch.
+        The gradients of a row that the batch holds twice are summed. Several ranks call each with rows and gradients of
+        its own share of the batch, each gradient that of the mean over the share; all tables then take the same step,
+        that of one process with the whole batch.
 
         Args:
             index: rows (B,), int64.
@@ -51,7 +53,7 @@ class CodeTable(nn.Module):
             optimizer: that holds ``codes``.
             project: maps codes (rows, d) onto the set of valid codes; all rows that moved are mapped.
         """
-        index, gradient = self._gather(index, gradient)
+        index, gradient = gather(index), gather(gradient) / size()
         if isinstance(optimizer, AdamInMotion):
             moved = optimizer.step(index=index, gradient=gradient)
             if project is not None:
@@ -65,18 +67,6 @@ class CodeTable(nn.Module):
         if project is not None:
             for rows in self.codes.split(CHUNK):
                 rows.copy_(project(rows))
-
-    @staticmethod
-    def _gather(index: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """Return rows and gradients of the batch of all processes."""
-        if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-            world = distributed.get_world_size()
-            indices = [torch.empty_like(index) for _ in range(world)]
-            gradients = [torch.empty_like(gradient) for _ in range(world)]
-            distributed.all_gather(indices, index.contiguous())
-            distributed.all_gather(gradients, gradient.contiguous())
-            return torch.cat(indices), torch.cat(gradients) / world
-        return index, gradient
 
 
 class AdamInMotion(torch.optim.Optimizer):

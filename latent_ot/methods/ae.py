@@ -10,7 +10,7 @@ from Section 5.1 and the authors' public code, whose 15,000 steps end where it w
 named pairs ``ae_ot_kp``, ``ae_ot_trans`` and ``ae_ot_gen``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Annotated, Any
 
 import torch
@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from latent_ot.config import Config
+from latent_ot.config import Trained
 from latent_ot.methods.base import Method, Spec, require_images
 from latent_ot.networks import fc
 from latent_ot.networks.families import among, autoencoder
@@ -42,7 +42,7 @@ def usual_networks(shape: tuple[int, ...]) -> str:
     return "sngan" if shape[-1] <= 32 else "dcgan" if shape[-1] < 256 else "wgan_qc"
 
 
-class AeConfig(Config):
+class AeConfig(Trained):
     """Settings of the autoencoder."""
 
     network: Annotated[str, NETWORKS] = Field(
@@ -85,6 +85,7 @@ class Ae(Method):
     Config = AeConfig
     makes_images = ("autoencoder", "decoder")
     role = "representation"
+    replayable = True
     default_sampler = "sdot"
     config: AeConfig
     encoder: nn.Module
@@ -116,18 +117,32 @@ class Ae(Method):
         betas = (self.config.beta1, 0.999)
         return torch.optim.Adam(self.parameters(), lr=self.config.lr, betas=betas, fused=True)
 
+    def set_rates(self) -> None:
+        """Halve the rate every so many steps, if so set."""
+        optimizer: Any = self.optimizers()
+        if self.config.halve_every is not None:
+            optimizer.param_groups[0]["lr"] = self.config.lr * 0.5 ** (self.step // self.config.halve_every)
+
+    @property
+    def refining(self) -> bool:
+        """Whether the step to come trains the decoder alone."""
+        return self.progress >= 1 - self.config.refine
+
+    @property
+    def phase(self) -> Hashable:
+        """What it trains."""
+        return self.refining
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One descent step on the reconstruction error, of the decoder alone in the last share of the budget."""
         x = self.to_network(batch.image)
-        refining = self.progress >= 1 - self.config.refine
+        refining = self.refining
         self.encoder.train(not refining)  # a frozen encoder keeps its normalisation statistics, too
         with torch.set_grad_enabled(not refining):
             z = self.encoder(x)
         error = mse_loss(self.decoder(z), x)
         loss = error + self.config.code_l1 * z.abs().sum(dim=1).mean()
         optimizer: Any = self.optimizers()
-        if self.config.halve_every is not None:
-            optimizer.param_groups[0]["lr"] = self.config.lr * 0.5 ** (self.step // self.config.halve_every)
         optimizer.zero_grad()
         self.manual_backward(loss)
         self.update("decoder" if refining else "autoencoder", optimizer)

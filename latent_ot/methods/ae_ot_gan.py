@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from latent_ot.config import Config
+from latent_ot.config import Trained
 from latent_ot.losses.adversarial import gan_discriminator, gan_generator
 from latent_ot.methods.ae import usual_networks
 from latent_ot.methods.base import Method, Pair, Spec, require_images
@@ -37,7 +37,7 @@ CRITIC_NORM = {"dcgan": "layer"}
 NETWORKS = among("infogan", "dcgan", "sngan", "sngan_resnet", "wgan_div_resnet", "wgan_qc")
 
 
-class AeOtGanConfig(Config):
+class AeOtGanConfig(Trained):
     """Settings of AE-OT-GAN's last stage; those of the others are ``ae``'s and ``sdot``'s."""
 
     network: Annotated[str, NETWORKS] = Field(
@@ -58,6 +58,11 @@ class AeOtGanConfig(Config):
     )
     saturating: bool = Field(True, description="whether the generator minimises log(1 - d), as Section 3.3 prints it")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam; silent in the paper, DCGAN's")
+
+
+def held(n: int, config: AeOtGanConfig) -> int:
+    """Return how many of n images a generator step reconstructs, beside ``generated`` times as many draws."""
+    return -(-n // (1 + config.generated))
 
 
 class AeOtGan(Method):
@@ -97,6 +102,11 @@ class AeOtGan(Method):
         self.transport.eval()
         return self
 
+    @classmethod
+    def batches(cls, config: AeOtGanConfig) -> dict[str, int]:
+        """That of the discriminator, and the part of it that the generator reconstructs."""
+        return {"batch_size": config.batch_size, "batch_size / (1 + generated)": held(config.batch_size, config)}
+
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for each network, the discriminator's R times as slow."""
         c = self.config
@@ -108,16 +118,16 @@ class AeOtGan(Method):
         optimizers: Any = self.optimizers()
         g_optimizer, d_optimizer = optimizers
         c, x = self.config, self.to_network(batch.image)
-        held = x.split(-(-len(x) // (1 + c.generated)))  # the first of them are reconstructed for the discriminator
+        parts = x.split(held(len(x), c))  # the first of them are reconstructed for the discriminator
         with self.toggled_optimizer(d_optimizer):
             with torch.no_grad():
-                fake = self.g(self._codes(self.f(held[0]), len(x)))
+                fake = self.g(self._codes(self.f(parts[0]), len(x)))
             real_score, fake_score = self.d(x), self.d(fake)
             d_loss = gan_discriminator(real_score, fake_score)
             self.descend(d_loss, discriminator=d_optimizer)
         with self.toggled_optimizer(g_optimizer):
             for t in range(c.T):
-                x_i = held[t % len(held)]
+                x_i = parts[t % len(parts)]
                 features = self.features(x_i)
                 # One forward for both kinds of codes: apart, batch normalisation would tell them apart.
                 fake = self.g(self._codes(features[-1], len(x)))
@@ -139,7 +149,7 @@ class AeOtGan(Method):
 
     def _codes(self, z: Tensor, n: int) -> Tensor:
         """Return ``n`` codes: the given ones, of real images, then draws of the transport."""
-        return torch.cat([z, self.transport.sample(n - len(z), self.generator)])
+        return torch.cat([z, self.draw(n - len(z), self.transport.sample)])
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Return f_l(x), the encoder's activations (of a residual net: blocks) and last its code, of network images."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from latent_ot.errors import Declined, InputError
 from latent_ot.methods._inversion import invert
+from latent_ot.ranks import size
 from latent_ot.samplers.base import LatentSampler
 from latent_ot.stage import Batch, Spec, Stage, as_float
 
@@ -39,8 +40,10 @@ def unfit(batch: Any, spec: Spec, rows: int, first: bool) -> str | None:
     if not isinstance(index, Tensor) or index.dtype != torch.int64 or index.shape != (rows,):
         kind = f"{index.dtype} {tuple(index.shape)}" if isinstance(index, Tensor) else type(index).__name__
         return f"batch.index is {kind}; allowed: torch.int64 {(rows,)}, the rows' places in the training set"
-    if (first or index.device.type == "cpu") and not 0 <= int(index.min()) <= int(index.max()) < spec.count:
-        return f"batch.index from {int(index.min())} to {int(index.max())}; allowed: 0 to {spec.count - 1}"
+    if first or index.device.type == "cpu":
+        low, high = (int(place) for place in index.aminmax())
+        if not 0 <= low <= high < spec.count:
+            return f"batch.index from {low} to {high}; allowed: 0 to {spec.count - 1}"
     if first and len(spec.shape) == 3 and not 0 <= float(x.min()) <= float(x.max()) <= 1:
         return f"batch.image from {float(x.min()):.4g} to {float(x.max()):.4g}; allowed: images in [0, 1]"
     return None
@@ -72,13 +75,19 @@ class Method(Stage):
     """Of the images that its networks take and make; their heads say which, and images outside are always [0, 1]."""
     latent_dim: int
 
+    @classmethod
+    def batches(cls, config: Any) -> dict[str, int] | None:
+        """Its ``batch_size``."""
+        rows = getattr(config, "batch_size", None)
+        return {"batch_size": rows} if rows else None
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed the step to come, once its batch is one that it consumes whole, whoever's trainer and loader it is of.
 
         Raises:
             InputError: for another batch, with what was found, what is allowed and how to get it.
         """
-        wrong = unfit(batch, self.spec, self.rows_per_step, batch_idx == 0)
+        wrong = unfit(batch, self.spec, self.rows_per_step // size(), batch_idx == 0)
         if wrong:
             how = f"DataLoader([Batch(i, x) for i, x in enumerate(images)], {self.rows_per_step}, drop_last=True)"
             raise InputError(f"{type(self).__module__.rpartition('.')[2]}: {wrong}; get it by {how}")

@@ -17,15 +17,16 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
-from latent_ot.config import Config
+from latent_ot.config import Trained
 from latent_ot.methods.base import Gan, Spec, require_images
 from latent_ot.networks.began import Critic, Generator
+from latent_ot.ranks import mean
 from latent_ot.stage import Batch
 
 PUBLISHED_STEPS = 500_000  # public code
 
 
-class BeganConfig(Config):
+class BeganConfig(Trained):
     """Settings of BEGAN."""
 
     batch_size: int = Field(64, ge=1, description="images a step; GLDO, Section 4.1 (BEGAN: 16)")
@@ -55,6 +56,7 @@ class Began(Gan):
     version = 2
     Config = BeganConfig
     adversary = "D"
+    replayable = True
     config: BeganConfig
     data_range = (-1.0, 1.0)
     k: Tensor
@@ -78,29 +80,37 @@ class Began(Gan):
         """Return L(v) of images in the networks' range, a scalar; its gradient goes to the images both ways."""
         return l1_loss(self.D(v), v)
 
+    def set_rates(self) -> None:
+        """Halve the rate after each fifth of the budget, so often."""
+        optimizers: Any = self.optimizers()
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+            group["lr"] = self.config.lr * 0.5 ** min(self.config.halvings, int(5 * self.progress))
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One critic step, one generator step on fresh codes, one step of k."""
         optimizers: Any = self.optimizers()
         g_optimizer, d_optimizer = optimizers
         n, c = len(batch.image), self.config
-        for group in (*g_optimizer.param_groups, *d_optimizer.param_groups):
-            group["lr"] = c.lr * 0.5 ** min(c.halvings, int(5 * self.progress))
         with self.toggled_optimizer(d_optimizer):
             with torch.no_grad():
-                fake = self.G(self.sample_latent(n, self.generator))
+                fake = self.G(self.uniform_codes(n))
             real_error = self.error(self.to_network(batch.image))
             d_loss = real_error - self.k * self.error(fake)
             self.descend(d_loss, discriminator=d_optimizer)
         with self.toggled_optimizer(g_optimizer):
-            g_loss = self.error(self.G(self.sample_latent(n, self.generator)))
+            g_loss = self.error(self.G(self.uniform_codes(n)))
             self.descend(g_loss, generator=g_optimizer)
         with torch.no_grad():
-            gap, convergence = balance(real_error, g_loss, c.gamma)
+            gap, convergence = balance(mean(real_error), mean(g_loss), c.gamma)
             self.k.add_(self.k_rate * gap).clamp_(0, 1)
-            self.convergence.lerp_(convergence, 0.05 if self.step else 1.0)
+            self.convergence.lerp_(convergence.to(self.convergence), 0.05 if self.step else 1.0)
         self.observe(
             discriminator=d_loss, generator=g_loss, reconstruction=real_error, convergence=convergence, k=self.k
         )
+
+    def uniform_codes(self, n: int) -> Tensor:
+        """Return this step's next codes (n, d)."""
+        return self.draw(n, self._uniform)
 
     def scores(self, x: Tensor) -> Tensor:
         """Return -L(v) of each image (n,): the autoencoder learns to reconstruct real ones better."""
@@ -109,7 +119,10 @@ class Began(Gan):
 
     def sample_latent(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw codes (n, d) from the uniform distribution on [-1, 1]^d."""
-        return torch.rand(n, self.latent_dim, generator=generator).mul_(2).sub_(1).to(self.device)
+        return self._uniform(n, generator).to(self.device)
+
+    def _uniform(self, n: int, generator: torch.Generator) -> Tensor:
+        return torch.rand(n, self.latent_dim, generator=generator).mul_(2).sub_(1)
 
     def project(self, z: Tensor) -> Tensor:
         """Return the nearest codes in [-1, 1]^d."""

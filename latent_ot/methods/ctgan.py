@@ -55,6 +55,7 @@ class Ctgan(WganGp):
 
     version = 1
     Config = CtganConfig  # type: ignore[assignment]  # narrower than WGAN-GP's, as the next line is
+    replayable = True
     accepts = ("image",)  # type: ignore[assignment]
     config: CtganConfig
     f: nn.Sequential
@@ -85,11 +86,11 @@ class Ctgan(WganGp):
                     fake = self.G(self.noise(len(x), self.latent_dim))
                 first, second = self.look(x), self.look(x)
                 gap = wasserstein_critic(first[0], self.f(fake))
-                t = torch.rand(len(x), generator=self.generator).to(self.device)
+                t = self.uniform(len(x))
                 penalty = gradient_penalty(self.f, interpolates(x, fake, t))
                 ct = consistency(first, second, c.consistency, c.feature_weight, c.margin)
                 self.descend(gap + c.penalty * penalty + ct, critic=f_optimizer)
         with self.toggled_optimizer(g_optimizer):
-            g_loss = wasserstein_generator(self.f(self.G(self.noise(c.batch_size, self.latent_dim))))
+            g_loss = wasserstein_generator(self.f(self.G(self.noise(len(x), self.latent_dim))))
             self.descend(g_loss, generator=g_optimizer)
         self.observe(distance=-gap, penalty=penalty, consistency=ct, generator=g_loss)

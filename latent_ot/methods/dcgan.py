@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field
 
-from latent_ot.config import Config
+from latent_ot.config import Trained
 from latent_ot.losses.adversarial import gan_discriminator, gan_generator
 from latent_ot.methods.base import Gan, Spec, require_images
 from latent_ot.networks.families import among, networks
@@ -24,7 +24,7 @@ from latent_ot.stage import Batch
 NETWORKS = among("infogan", "dcgan")
 
 
-class DcganConfig(Config):
+class DcganConfig(Trained):
     """Settings of DCGAN."""
 
     network: Annotated[str, NETWORKS] = Field("infogan", description="GLDO, Section 4.1; or DCGAN's own")
@@ -41,6 +41,7 @@ class Dcgan(Gan):
     version = 1
     Config = DcganConfig
     adversary = "D"
+    replayable = True
     config: DcganConfig
 
     def __init__(self, config: DcganConfig, spec: Spec) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field
 
-from latent_ot.config import Config
+from latent_ot.config import Trained
 from latent_ot.losses.adversarial import gan_discriminator, gan_generator
 from latent_ot.methods.base import Gan, Spec, require_images
 from latent_ot.networks.families import among, networks
@@ -22,7 +22,7 @@ from latent_ot.stage import Batch
 NETWORKS = among("mlp", "infogan", "dcgan")
 
 
-class GanConfig(Config):
+class GanConfig(Trained):
     """Settings of the GAN."""
 
     network: Annotated[str, NETWORKS] = Field(
@@ -42,6 +42,7 @@ class VanillaGan(Gan):
     version = 1
     Config = GanConfig
     adversary = "D"
+    replayable = True
     config: GanConfig
 
     def __init__(self, config: GanConfig, spec: Spec) -> None:

@@ -26,6 +26,7 @@ class GanKl(Adversarial, Gan):
 
     version = 1
     Config = GanKlConfig
+    replayable = True
 
     @property
     def rows_per_step(self) -> int:

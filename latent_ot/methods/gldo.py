@@ -15,11 +15,12 @@ from torch import Tensor
 from latent_ot.errors import InputError
 from latent_ot.losses.gradient_penalty import interpolates
 from latent_ot.methods.glo import Glo, GloConfig
+from latent_ot.ranks import gather
 from latent_ot.stage import Batch, Spec
 
 # l2: chosen on held-out training digits, benchmarks/sweeps/gldo_eps.json. Others: not swept, that of l2, as both terms
 # of Eq. 18 scale alike with the loss. A squared norm scales otherwise: its weight must be given.
-EPS = {(loss, "norm"): 1.0 for loss in ("l2", "lap1", "lap1+l2", "perceptual+l2")}
+EPS = {(loss, "norm"): 0.3 for loss in ("l2", "lap1", "lap1+l2", "perceptual+l2")}
 
 
 class GldoConfig(GloConfig):
@@ -50,8 +51,9 @@ def gradient_penalty(gradient: Tensor, penalty: Literal["norm", "squared_norm"])
 class Gldo(Glo):
     """Generator G and the table of codes Z (N, d), from N(0, I)."""
 
-    version = 1
+    version = 2
     Config = GldoConfig
+    replayable = True
     config: GldoConfig
 
     def __init__(self, config: GldoConfig, spec: Spec) -> None:
@@ -81,7 +83,7 @@ class Gldo(Glo):
 
         Section 4.9.2 mixes codes alone and names no image for the loss at the mixed code; the same mixture is meant.
         """
-        partner = torch.randperm(len(z), generator=self.generator).to(z.device)
-        t = torch.rand(len(z), generator=self.generator).to(z)
-        between = torch.lerp(z[partner], z, t[:, None]).detach().requires_grad_()
-        return code_gradients(self.image_losses(self.decode(between), interpolates(x, x[partner], t)), between)
+        partner = self.draw(len(z), lambda n, g: torch.randperm(n, generator=g))
+        t = self.uniform(len(z)).to(z)
+        between = torch.lerp(gather(z)[partner], z, t[:, None]).detach().requires_grad_()
+        return code_gradients(self.image_losses(self.decode(between), interpolates(x, gather(x)[partner], t)), between)

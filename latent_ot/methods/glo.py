@@ -18,7 +18,7 @@ What differs, and why:
   gradient has small terms of the other images of its batch.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Literal, cast
 
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from latent_ot.config import Config
+from latent_ot.config import Trained
 from latent_ot.errors import InputError
 from latent_ot.losses.backbones import Maps, backbone, backbone_parts, require_backbone
 from latent_ot.losses.laplacian import lap1
@@ -39,6 +39,7 @@ from latent_ot.methods.base import Method, Spec, require_images
 from latent_ot.networks.base import Family
 from latent_ot.networks.gldo import GldoNetworks
 from latent_ot.networks.infogan import InfoganNetworks, init_normal
+from latent_ot.ranks import mean, size
 from latent_ot.samplers.base import spread
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch, as_float
@@ -49,7 +50,7 @@ THIRD = {"lr": 0.005, "lr_z": 0.05, "halve_every": 10}  # of Table 7's third gen
 PCA_IMAGES = 24_576  # two 64-pixel colour images' worth of values, as a public re-implementation of GLO fits it to
 
 
-class GloConfig(Config):
+class GloConfig(Trained):
     """Settings of GLO. The ICML paper's own: optim=sgd, lr=1, lr_z=10, batch_size=128, projection=ball, loss=lap1."""
 
     network: Literal["infogan", "gldo"] = Field(
@@ -116,6 +117,7 @@ class Glo(Method):
     version = 2
     Config: ClassVar[type[GloConfig]] = GloConfig
     role = "representation"
+    replayable = True
     per_image = frozenset({"Z"})
     declines = {"encode": "an auto-decoder has no encoder; it reconstructs by a search over codes"}
     config: GloConfig
@@ -141,7 +143,6 @@ class Glo(Method):
             self.lr_z = config.travel * self.scale / predicted_travel(config, spec)
         self.register_buffer("trail", torch.zeros(2))  # mean squared error and code gradient of the last steps
         self.register_buffer("visits", torch.zeros((), dtype=torch.int64))  # of all rows together
-        self._ddp_params_and_buffers_to_ignore = ["Z.codes"]  # every process takes the same steps: nothing to reduce
 
     @classmethod
     def defaults(cls, shape: tuple[int, ...], chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -218,7 +219,12 @@ class Glo(Method):
         """How often the steps so far drew each image."""
         return self.step * self.config.batch_size / self.spec.count
 
-    def schedule(self) -> None:
+    @property
+    def phase(self) -> Hashable:
+        """Each epoch is one, if it begins with new optimizers."""
+        return int(self.epoch) if self.config.new_optimizers else ()
+
+    def set_rates(self) -> None:
         """Set both step sizes for this epoch; begin it with new optimizers, if so set."""
         optimizers: Any = self.optimizers()
         begun = int(self.epoch) > int((self.step - 1) * self.config.batch_size / self.spec.count)
@@ -230,7 +236,6 @@ class Glo(Method):
 
     def move_generator(self, loss: Tensor) -> None:
         """Step the generator down the gradient of ``loss`` and of its own squared weights."""
-        self.schedule()
         if self.config.weight_decay:
             loss = loss + self.config.weight_decay * sum(w.square().sum() for w in self.G.parameters())
         self.descend(loss, generator=cast(Any, self.optimizers())[0])
@@ -239,14 +244,14 @@ class Glo(Method):
         """Step all codes, the batch's down ``gradient`` (m, d), that of the mean loss, and their penalty's; project."""
         if self.config.code_l1:
             gradient = gradient + self.config.code_l1 * self.Z.codes.detach()[batch.index].sign() / len(gradient)
-        self.visits += len(batch.index)
+        self.visits += size() * len(batch.index)
         self.Z.move(batch.index, gradient, cast(Any, self.optimizers(use_pl_optimizer=False))[1], self.project)
 
     def follow(self, output: Tensor, x: Tensor, gradient: Tensor) -> None:
         """Keep a running mean of the squared error and of the code gradient of an image's own loss."""
         slope = len(x) * gradient.detach()
         now = torch.stack([F.mse_loss(output.detach(), x), slope.norm(dim=1).mean()])
-        self.trail.lerp_(now, 0.05 if self.step else 1.0)
+        self.trail.lerp_(mean(now).to(self.trail), 0.05 if self.step else 1.0)
 
     def codes(self, images: Tensor) -> Tensor:
         """Return the learned codes (N, d)."""

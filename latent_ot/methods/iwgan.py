@@ -27,19 +27,20 @@ move reconstructions off their examples. On ring8 (half width, held-out points, 
 0.038 and 1.00; 0.068 and 1.40. So 1; longer trainings were not made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from latent_ot.config import Config
+from latent_ot.config import Trained
 from latent_ot.losses.adversarial import wasserstein_critic
 from latent_ot.losses.gradient_penalty import gradient_penalty, interpolates
 from latent_ot.methods.base import Method, Spec
 from latent_ot.metrics.quality import reconstruction_errors
 from latent_ot.networks.families import among, families, networks
+from latent_ot.ranks import gather
 from latent_ot.seeding import generator
 from latent_ot.stage import Batch
 from latent_ot.transport.duals import duals
@@ -60,7 +61,7 @@ GAP_EXAMPLES = 1000  # as the 2-D protocol has; the transport between them takes
 NETWORKS = among("iwgan_mnist", "iwgan_celeba", "toy", "infogan")
 
 
-class IwganConfig(Config):
+class IwganConfig(Trained):
     """Settings of iWGAN."""
 
     network: Annotated[str, NETWORKS] = Field(
@@ -145,6 +146,7 @@ class Iwgan(Method):
     Config = IwganConfig
     makes_images = ("autoencoder",)
     adversary = "f"
+    replayable = True
     accepts = ("image", "points")
     config: IwganConfig
     last_gap: Tensor
@@ -190,15 +192,23 @@ class Iwgan(Method):
         """Draw codes (n, d) from N(0, I)."""
         return torch.randn(n, self.latent_dim, generator=g).to(self.device)
 
-    def critic_terms(
-        self, G: nn.Module, Q: nn.Module, f: nn.Module, x: Tensor, g: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def critic_terms(self, G: nn.Module, Q: nn.Module, f: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return what f ascends, mean f(G(Q(x))) - mean f(G(z)), and the penalty on its slope: lines 3 to 7."""
         with torch.no_grad():
-            rebuilt, fake = G(Q(x)), G(self.prior(len(x), g))
-        t = torch.rand(len(x), generator=g).to(x.device)
+            rebuilt, fake = G(Q(x)), G(self.noise(len(x), self.latent_dim))
+        t = self.uniform(len(x))
         ends = x if self.config.between == "data" else rebuilt
         return -wasserstein_critic(f(rebuilt), f(fake)), gradient_penalty(f, interpolates(ends, fake, t))
+
+    @property
+    def judges(self) -> bool:
+        """Whether the step to come begins with an estimate of the duality gap, which the host makes."""
+        return self.step % max(1, self.total_steps // self.config.gap_every) == 0 or self.step + 1 == self.total_steps
+
+    @property
+    def phase(self) -> Hashable | None:
+        """None of a step that begins with an estimate."""
+        return None if self.judges else ()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Algorithm 1, lines 2 to 15."""
@@ -206,19 +216,20 @@ class Iwgan(Method):
         optimizers: Any = self.optimizers()
         optimizer, f_optimizer = optimizers
         examples = self.to_network(batch.image)
-        if self.step % max(1, self.total_steps // c.gap_every) == 0 or self.step + 1 == self.total_steps:
-            taken = self.duality_gap(examples, generator(self.spec.seed, "gap", self.step))  # before they are learned
+        if self.judges:
+            fresh, g = gather(examples), generator(self.spec.seed, "gap", self.step)  # before they are learned
+            taken = self.duality_gap(fresh, g)
             self.last_gap.copy_(torch.stack(taken))
-        parts = examples.split(c.batch_size)
+        parts = examples.chunk(2 * c.n_critic)
         with self.toggled_optimizer(f_optimizer):
             for x in parts[: c.n_critic]:
-                distance, penalty = self.critic_terms(self.G, self.Q, self.f, x, self.generator)
+                distance, penalty = self.critic_terms(self.G, self.Q, self.f, x)
                 self.descend(c.penalty * penalty - distance, critic=f_optimizer)
         with self.toggled_optimizer(optimizer):
             for x in parts[c.n_critic :]:
-                z = self.prior(len(x), self.generator)
+                z = self.noise(len(x), self.latent_dim)
                 terms = objective(self.G, self.Q, self.f, x, z)
-                mmd = mmd_squared(terms.codes, z)
+                mmd = mmd_squared(gather(terms.codes), gather(z))
                 self.descend(terms.value + c.mmd_weight * mmd, autoencoder=optimizer)
         self.observe(
             reconstruction=terms.reconstruction, distance=distance, penalty=penalty, mmd=mmd, gap=self.gap.value,

@@ -5,6 +5,8 @@ and leaves the number of components open. Here it is the code length of the othe
 Gaussian fitted to the scores, makes of it the Gaussian model of the images.
 """
 
+import math
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -44,6 +46,11 @@ class Pca(Method):
         self.latent_dim = min(config.components, pixels, spec.count)
         self.register_buffer("mean", torch.zeros(pixels))
         self.register_buffer("components", torch.zeros(self.latent_dim, pixels))
+
+    @classmethod
+    def limits(cls, shape: tuple[int, ...], count: int) -> dict[str, int]:
+        """No more directions than pixels or images."""
+        return {"components": min(math.prod(shape), count)}
 
     def fit(self, images: Tensor) -> None:
         """Find mean and principal directions of the images (N, C, H, W) in [0, 1].

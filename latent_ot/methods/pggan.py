@@ -11,7 +11,7 @@ draws the same number of images all along; Adam keeps its moments when a level j
 a group, as the paper has it, so the penalty is on the gradient of the group's scores.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from latent_ot.config import Config
+from latent_ot.config import Trained
 from latent_ot.losses.adversarial import wasserstein_critic, wasserstein_generator
 from latent_ot.losses.gradient_penalty import gradient_penalty, interpolates
 from latent_ot.methods.base import Gan, Spec, require_images
@@ -35,7 +35,7 @@ SMALL = {"channels": 128, "latent_dim": 128}
 """Defaults up to 32 pixels: the release's for CIFAR-10."""
 
 
-class PgganConfig(Config):
+class PgganConfig(Trained):
     """Settings of PGGAN."""
 
     batch_size: int = Field(64, ge=4, multiple_of=4, description="images a critic step; authors' release at 32 pixels")
@@ -66,6 +66,7 @@ class Pggan(Gan):
     version = 1
     Config = PgganConfig
     adversary = "f"
+    replayable = True
     config: PgganConfig
     data_range = (-1.0, 1.0)
     detail: Tensor
@@ -89,12 +90,22 @@ class Pggan(Gan):
         """One Adam for each network; it leaves alone what has no gradient, hence levels not reached yet."""
         return self.adams(self.G, self.f)
 
+    @property
+    def next_detail(self) -> float:
+        """The detail of the step to come."""
+        return schedule(self.progress, self.levels, self.config.phase)
+
+    @property
+    def phase(self) -> Hashable | None:
+        """A level at rest; None of a fade, whose every step has networks of its own."""
+        return self.next_detail if self.next_detail.is_integer() else None
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One critic step, one generator step, at the size that the schedule has reached."""
         optimizers: Any = self.optimizers()
         g_optimizer, f_optimizer = optimizers
         n, c = len(batch.image), self.config
-        detail = schedule(self.progress, self.levels, c.phase)
+        detail = self.next_detail
         self.detail.fill_(detail)
         G, f = partial(self.G, detail=detail), partial(self.f, detail=detail)
         x = shrink(self.to_network(batch.image), detail, self.levels)
@@ -103,7 +114,7 @@ class Pggan(Gan):
                 fake = G(self.noise(n, self.latent_dim))
             real = f(x)
             gap = wasserstein_critic(real, f(fake))
-            t = torch.rand(n, generator=self.generator).to(self.device)
+            t = self.uniform(n)
             penalty = gradient_penalty(f, interpolates(x, fake, t))
             self.descend(gap + c.penalty * penalty + c.drift * real.square().mean(), critic=f_optimizer)
         with self.toggled_optimizer(g_optimizer):

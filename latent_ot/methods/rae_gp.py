@@ -29,9 +29,10 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from latent_ot.config import Config
+from latent_ot.config import Trained
 from latent_ot.methods.base import Method, Spec, require_images
 from latent_ot.networks.infogan import Encoder, Generator, init_normal
+from latent_ot.ranks import mean
 from latent_ot.stage import Batch
 
 
@@ -56,7 +57,7 @@ def defaults(shape: tuple[int, int, int]) -> Defaults:
     return SMALL if shape[1] <= 32 else LARGE
 
 
-class RaeGpConfig(Config):
+class RaeGpConfig(Trained):
     """Settings of RAE-GP; none stands for the release's value for the kind of data."""
 
     batch_size: int = Field(64, ge=2, description="images a step; GLDO, Section 4.1 (RAE's release: 100)")
@@ -98,6 +99,7 @@ class RaeGp(Method):
     Config = RaeGpConfig
     makes_images = ("autoencoder",)
     role = "representation"
+    replayable = True
     default_sampler = "gmm"
     config: RaeGpConfig
     share: Tensor
@@ -120,7 +122,8 @@ class RaeGp(Method):
         """Return the chosen penalty's mean over a batch of codes (n, d) and their decoded images; differentiable."""
         if self.config.gp_mode == "squared_output":
             return squared_output_penalty(image, z).mean()
-        signs = torch.randint(0, 2, image.shape, generator=self.generator).to(image) * 2 - 1
+        shape = image.shape[1:]
+        signs = self.draw(len(image), lambda n, g: torch.randint(0, 2, (n, *shape), generator=g)).to(image) * 2 - 1
         return jacobian_penalty(image, z, signs).mean()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
@@ -133,7 +136,7 @@ class RaeGp(Method):
             smoothness = self.settings.gp_weight * self.penalty(image, z)
             loss = loss + smoothness
             with torch.no_grad():
-                self.share.lerp_(smoothness / loss, 0.05 if self.step else 1.0)
+                self.share.lerp_((mean(smoothness) / mean(loss)).to(self.share), 0.05 if self.step else 1.0)
         optimizer: Any = self.optimizers()
         self.descend(loss, autoencoder=optimizer)
         self.observe(loss=loss, error=error, penalty_share=self.share)

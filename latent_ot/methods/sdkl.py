@@ -27,6 +27,7 @@ class Sdkl(AdversarialVae):
 
     version = 1
     Config = SdklConfig
+    replayable = True
 
     def logits_of_generated(self, mean: Tensor) -> Tensor:
         """Return D's logits (n, 1) of a sample of p(x|z) for each image G(z) = ``mean``."""

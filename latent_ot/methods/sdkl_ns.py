@@ -15,6 +15,7 @@ class SdklNs(Sdkl):
 
     version = 1
     Config = SdklConfig
+    replayable = True
 
     def logits_of_generated(self, mean: Tensor) -> Tensor:
         """Return D's logits (n, 1) of the images G(z) = ``mean`` themselves."""

@@ -18,10 +18,11 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from latent_ot.config import Config
+from latent_ot.config import Trained
 from latent_ot.losses.adversarial import hinge_discriminator, wasserstein_generator
 from latent_ot.methods.base import Gan, Spec, require_images
 from latent_ot.networks.families import among, networks
+from latent_ot.ranks import size
 from latent_ot.stage import Batch
 
 RESIDUAL = {"n_dis": 5, "generator_batch": 128, "beta1": 0.0, "beta2": 0.9, "decay": True}
@@ -30,7 +31,7 @@ RESIDUAL = {"n_dis": 5, "generator_batch": 128, "beta1": 0.0, "beta2": 0.9, "dec
 NETWORKS = among("sngan", "sngan_resnet")
 
 
-class SnganConfig(Config):
+class SnganConfig(Trained):
     """Settings of SNGAN."""
 
     network: Annotated[str, NETWORKS] = Field("sngan", description="SNGAN, Table 3 (residual: Table 4)")
@@ -50,6 +51,7 @@ class Sngan(Gan):
     version = 1
     Config = SnganConfig
     adversary = "D"
+    replayable = True
     config: SnganConfig
 
     def __init__(self, config: SnganConfig, spec: Spec) -> None:
@@ -64,6 +66,11 @@ class Sngan(Gan):
         """Each pair of networks has a setting of its own."""
         return RESIDUAL if chosen.get("network") == "sngan_resnet" else {}
 
+    @classmethod
+    def batches(cls, config: SnganConfig) -> dict[str, int]:
+        """Those of both networks."""
+        return {"batch_size": config.batch_size, "generator_batch": config.generator_batch}
+
     @property
     def rows_per_step(self) -> int:
         """Every discriminator step of an outer step draws its own images."""
@@ -73,13 +80,16 @@ class Sngan(Gan):
         """One Adam for each network."""
         return self.adams(self.G, self.D)
 
+    def set_rates(self) -> None:
+        """Let the rate fall linearly to 0, if so set."""
+        optimizers: Any = self.optimizers()
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups if self.config.decay):
+            group["lr"] = self.config.lr * (1 - self.progress)
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """``n_dis`` discriminator steps, one generator step."""
         optimizers: Any = self.optimizers()
         g_optimizer, d_optimizer = optimizers
-        if self.config.decay:
-            for group in g_optimizer.param_groups + d_optimizer.param_groups:
-                group["lr"] = self.config.lr * (1 - self.progress)
         with self.toggled_optimizer(d_optimizer):
             for x in self.to_network(batch.image).chunk(self.config.n_dis):
                 with torch.no_grad():
@@ -87,7 +97,8 @@ class Sngan(Gan):
                 d_loss = hinge_discriminator(self.D(x), self.D(fake))
                 self.descend(d_loss, discriminator=d_optimizer)
         with self.toggled_optimizer(g_optimizer):
-            g_loss = wasserstein_generator(self.D(self.G(self.noise(self.config.generator_batch, self.latent_dim))))
+            z = self.noise(self.config.generator_batch // size(), self.latent_dim)
+            g_loss = wasserstein_generator(self.D(self.G(z)))
             self.descend(g_loss, generator=g_optimizer)
         self.observe(discriminator=d_loss, generator=g_loss)
 

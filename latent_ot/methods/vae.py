@@ -13,17 +13,18 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from latent_ot.config import Config, added
+from latent_ot.config import Trained, added
 from latent_ot.losses.gaussian import LOG_GAMMA_MIN, bound_terms
 from latent_ot.methods.base import Method, Spec, require_images
 from latent_ot.networks.families import among, families
 from latent_ot.networks.infogan import init_normal
+from latent_ot.ranks import mean
 from latent_ot.stage import Batch, as_float
 
 NETWORKS = among("infogan", "wae")
 
 
-class VaeConfig(Config):
+class VaeConfig(Trained):
     """Settings of the VAE."""
 
     batch_size: int = Field(64, ge=2, description="images a step; GLDO, Section 4.1")
@@ -41,6 +42,7 @@ class Vae(Method):
     Config = VaeConfig
     makes_images = ("autoencoder",)
     role = "representation"
+    replayable = True
     default_sampler = "normal"
     config: VaeConfig
     mean_kl: Tensor
@@ -78,7 +80,7 @@ class Vae(Method):
         self.descend(loss, autoencoder=optimizer)
         with torch.no_grad():
             self.log_gamma.clamp_(min=LOG_GAMMA_MIN)
-            self.mean_kl.lerp_(kl.mean(), 0.05 if self.step else 1.0)
+            self.mean_kl.lerp_(mean(kl.mean()).to(self.mean_kl), 0.05 if self.step else 1.0)
         self.observe(loss=loss, kl=kl.mean(), log_gamma=self.log_gamma)
 
     def code_std(self, images: Tensor) -> Tensor:

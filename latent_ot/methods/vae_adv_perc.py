@@ -24,6 +24,7 @@ class VaeAdvPerc(AdversarialVae):
 
     version = 1
     Config = VaeAdvPercConfig
+    replayable = True
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Some discriminator steps, then one step of E and G on L_VAE."""

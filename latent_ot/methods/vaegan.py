@@ -13,6 +13,7 @@ where the release has log(1 - D)), are
 or ``fakes=both`` as in the paper's own Algorithm 1. Release: https://github.com/andersbll/autoencoding_beyond_pixels.
 """
 
+from collections.abc import Hashable
 from typing import Any, Literal
 
 import torch
@@ -23,6 +24,7 @@ from torch.nn.functional import softplus
 from latent_ot.losses.adversarial import gan_discriminator, gan_generator
 from latent_ot.losses.gaussian import gaussian_nll, kl_to_standard_normal
 from latent_ot.methods._adversarial_vae import AdversarialVae, AdversarialVaeConfig, frozen
+from latent_ot.ranks import mean
 from latent_ot.stage import Batch
 
 EQUILIBRIUM, MARGIN = 0.68, 0.35  # nats of a cross-entropy, near log 2 where D guesses; the release's for CelebA
@@ -45,7 +47,7 @@ def learners(real: Tensor, fake: Tensor) -> tuple[bool, bool]:
 
     D rests where it tells either kind of image too well, G where D tells either too badly; where both would, neither.
     """
-    costs = torch.stack([softplus(-real).mean(), softplus(fake).mean()])
+    costs = mean(torch.stack([softplus(-real).mean(), softplus(fake).mean()]))
     # The only place where a step waits for the device: whether an optimizer steps at all is decided on the host.
     easy, hard = bool((costs < EQUILIBRIUM - MARGIN).any()), bool((costs > EQUILIBRIUM + MARGIN).any())
     return (not easy or hard, not hard or easy)
@@ -56,9 +58,15 @@ class Vaegan(AdversarialVae):
 
     version = 1
     Config = VaeganConfig
+    replayable = True
     config: VaeganConfig
 
-    def draw(self, mean: Tensor, log_std: Tensor) -> Tensor:
+    @property
+    def phase(self) -> Hashable | None:
+        """None where each step decides who learns."""
+        return None if self.config.balance else ()
+
+    def code(self, mean: Tensor, log_std: Tensor) -> Tensor:
         """Return codes z ~ q(z|x)."""
         return mean + log_std.exp() * self.noise(*mean.shape)
 
@@ -85,7 +93,7 @@ class Vaegan(AdversarialVae):
         d_learns = g_learns = True
         for real in draws:
             with torch.no_grad():
-                _, fake = self.generate(self.draw(*self.posterior(real)))
+                _, fake = self.generate(self.code(*self.posterior(real)))
             real_logits, fake_logits = self.D(real), self.D(fake)
             d_loss = gan_discriminator(real_logits, fake_logits)
             if c.balance:
@@ -94,7 +102,7 @@ class Vaegan(AdversarialVae):
                 self.descend(d_loss + self.regularizer(), discriminator=d_optimizer)
         with frozen(self.D):
             features, (mean, log_std) = self.D.features(x), self.posterior(x)
-            z = self.draw(mean, log_std)
+            z = self.code(mean, log_std)
             with frozen(self.G):
                 nll = gaussian_nll(features, self.D.features(self.G(z)), self.log_sigma).mean()
                 kl = kl_to_standard_normal(mean, log_std).mean()

@@ -9,17 +9,18 @@ budget. The authors' weights go with their own code lengths of 8 and 64, which t
 of 64 codes holds 100 dimensions less close to the prior.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from latent_ot.config import Config, added
+from latent_ot.config import Trained, added
 from latent_ot.methods.base import Method, Spec, require_images
 from latent_ot.networks.families import among, families
 from latent_ot.networks.infogan import init_normal
+from latent_ot.ranks import gather
 from latent_ot.stage import Batch
 from latent_ot.transport.mmd import mmd_squared
 
@@ -37,7 +38,7 @@ PRETRAIN_STEPS = 200
 NETWORKS = among("infogan", "wae")
 
 
-class WaeMmdConfig(Config):
+class WaeMmdConfig(Trained):
     """Settings of WAE-MMD."""
 
     batch_size: int = Field(64, ge=2, description="images a step; GLDO, Section 4.1 (WAE, Section 4: 100)")
@@ -61,9 +62,22 @@ class WaeMmdConfig(Config):
 
 def moment_mismatch(z: Tensor) -> Tensor:
     """Return the mean squared differences of the codes' mean from 0 and covariance from I, added. ``z``: (n, d)."""
-    covariance = torch.cov(z.T, correction=0).view(z.shape[1], z.shape[1])
+    x = z.T - (z.T.sum(dim=1) / len(z)).unsqueeze(1)
+    covariance = x @ x.T / len(z)  # torch.cov, which waits for the device to see that rows have weights
     identity = torch.eye(z.shape[1], device=z.device, dtype=z.dtype)
     return z.mean(dim=0).square().mean() + (covariance - identity).square().mean()
+
+
+def truncated_normal(shape: Sequence[int], std: float, generator: torch.Generator) -> Tensor:
+    """Return draws from N(0, std^2) of a shape; those beyond two standard deviations are drawn again.
+
+    So does the function of the authors' framework. torch's own draws otherwise from one release to the next.
+    """
+    drawn = torch.empty(shape).normal_(0.0, std, generator=generator)
+    bound = drawn.new_tensor(2 * std)
+    while (beyond := drawn.abs() > bound).any():
+        drawn = drawn.where(~beyond, torch.empty(shape).normal_(0.0, std, generator=generator))
+    return drawn
 
 
 class WaeMmd(Method):
@@ -73,6 +87,7 @@ class WaeMmd(Method):
     Config = WaeMmdConfig
     makes_images = ("autoencoder",)
     role = "representation"
+    replayable = True
     default_sampler = "normal"
     config: WaeMmdConfig
 
@@ -104,13 +119,22 @@ class WaeMmd(Method):
         drops = (self.progress >= 0.3, self.progress >= 0.5) if self.schedule == "steps" else (False, False)
         return self.config.lr / (2 if drops[0] else 1) / (5 if drops[1] else 1)
 
+    def set_rates(self) -> None:
+        """Set the rate by the schedule."""
+        optimizer: Any = self.optimizers()
+        for group in optimizer.param_groups:
+            group["lr"] = self.rate()
+
+    @property
+    def phase(self) -> Hashable:
+        """Whether the steps fit moments of the codes."""
+        return self.step < self.pretrain_steps
+
     def code_batch(self, x: Tensor) -> Tensor:
         """Return codes (n, d) of images, with the small input noise of training."""
         if self.config.input_noise:
-            noise = torch.empty(x.shape)
-            std = self.config.input_noise
-            torch.nn.init.trunc_normal_(noise, 0.0, std, -2 * std, 2 * std, generator=self.generator)
-            x = x + noise.to(x.device)
+            std, shape = self.config.input_noise, x.shape[1:]
+            x = x + self.draw(len(x), lambda n, g: truncated_normal((n, *shape), std, g))
         return self.encoder(self.to_network(x))
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
@@ -119,15 +143,13 @@ class WaeMmd(Method):
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()
         if self.step < self.pretrain_steps:
-            loss = moment_mismatch(z)
+            loss = moment_mismatch(gather(z))
             self.observe(moment_mismatch=loss)
         else:
             squared = (batch.image - self.decode(z)).square().sum() / len(z)
-            mmd = mmd_squared(z, self.noise(*z.shape))
+            mmd = mmd_squared(gather(z), gather(self.noise(*z.shape)))
             loss = self.config.cost * squared + self.mmd_weight * mmd
             self.observe(loss=loss, squared_error=squared, mmd=mmd)
-        for group in optimizer.param_groups:
-            group["lr"] = self.rate()
         self.manual_backward(loss)
         self.update("encoder" if self.step < self.pretrain_steps else "autoencoder", optimizer)
 

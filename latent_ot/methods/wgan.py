@@ -13,13 +13,14 @@ of 0.2 % of the release's training, would leave the generator with a handful of 
 that share, since what a critic needs to come near its optimum does not shrink with the budget.
 """
 
+from collections.abc import Hashable
 from itertools import cycle, islice
 from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 
-from latent_ot.config import Config
+from latent_ot.config import Trained
 from latent_ot.losses.adversarial import wasserstein_critic, wasserstein_generator
 from latent_ot.methods.base import Gan, Spec, require_images
 from latent_ot.networks.families import among, networks
@@ -29,7 +30,7 @@ from latent_ot.stage import Batch
 NETWORKS = among("mlp", "infogan", "dcgan")
 
 
-class WganConfig(Config):
+class WganConfig(Trained):
     """Settings of WGAN."""
 
     network: Annotated[str, NETWORKS] = Field(
@@ -52,6 +53,7 @@ class Wgan(Gan):
     version = 1
     Config = WganConfig
     adversary = "f"
+    replayable = True
     config: WganConfig
 
     def __init__(self, config: WganConfig, spec: Spec) -> None:
@@ -74,6 +76,11 @@ class Wgan(Gan):
         c = self.config
         return c.long_n_critic if self.step < c.long_first or self.step % c.long_every == 0 else c.n_critic
 
+    @property
+    def phase(self) -> Hashable | None:
+        """None of a step with a long phase of the critic, which comes too seldom to be kept."""
+        return None if self.critic_steps != self.config.n_critic else ()
+
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One RMSProp for each network: momentum made training unstable (Section 4)."""
         return [torch.optim.RMSprop(net.parameters(), lr=self.config.lr) for net in (self.G, self.f)]
@@ -91,7 +98,7 @@ class Wgan(Gan):
                 self.descend(gap, critic=f_optimizer)
                 self._clip()
         with self.toggled_optimizer(g_optimizer):
-            g_loss = wasserstein_generator(self.f(self.G(self.noise(self.config.batch_size, self.latent_dim))))
+            g_loss = wasserstein_generator(self.f(self.G(self.noise(len(x), self.latent_dim))))
             self.descend(g_loss, generator=g_optimizer)
         self.observe(distance=-gap, generator=g_loss)
 

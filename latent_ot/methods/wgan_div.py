@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from latent_ot.config import Config
+from latent_ot.config import Trained
 from latent_ot.losses.gradient_penalty import divergence_penalty, interpolates
 from latent_ot.methods.base import Gan, Spec, require_images
 from latent_ot.networks.families import among, networks
@@ -26,7 +26,7 @@ from latent_ot.stage import Batch
 NETWORKS = among("infogan", "dcgan", "wgan_div_resnet")
 
 
-class WganDivConfig(Config):
+class WganDivConfig(Trained):
     """Settings of WGAN-div."""
 
     network: Annotated[str, NETWORKS] = Field(
@@ -51,6 +51,7 @@ class WganDiv(Gan):
     version = 1
     Config = WganDivConfig
     adversary = "f"
+    replayable = True
     config: WganDivConfig
 
     def __init__(self, config: WganDivConfig, spec: Spec) -> None:
@@ -91,10 +92,10 @@ class WganDiv(Gan):
                 with torch.no_grad():
                     fake = self.G(self.noise(len(x), self.latent_dim))
                 gap = self.f(x).mean() - self.f(fake).mean()
-                t = torch.rand(len(x), generator=self.generator).to(self.device)
+                t = self.uniform(len(x))
                 penalty = divergence_penalty(self.f, interpolates(x, fake, t), c.k, c.p)
                 self.descend(gap + penalty, critic=f_optimizer)
         with self.toggled_optimizer(g_optimizer):
-            g_loss = self.f(self.G(self.noise(c.batch_size, self.latent_dim))).mean()
+            g_loss = self.f(self.G(self.noise(len(x), self.latent_dim))).mean()
             self.descend(g_loss, generator=g_optimizer)
         self.observe(distance=-gap, penalty=penalty, generator=g_loss)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field
 
-from latent_ot.config import Config
+from latent_ot.config import Trained
 from latent_ot.losses.adversarial import wasserstein_critic, wasserstein_generator
 from latent_ot.losses.gradient_penalty import gradient_penalty, interpolates
 from latent_ot.methods.base import Gan, Spec
@@ -27,7 +27,7 @@ TOY = {"network": "toy", "batch_size": 256, "penalty": 1.0, "latent_dim": 5, "lr
 NETWORKS = among("infogan", "dcgan", "sngan", "sngan_resnet", "wgan_div_resnet", "iwgan_celeba", "toy")
 
 
-class WganGpConfig(Config):
+class WganGpConfig(Trained):
     """Settings of WGAN-GP."""
 
     network: Annotated[str, NETWORKS] = Field(
@@ -54,6 +54,7 @@ class WganGp(Gan):
     version = 1
     Config = WganGpConfig
     adversary = "f"
+    replayable = True
     accepts = ("image", "points")
     config: WganGpConfig
 
@@ -89,10 +90,10 @@ class WganGp(Gan):
                 with torch.no_grad():
                     fake = self.G(self.noise(len(x), self.latent_dim))
                 gap = wasserstein_critic(self.f(x), self.f(fake))
-                t = torch.rand(len(x), generator=self.generator).to(self.device)
+                t = self.uniform(len(x))
                 penalty = gradient_penalty(self.f, interpolates(x, fake, t))
                 self.descend(gap + self.config.penalty * penalty, critic=f_optimizer)
         with self.toggled_optimizer(g_optimizer):
-            g_loss = wasserstein_generator(self.f(self.G(self.noise(self.config.batch_size, self.latent_dim))))
+            g_loss = wasserstein_generator(self.f(self.G(self.noise(len(x), self.latent_dim))))
             self.descend(g_loss, generator=g_optimizer)
         self.observe(distance=-gap, penalty=penalty, generator=g_loss)

@@ -20,13 +20,14 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from latent_ot.config import Config
+from latent_ot.config import Trained
 from latent_ot.losses.adversarial import wasserstein_generator
 from latent_ot.losses.gradient_penalty import slopes
 from latent_ot.methods.base import Gan, Spec, require_images
 from latent_ot.networks.ema import Ema
 from latent_ot.networks.families import among, networks
 from latent_ot.networks.infogan import init_normal
+from latent_ot.ranks import gather, share
 from latent_ot.stage import Batch
 from latent_ot.transport.assignment import assign
 from latent_ot.transport.duals import duals
@@ -38,7 +39,7 @@ HQ = {"batch_size": 16, "gamma": 0.05}
 NETWORKS = among("infogan", "wgan_qc")
 
 
-class WganQcConfig(Config):
+class WganQcConfig(Trained):
     """Settings of WGAN-QC."""
 
     network: Annotated[str, NETWORKS] = Field("wgan_qc", description="authors' release, resnet2 and resnet1")
@@ -116,11 +117,12 @@ class WganQc(Gan):
         with self.toggled_optimizer(d_optimizer):
             with torch.no_grad():
                 y = self.G(z)
-            H = potentials(x, y, self.K)
+            every = gather(x)
+            H = potentials(every, gather(y), self.K)
             y.requires_grad_(True)
             d_x, d_y = self.D(x).squeeze(1), self.D(y).squeeze(1)
-            regression = mse_loss(d_x.mean(), H.real.mean().to(d_x)) + mse_loss(d_y, H.fake.to(d_y))
-            distance = torch.linalg.vector_norm((x[H.partner] - y.detach()).flatten(1), dim=1)
+            regression = mse_loss(gather(d_x).mean(), H.real.mean().to(d_x)) + mse_loss(d_y, share(H.fake).to(d_y))
+            distance = torch.linalg.vector_norm((every[share(H.partner)] - y.detach()).flatten(1), dim=1)
             penalty = 4 * self.K**0.5 * self.config.gamma * transport_regularizer(slopes(d_y, y), distance, self.K)
             self.descend(0.5 * regression + penalty, critic=d_optimizer)
         with self.toggled_optimizer(g_optimizer):

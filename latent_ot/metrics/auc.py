@@ -10,19 +10,28 @@ import torch
 from torch import Tensor
 
 from latent_ot.metrics.base import Metric
+from latent_ot.metrics.estimate import by_influence
 from latent_ot.metrics.inputs import rows
 
 
 def auc(real: Tensor, fake: Tensor) -> float:
     """Return the area, in [0, 1], for scores of real (n,) and of generated (m,) examples; ties count half.
 
+    Its interval is that of DeLong et al. ("Comparing the Areas under two or more Correlated Receiver Operating
+    Characteristic Curves", 1988): the influence of an example is the share of others that it ranks above or below.
+
     Raises:
         InputError: for no score, or one that is not finite.
     """
     s, t = rows(real[:, None], "scores of real", 1).ravel(), rows(fake[:, None], "scores of generated", 1).ravel()
+    below, above = _below(s, t), _below(t, s)
+    return by_influence(below.sum().item() / (2 * len(s) * len(t)), below / (2 * len(t)), above / (2 * len(s)))
+
+
+def _below(s: Tensor, t: Tensor) -> Tensor:
+    """Return twice how many of t (m,) lie below each of s (n,); ties count half."""
     s, t = s.contiguous(), t.sort().values
-    below = torch.searchsorted(t, s).sum() + torch.searchsorted(t, s, right=True).sum()
-    return below.item() / (2 * len(s) * len(t))
+    return torch.searchsorted(t, s) + torch.searchsorted(t, s, right=True)
 
 
 class DiscriminatorAuc(Metric):

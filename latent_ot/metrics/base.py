@@ -7,8 +7,11 @@ from latent_ot.discovery import discover
 
 Measures = Literal[
     "samples", "pairs", "pictures", "points", "reconstructions", "walks", "point_walks", "qualities", "codes", "prior",
-    "scores", "images",
+    "scores", "copies", "images", "clip",
 ]  # fmt: skip
+
+ALONE: Mapping[str, Measures] = {"clip": "clip"}
+"""Evaluator -> what is measured in its features alone."""
 
 
 class Metric:
@@ -16,10 +19,12 @@ class Metric:
 
     ``version``: raised when its numbers change. ``quantities``: key of a record's metrics -> how tables show it, as a
     literal (see ``quantities.Quantity``), since commands that only read results import no metric. ``measures``: what
-    ``compute`` is given, which returns a mapping with those keys; what else is in it is kept as a curve.
+    ``compute`` is given, which returns a mapping with those keys; what else is in it is kept as a curve. A number that
+    is an ``estimate.Estimate`` brings the interval of its sampling.
 
     - "samples": ``compute(real, fake, seed)``, two ``FeatureSet`` of one evaluator. Where tables can also be asked for
       other images than samples, as for FID between codes, the evaluation says so.
+    - "clip": as "samples", in the features of the evaluator of that name alone.
     - "pairs": ``compute(features)`` returns a visitor of all pairs of features (``pairwise.sweep``), which metrics
       share; its ``result()`` is the mapping.
     - "pictures": ``compute(real, fake)``, the images themselves, (n, C, H, W) uint8.
@@ -33,6 +38,7 @@ class Metric:
     - "prior": ``compute(codes, drawn)``, codes (n, d) that an encoder gives held-out examples, and draws (m, d) of the
       prior that a method trained end to end samples from.
     - "scores": ``compute(real, fake)``, an adversary's scores of held-out examples (n,) and of samples (m,).
+    - "copies": ``compute(training, samples)``, a ``training.Training`` and a ``FeatureSet`` of samples.
     - "images": single ones; no record holds them.
     """
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from latent_ot.errors import InputError
 from latent_ot.metrics.base import Metric
+from latent_ot.metrics.estimate import by_influence
 from latent_ot.metrics.features import FeatureSet
 from latent_ot.metrics.inputs import rows
 
@@ -24,8 +25,10 @@ def class_distance(real: Tensor, fake: Tensor) -> float:
     real, fake = rows(real, "real logits", least=1), rows(fake, "logits", least=1)
     if real.shape[1] != fake.shape[1]:
         raise InputError(f"class shares: {real.shape[1]} and {fake.shape[1]} classes; allowed: equally many")
-    p, q = (torch.bincount(x.argmax(dim=1), minlength=x.shape[1]).double() / len(x) for x in (real, fake))
-    return float((p - q).abs().sum() / 2)
+    labels = [x.argmax(dim=1) for x in (real, fake)]
+    p, q = (torch.bincount(found, minlength=real.shape[1]).double() / len(found) for found in labels)
+    slopes = (p - q).sign() / 2
+    return by_influence(float((p - q).abs().sum() / 2), *(slopes[found] for found in labels))
 
 
 class ClassShares(Metric):

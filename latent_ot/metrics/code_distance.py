@@ -5,6 +5,7 @@ from torch import Tensor
 
 from latent_ot.errors import InputError
 from latent_ot.metrics.base import Metric
+from latent_ot.metrics.estimate import by_influence
 from latent_ot.metrics.inputs import rows
 
 AT_ONCE = 1 << 24  # distances held in float64 at a time
@@ -24,8 +25,12 @@ def code_distance(drawn: Tensor, held_out: Tensor, training: Tensor) -> dict[str
     widths = [codes.shape[1] for codes in (x, y, z)]
     if len(set(widths)) > 1:
         raise InputError(f"drawn, held-out and training codes: dimensions {widths}; allowed: equal")
-    found, usual = (float(_nearest(codes, z).mean()) for codes in (x, y))
-    return {"code_distance": found / usual} if usual else {}
+    here, there = (_nearest(codes, z) for codes in (x, y))
+    usual = float(there.mean())
+    if not usual:
+        return {}
+    ratio = float(here.mean()) / usual
+    return {"code_distance": by_influence(ratio, here / usual, there * ratio / usual)}
 
 
 def _nearest(x: Tensor, training: Tensor) -> Tensor:

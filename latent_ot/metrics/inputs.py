@@ -1,12 +1,13 @@
 """What every metric asks of the features and images it is given."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from latent_ot.errors import InputError
+from latent_ot.errors import InputError, TooFew
 
 CHUNK = 2048  # rows held in float64 at a time
 
@@ -15,14 +16,15 @@ def rows(values: Any, what: str, least: int = 2) -> Tensor:
     """Return ``values`` as a detached tensor (n, d).
 
     Raises:
-        InputError: not a matrix, fewer than ``least`` rows, or a value that is not finite.
+        InputError: not a matrix, or a value that is not finite.
+        TooFew: fewer than ``least`` rows.
     """
     matrix = torch.as_tensor(values).detach()
     if matrix.ndim != 2:
         raise InputError(f"{what}: shape {tuple(matrix.shape)}; allowed: a matrix (samples, features)")
     if len(matrix) < least:
-        raise InputError(f"{what}: {len(matrix)} samples; allowed: {least} or more")
-    broken = int((~torch.isfinite(matrix).all(dim=1)).sum())
+        raise TooFew(f"{what}: {len(matrix)} samples; allowed: {least} or more")
+    broken = sum(int((~torch.isfinite(part).all(dim=1)).sum()) for part in matrix.split(CHUNK))
     if broken:
         raise InputError(f"{what}: {broken} of {len(matrix)} samples are not finite; allowed: finite values only")
     return matrix
@@ -52,7 +54,23 @@ def same_width(real: Tensor, fake: Tensor) -> None:
 
 def mean(features: Tensor) -> Tensor:
     """Return the mean (d,) of features (n, d) in float64, converting ``CHUNK`` rows at a time."""
-    return torch.stack([part.double().sum(dim=0) for part in features.split(CHUNK)]).sum(dim=0) / len(features)
+    parts = features.split(CHUNK)
+    sums = torch.empty(len(parts), features.shape[1], dtype=torch.float64)
+    for total, part in zip(sums, parts, strict=True):
+        torch.sum(part.double(), dim=0, out=total)
+    return sums.sum(dim=0) / len(features)
+
+
+def in_slices(count: int, size: int, make: Callable[[slice], Tensor], dtype: torch.dtype = torch.float64) -> Tensor:
+    """Return values (count,), made in slices of ``size`` at most, and written where they stay.
+
+    Small results that are kept between large temporaries would keep the memory that these leave from being used again.
+    """
+    found = torch.empty(count, dtype=dtype)
+    for begin in range(0, count, size):
+        part = slice(begin, min(begin + size, count))
+        found[part] = make(part)
+    return found
 
 
 def image_pair(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

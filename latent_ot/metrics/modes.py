@@ -7,6 +7,7 @@ from torch import Tensor
 
 from latent_ot.errors import InputError
 from latent_ot.metrics.base import Metric
+from latent_ot.metrics.estimate import of_share
 from latent_ot.metrics.inputs import draws, rows, same_width
 
 POINTS = 10_000  # generated ones behind the coverage of a mixture (iWGAN's 2-D studies)
@@ -26,7 +27,7 @@ def mode_coverage(points: Any, modes: Any, std: float) -> dict[str, float]:
     held = torch.bincount(nearest[on_mode], minlength=len(modes))
     return {
         "modes": int((20 * len(modes) * held >= len(points)).sum()),
-        "high_quality": float(on_mode.double().mean()),
+        "high_quality": of_share(on_mode),
     }
 
 

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from latent_ot.metrics.base import Metric
+from latent_ot.metrics.estimate import by_influence
 from latent_ot.metrics.inputs import draws
 from latent_ot.transport.divergence import ot_divergence
 
@@ -22,7 +24,7 @@ def ot_divergences(real: Sequence[Tensor], fake: Sequence[Tensor]) -> dict[str, 
     """
     found = [ot_divergence(x, y) for x, y in zip(real, fake, strict=True)]
     spread = {"ot_divergence_std": float(np.std(found, ddof=1))} if len(found) > 1 else {}
-    return {"ot_divergence": float(np.mean(found)), **spread}
+    return {"ot_divergence": by_influence(float(np.mean(found)), torch.tensor(found)), **spread}
 
 
 class OtDivergence(Metric):

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from latent_ot.metrics.inputs import mean, rows, same_width
+from latent_ot.metrics.inputs import in_slices, mean, rows, same_width
 
 TILE = 1024  # products of a tile stay within a processor's cache while the visitors read them
 EXACT_WIDTH = 512  # up to this width float64 products cost little; wider features take float32 on centred values
@@ -64,12 +64,12 @@ class Features:
 
     def squares(self, side: Side) -> Tensor:
         """Return the squared norms (n,) of the centred samples."""
-        return torch.cat([(self.centred(side, part) ** 2).sum(dim=1) for part in _slices(self.count(side))])
+        return in_slices(self.count(side), TILE, lambda part: (self.centred(side, part) ** 2).sum(dim=1), self.dtype)
 
     def shifts(self, side: Side) -> Tensor:
         """Return s (n,), float64, with <x, y> = (centred product) + s(x) + s(y)."""
         half = (self.mean**2).sum() / 2
-        return torch.cat([self.sets[side][part].double() @ self.mean - half for part in _slices(self.count(side))])
+        return in_slices(self.count(side), TILE, lambda part: self.sets[side][part].double() @ self.mean - half)
 
     def tiles(self, left: Side, right: Side) -> Iterator[Tile]:
         """Visit all pairs of samples of two sets, or every pair of one set once."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from latent_ot.metrics.base import Metric
+from latent_ot.metrics.estimate import of_mean
 from latent_ot.metrics.features import FeatureSet
 from latent_ot.metrics.inputs import rows
 
@@ -25,7 +26,7 @@ def recognised(logits: Tensor) -> tuple[float, float]:
     """
     logits = rows(logits, "logits", least=1).double()
     held = torch.bincount(logits.argmax(dim=1), minlength=logits.shape[1])
-    return float((held >= SHARE * len(logits)).sum()), float(logits.softmax(dim=1).amax(dim=1).mean())
+    return float((held >= SHARE * len(logits)).sum()), of_mean(logits.softmax(dim=1).amax(dim=1))
 
 
 class Recognition(Metric):

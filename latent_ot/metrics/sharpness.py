@@ -10,14 +10,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from latent_ot.metrics.base import Metric
+from latent_ot.metrics.estimate import by_influence
 from latent_ot.metrics.evaluators.small import luma
 from latent_ot.metrics.inputs import CHUNK, unit
 
 LAPLACE = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
 
 
-def laplacian_variance(images: Tensor) -> float:
-    """Return the mean over images of the variance over pixels of the filtered luminance.
+def laplacian_variances(images: Tensor) -> Tensor:
+    """Return the variance over pixels of the filtered luminance of each image (n,).
 
     ``images``: (n, 1 or 3, h, w), h, w >= 3, uint8 or floating point in [0, 1]; only whole neighbourhoods are filtered.
 
@@ -26,7 +27,7 @@ def laplacian_variance(images: Tensor) -> float:
     """
     kernel = torch.tensor(LAPLACE, dtype=torch.float64)[None, None]
     filtered = (F.conv2d(luma(unit(part)), kernel) for part in images.split(CHUNK))
-    return float(torch.cat([part.flatten(1).var(dim=1, correction=0) for part in filtered]).mean())
+    return torch.cat([part.flatten(1).var(dim=1, correction=0) for part in filtered])
 
 
 class Sharpness(Metric):
@@ -41,5 +42,9 @@ class Sharpness(Metric):
     @staticmethod
     def compute(real: Tensor, fake: Tensor) -> dict[str, float]:
         """Return the ratio; nothing where real images are flat."""
-        level = laplacian_variance(real)
-        return {"sharpness": laplacian_variance(fake) / level} if level else {}
+        there, here = laplacian_variances(real), laplacian_variances(fake)
+        level = float(there.mean())
+        if not level:
+            return {}
+        ratio = float(here.mean()) / level
+        return {"sharpness": by_influence(ratio, there * ratio / level, here / level)}

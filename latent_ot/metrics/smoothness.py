@@ -5,10 +5,12 @@ all differ alike and grows with jumps; a walk through a jump alone, of K steps, 
 """
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 
 from latent_ot.errors import InputError
 from latent_ot.metrics.base import Metric
+from latent_ot.metrics.estimate import by_influence
 
 
 def smoothness(walks: ArrayLike) -> float:
@@ -29,7 +31,7 @@ def smoothness(walks: ArrayLike) -> float:
     steps = np.linalg.norm(np.diff(flat, axis=1), axis=2)
     mean = steps.mean(axis=1)
     ratio = np.divide(steps.max(axis=1), mean, out=np.ones_like(mean), where=mean > 0)
-    return float(ratio.mean())
+    return by_influence(float(ratio.mean()), torch.from_numpy(ratio))
 
 
 class Smoothness(Metric):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from latent_ot.errors import InputError
 from latent_ot.metrics.base import Metric
+from latent_ot.metrics.estimate import by_influence
 from latent_ot.metrics.modes import nearest_mode
 
 
@@ -25,8 +26,13 @@ def walks_on_modes(walks: Tensor, modes: Tensor, std: float) -> dict[str, float]
         raise InputError(f"walks have shape {tuple(walks.shape)}; allowed: (rows, steps, d) with 2 steps or more")
     nearest, on_mode = (found.view(walks.shape[:2]) for found in nearest_mode(walks.flatten(0, 1), modes, std))
     across = nearest[:, 0] != nearest[:, -1]
-    found = {"interp_on_mode": float(on_mode.double().mean())}
-    return found | ({"interp_on_mode_across": float(on_mode[across].double().mean())} if bool(across.any()) else {})
+    found = {"interp_on_mode": _share(on_mode)}
+    return found | ({"interp_on_mode_across": _share(on_mode[across])} if bool(across.any()) else {})
+
+
+def _share(on_mode: Tensor) -> float:
+    """Return the share of true in (rows, steps); what was sampled are the rows."""
+    return by_influence(float(on_mode.double().mean()), on_mode.double().mean(dim=1))
 
 
 class WalkModes(Metric):

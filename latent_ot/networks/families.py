@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import torch
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 from torch import nn
 
-from latent_ot.discovery import discover, plugin_of
+from latent_ot.discovery import broken, discover, plugin_of
 from latent_ot.errors import choose
 from latent_ot.networks.base import Family, Range
+
+LOOKED_AT = 3  # codes that a user's own generator is given when it is built
 
 
 def families() -> dict[str, type[Family]]:
@@ -72,7 +75,36 @@ def networks(
     known = families()
     nets = known[choose("networks", family, known)]
     chosen = {} if norm is None else {"norm": norm}
-    return Nets(nets.generator(latent_dim, shape, width), nets.critic(shape, 1, width, **chosen), nets.data_range)
+    made = nets.generator(latent_dim, shape, width), nets.critic(shape, 1, width, **chosen)
+    if plugin_of(nets):
+        _look_at(nets, *made, latent_dim, shape, 1)
+    return Nets(*made, nets.data_range)
+
+
+@torch.no_grad()
+def _look_at(
+    family: type[Family], generator: nn.Module, critic: nn.Module, latent_dim: int, shape: tuple[int, ...], out: int
+) -> None:
+    """See that the networks of a user's own family make examples and scores; the suite's have tests for it.
+
+    Raises:
+        ContractError: naming its file and what is wrong.
+    """
+    for network in (generator, critic):
+        if not isinstance(network, nn.Module):
+            raise broken(family, f"it builds {type(network).__name__}; allowed: a torch.nn.Module")
+    low, high = family.data_range
+    modes = generator.training, critic.training
+    made = generator.eval()(torch.zeros(LOOKED_AT, latent_dim))
+    if tuple(made.shape) != (LOOKED_AT, *shape):
+        raise broken(family, f"generator returns {tuple(made.shape)}; allowed: {(LOOKED_AT, *shape)}")
+    if len(shape) == 3 and not (low - 1e-3 <= float(made.min()) and float(made.max()) <= high + 1e-3):
+        span = f"{float(made.min()):.4g} to {float(made.max()):.4g}"
+        raise broken(family, f"generator returns values from {span}; allowed: {low:g} to {high:g}, its data_range")
+    score = critic.eval()(made)
+    if tuple(score.shape) not in {(LOOKED_AT, out), *([(LOOKED_AT,)] if out == 1 else [])}:
+        raise broken(family, f"critic returns {tuple(score.shape)}; allowed: {(LOOKED_AT, out)}")
+    generator.train(modes[0]), critic.train(modes[1])
 
 
 class Autoencoder(NamedTuple):
@@ -103,6 +135,8 @@ def autoencoder(
     decoder = nets.generator(latent_dim, shape, width)
     own = hasattr(nets, "encoder")
     encoder = nets.encoder(shape, out, width) if own else nets.critic(shape, out, width, norm="batch")
+    if plugin_of(nets):
+        _look_at(nets, decoder, encoder, latent_dim, shape, out)
     return Autoencoder(decoder, encoder, nets.data_range)
 
 

@@ -17,6 +17,7 @@ from torch.nn.utils.parametrize import register_parametrization
 
 from latent_ot.networks.base import SIGNED, Family
 from latent_ot.networks.infogan import doublings, scaled
+from latent_ot.ranks import gather, share
 
 CHANNELS = 512  # of the widest layer; Table 2
 GROUP = 4  # images over which a standard deviation is taken; authors' release
@@ -84,9 +85,10 @@ class MinibatchStd(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return maps (n, c + 1, h, w) of (n, c, h, w)."""
-        group = min(GROUP, len(x))
-        variance = x.reshape(group, -1, *x.shape[1:]).var(dim=0, correction=0)
-        std = (variance + 1e-8).sqrt().mean(dim=(1, 2, 3)).repeat(group)
+        batch = gather(x)
+        group = min(GROUP, len(batch))
+        variance = batch.reshape(group, -1, *x.shape[1:]).var(dim=0, correction=0)
+        std = share((variance + 1e-8).sqrt().mean(dim=(1, 2, 3)).repeat(group))
         return torch.cat([x, std.view(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])], dim=1)
 
 

@@ -4,12 +4,13 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latent_ot.errors import InputError, choose
+from latent_ot.errors import choose
+from latent_ot.files import reading
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-KINDS = {"samples": 560, "points": 240}
+KINDS = {"samples": 560, "points": 240, "copies": 400}
 """Kind of picture that is published -> its width in pixels at most."""
 COLOURS = 16
 LIMIT = 12_000  # bytes
@@ -22,8 +23,8 @@ def small_picture(path: Path, kind: str) -> bytes:
 
     Args:
         path: of the picture in full size.
-        kind: ``samples``, a square sheet, of which the upper half is kept, or less where that is too large; or
-            ``points``, a scatter, which is scaled to 240 pixels.
+        kind: ``samples``, a square sheet, of which the upper half is kept, or less where that is too large;
+            ``points``, a scatter, which is scaled to 240 pixels; or ``copies``, two rows, scaled to 400.
 
     Raises:
         InputError: for another kind, or a file that is no picture.
@@ -31,11 +32,8 @@ def small_picture(path: Path, kind: str) -> bytes:
     from PIL import Image
 
     width = KINDS[choose("kind of picture", kind, KINDS)]
-    try:
-        with Image.open(path) as file:
-            whole = file.convert("L" if file.mode in ("1", "L") else "RGB")
-    except (OSError, SyntaxError) as error:
-        raise InputError(f"{path} is no picture: {error}") from None
+    with reading(path, "a picture (PNG)", "run its command again"), Image.open(path) as file:
+        whole = file.convert("L" if file.mode in ("1", "L") else "RGB")
     data = b""
     for part, shrink in CUTS if kind == "samples" else ((1, 1),):
         cut = whole.crop((0, 0, whole.width, whole.height if part == 1 else whole.height // part + 1))

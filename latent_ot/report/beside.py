@@ -12,10 +12,11 @@ from latent_ot.datasets.base import names as datasets
 from latent_ot.errors import InputError, nearest
 from latent_ot.published import PublishedColumn, PublishedRow, PublishedTable, stand_ins, stands_for
 from latent_ot.quantities import QUANTITIES
-from latent_ot.record import DATA, Record
-from latent_ot.report.curves import at_share, curve_figure, figure_path, line
+from latent_ot.record import DATA, Record, at
+from latent_ot.report.curves import at_share, curve_figure, figure_path, line, of_seeds
 from latent_ot.report.groups import Group, by_protocol, lettered
-from latent_ot.report.ranking import seeds, standing, summed_up
+from latent_ot.report.ranking import halves, seeds, standing, summed_up
+from latent_ot.report.statistics import NOT_SAMPLED
 from latent_ot.report.text import Cell
 
 
@@ -23,8 +24,8 @@ from latent_ot.report.text import Cell
 class Beside:
     """A published column with our runs beside it, those of one ``group``; there may be none.
 
-    ``tag`` names the protocol and the threads, `` [a]``, in a table that holds numbers of more than one of these, and
-    is empty otherwise.
+    ``tag`` names the protocol, threads and devices, `` [a]``, in a table that holds numbers of more than one of these,
+    and is empty otherwise.
     """
 
     spec: PublishedTable
@@ -41,10 +42,10 @@ class Beside:
 
     @property
     def under(self) -> str:
-        """The protocol that the runs share, with the threads where they were not one; empty without runs."""
+        """The protocol that the runs share, with threads and devices where they were not one; empty without runs."""
         if self.group is None:
             return ""
-        return self.group.protocol + (f"@{self.group.threads} threads" if self.group.threads != 1 else "")
+        return at(self.group.protocol, self.group.threads, self.group.devices).replace(", ", "@")
 
     def of(self, row: PublishedRow) -> list[Record]:
         """Return our runs of a row."""
@@ -62,8 +63,14 @@ class Beside:
         metric, values = self.column.metric, {row.label: self.values(row, share) for row in self.spec.rows}
         methods = {row.label: self.of(row) for row in self.spec.rows if row.method != DATA}
         data = [r for r in self.runs if r.method == DATA]
-        stand = standing(metric, {label: values[label] for label in methods}, methods, data, self.column.direction)
-        return [summed_up(values[row.label], metric, self.of(row), True, row.label, stand) for row in self.spec.rows]
+        curve = self.column.curve is not None  # which was measured at every place once, without an interval
+        drawn = NOT_SAMPLED if curve else {row.label: halves(self.of(row), metric) for row in self.spec.rows}
+        shown = {label: values[label] for label in methods}
+        stand = standing(metric, shown, methods, data, self.column.direction, drawn)
+        return [
+            summed_up(values[row.label], metric, self.of(row), True, row.label, stand, drawn.get(row.label, {}))
+            for row in self.spec.rows
+        ]
 
     @cached_property
     def figure(self) -> str:
@@ -80,10 +87,11 @@ class Beside:
     def draw(self) -> bytes:
         """Return the drawing of a curve, one line a seed, as SVG; see ``figure``."""
         curve = self.column.curve or ""
-        rows = {
-            row.label: [found for run in self.of(row) if run.status == "done" and (found := line(run, curve))]
-            for row in self.spec.rows
-        }
+        rows = {}
+        for row in self.spec.rows:
+            runs = self.of(row)
+            drawn = {r.seed: found for r in runs if r.status == "done" and (found := line(r, curve))}
+            rows[of_seeds(row.label, drawn, self.column.metric, runs) if drawn else row.label] = [*drawn.values()]
         return curve_figure(self.title, self.column.metric, rows)
 
 

@@ -58,6 +58,7 @@ def _plain(finding: Finding, keys: Sequence[str]) -> dict[str, Any]:
         "marks": gathered((mark, run.stem) for run in _marked(finding) for mark in said_against(run, keys)),
         "outdated": outdated(finding.runs),
         "not_published": [run.stem for run in finding.runs if run.stored],
+        "lost": sorted(finding.lost),
         "effect": effect and {"mean": significant(effect.mean), **_ends(effect), "seeds": effect.n},
         "claimed": _ends(finding.region),
         "commands": commands([finding]),
@@ -126,7 +127,9 @@ def _effect(finding: Finding, effect: Interval) -> str:
     half = NONE if effect.half is None else f"{effect.half:.2g}"
     value = spread(finding.quantity, effect) if finding.quantity else f"{effect.mean:.3g} ± {half}"
     where = [finding.group.dataset, finding.group.at] if finding.group else ["check"]
-    told = "; ".join([", ".join([*where, f"{effect.n} seed{'s' if effect.n > 1 else ''}"]), *finding.smaller])
+    asked = effect.n + len(finding.lost)
+    count = f"{effect.n} of {asked} seeds" if finding.lost else f"{asked} seed{'s' if asked > 1 else ''}"
+    told = "; ".join([", ".join([*where, count]), *finding.smaller])
     return f"{finding.label}: {value} ({told})"
 
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from latent_ot.pictures.charts import DASHES, INK, Line, Look, lines, looks, precision_recall
 from latent_ot.quantities import QUANTITIES, Quantity
-from latent_ot.record import DATA, Record, slug
+from latent_ot.record import DATA, Record, shared_by, slug
 from latent_ot.report.groups import Group, by_method
+from latent_ot.report.marks import lost, survivors
 from latent_ot.report.ranking import YARDSTICK, primary, seeds
 from latent_ot.report.statistics import by_seed, order, paired_difference, spread, t_interval
 
@@ -29,6 +30,11 @@ def line(run: Record, curve: str) -> list[tuple[float, float]]:
     return [(x, y) for x, y in smooth if y is not None]
 
 
+def of_seeds(name: str, drawn: Mapping[int, Line], metric: str, runs: Sequence[Record]) -> str:
+    """Return a row's name in a figure of a line a seed: with their count where ``runs`` were lost at other seeds."""
+    return name + "".join(mark.sign for mark in survivors(drawn, lost(drawn, metric, runs)))
+
+
 def ordering(rows: Mapping[str, Mapping[int, float]], quantity: Quantity) -> str:
     """Return the rows (label -> seed -> value) from the largest mean to the least, with each step's paired interval."""
     ranked = order(by_seed(rows), "up")
@@ -40,24 +46,30 @@ def ordering(rows: Mapping[str, Mapping[int, float]], quantity: Quantity) -> str
 
 def figure_path(group: Group, name: str) -> str:
     """Return where a figure of a group of runs lies in the leaderboard's folder."""
-    parts = [group.budget, *([f"t{group.threads}"] if group.threads != 1 else []), slug(group.dataset, group.protocol)]
+    parts = [group.budget, *shared_by(group.threads, group.devices), slug(group.dataset, group.protocol)]
     return f"figures/{group.dataset}/{'--'.join([*parts, name])}.svg"
 
 
 def training_figure(group: Sequence[Record]) -> bytes | None:
     """Return the metric that ranks ``group`` against images seen, one line a seed; None if no run followed it."""
-    metric = primary(group)
+    metric, styles = primary(group), _styles(group)
     followed: dict[str, list[Line]] = {}
-    for method, runs in sorted(by_method(group, "done").items()):
-        for run in runs:
-            if points := [(x, y) for x, y in run.curves.series(metric) if x > 0 and y is not None and y > 0]:
-                followed.setdefault(method, []).append(points)
+    for method, runs in sorted(by_method(group).items()):
+        drawn = {run.seed: points for run in runs if run.status == "done" and (points := _positive(run, metric))}
+        if drawn:
+            name = of_seeds(method, drawn, metric, runs)
+            followed[name], styles[name] = [*drawn.values()], styles.pop(method)
     if not followed:
         return None
     floor = list(seeds([r for r in group if r.method == DATA], metric).values())
     level = (YARDSTICK, t_interval(floor).mean) if floor else None
     quantity = QUANTITIES[metric]
-    return lines(f"{quantity.label} against images seen", quantity.head, followed, _styles(group), level)
+    return lines(f"{quantity.label} against images seen", quantity.head, followed, styles, level)
+
+
+def _positive(run: Record, curve: str) -> Line:
+    """Return the points of a curve that a logarithmic plane has room for."""
+    return [(x, y) for x, y in run.curves.series(curve) if x > 0 and y is not None and y > 0]
 
 
 def curve_figure(title: str, metric: str, rows: Mapping[str, Sequence[Line]]) -> bytes:
@@ -69,12 +81,13 @@ def curve_figure(title: str, metric: str, rows: Mapping[str, Sequence[Line]]) ->
 def prd_figure(group: Sequence[Record]) -> bytes | None:
     """Return the PRD curves of ``group``, one line a seed; None if no run has one."""
     drawn: dict[str, list[Line]] = {}
-    for method, runs in sorted(by_method(group, "done").items()):
-        for prd in filter(None, (run.curves.prd for run in runs)):
-            drawn.setdefault(method, []).append(list(zip(prd.recall, prd.precision, strict=True)))
-    if yardstick := drawn.pop(DATA, None):
-        drawn[YARDSTICK] = yardstick
-    styles = {**_styles(group), YARDSTICK: (INK, DASHES[1])}
+    styles = {**_styles(group), DATA: (INK, DASHES[1])}
+    for method, runs in sorted(by_method(group).items(), key=lambda row: (row[0] == DATA, row[0])):
+        with_curve = {run.seed: prd for run in runs if run.status == "done" and (prd := run.curves.prd)}
+        found = {seed: list(zip(prd.recall, prd.precision, strict=True)) for seed, prd in with_curve.items()}
+        if found:
+            name = YARDSTICK if method == DATA else of_seeds(method, found, "prd_f8", runs)
+            drawn[name], styles[name] = [*found.values()], styles.pop(method)
     return precision_recall("PRD curves: precision against recall", drawn, styles) if drawn else None
 
 

@@ -5,20 +5,20 @@ from collections.abc import Callable, Mapping, Sequence
 from latent_ot.published import load_table, stands_for, table_names
 from latent_ot.quantities import NONE, QUANTITIES
 from latent_ot.record import DATA, Record
-from latent_ot.report.groups import Groups, by_method, gathered, lettered, trained
+from latent_ot.report.groups import Groups, by_method, gathered, lettered, title, trained
+from latent_ot.report.marks import COPYING
 from latent_ot.report.ranking import (
     TIES,
     UPDATES,
-    YARDSTICK,
     conditions,
     measured,
     primary,
     protocol_line,
     ranked_by,
-    seeds,
-    standing,
+    standing_of,
 )
 from latent_ot.report.text import Cell, Column, Grid
+from latent_ot.results import repeating
 
 
 def fullest(groups: Groups) -> Sequence[Record]:
@@ -36,28 +36,30 @@ def front(groups: Groups, links: Mapping[str, str]) -> Grid:
     ranking, dataset = fullest(groups), next(iter(groups)).dataset
     metric, tags = primary(ranking), lettered(key.protocol for key in groups)
     head, label = QUANTITIES[metric].head, QUANTITIES[metric].label
-    done = by_method(ranking, "done")
-    yardstick = done.pop(DATA, [])
-    placed = ranked_by(done, metric, yardstick)
+    ranked = by_method(ranking)
+    yardstick = ranked.pop(DATA, [])
+    placed = ranked_by(ranked, metric, yardstick)
     runs = by_method(record for group in groups.values() for record in group)
     said = _published(dataset, metric, runs)
 
     columns: list[tuple[Column, Callable[[str], Cell]]] = [
         (Column("rank", "#"), lambda m: Cell(str(placed.get(m, "")), {"": placed.get(m)})),
-        (Column("method", "method", right=False), lambda m: Cell.of(YARDSTICK if m == DATA else m)),
+        (Column("method", "method", right=False), lambda m: Cell.of(title(m, runs.get(m, [])))),
     ]
     for key, group in groups.items():
         name = f"{metric}@{key.protocol}@{key.at.replace(', ', '@')}"
         columns.append((Column(name, f"{head}, {key.at}{tags[key.protocol]}"), _cells(group, metric)))
     if said:
         columns.append((Column("published", f"published {label}", right=False), lambda m: Cell.of(said.get(m, NONE))))
-    for at, ran in {key.at: by_method(group, "done") for key, group in groups.items()}.items():
+    for at, ran in {key.at: by_method(group) for key, group in groups.items()}.items():
         column = Column(f"{UPDATES}@{at.replace(', ', '@')}", f"{QUANTITIES[UPDATES].label}, {at}")
         columns.append((column, _updates(ran)))
     if links:
         shown = {method: f"[samples]({link})" for method, link in links.items()}
         columns.append((Column("pictures", "samples", right=False), lambda m: Cell.of(shown.get(m, ""))))
     methods = [DATA, *placed, *sorted(runs.keys() - {DATA, *placed})]
+    copies = repeating(ranking) or set()
+    block = next((i for i, method in enumerate(methods) if method in copies), None)
     header = []
     for key, group in groups.items():
         first = ", which ranks" if group is ranking and len(groups) > 1 else ""
@@ -67,17 +69,18 @@ def front(groups: Groups, links: Mapping[str, str]) -> Grid:
         what = f"of {stands_for(dataset)}, each number under its paper's protocol, none of which is ours"
         header.append(f"Published: {what}")
     rows = tuple(tuple(cell(method) for _, cell in columns) for method in methods)
-    return Grid(dataset, tuple(column for column, _ in columns), rows, tuple(header), (), TIES)
+    parts = {} if block is None else {block: COPYING}
+    return Grid(dataset, tuple(column for column, _ in columns), rows, tuple(header), (), TIES, parts=parts)
 
 
 def _cells(group: Sequence[Record], metric: str) -> Callable[[str], Cell]:
     """Return what gives a method's cell in a group's column: its value, or how it ended."""
     every, done = by_method(group), by_method(group, "done")
-    values = {method: seeds(runs, metric) for method, runs in done.items() if method != DATA}
-    stand = standing(metric, values, {method: done[method] for method in values}, done.get(DATA, []))
+    compared = {method: every[method] for method in done if method != DATA}
+    stand = standing_of(metric, compared, done.get(DATA, []))
 
     def cell(method: str) -> Cell:
-        found = measured(done.get(method, []), metric, always=False, row=method, among=stand)
+        found = measured(every.get(method, []), metric, always=False, row=method, among=stand)
         if method in done or method not in every:
             return found
         return Cell(every[method][0].status, found.data, rests=tuple(every[method]))
@@ -85,9 +88,9 @@ def _cells(group: Sequence[Record], metric: str) -> Callable[[str], Cell]:
     return cell
 
 
-def _updates(done: Mapping[str, Sequence[Record]]) -> Callable[[str], Cell]:
+def _updates(runs: Mapping[str, Sequence[Record]]) -> Callable[[str], Cell]:
     """Return what gives the cell of a method's generator updates."""
-    return lambda method: measured([] if method == DATA else done.get(method, []), UPDATES)
+    return lambda method: measured([] if method == DATA else runs.get(method, []), UPDATES)
 
 
 def _published(dataset: str, metric: str, methods: Mapping[str, Sequence[Record]]) -> dict[str, str]:

@@ -11,20 +11,21 @@ from latent_ot.pictures import charts
 from latent_ot.quantities import QUANTITIES
 from latent_ot.record import DATA, Record
 from latent_ot.report.groups import by_method, by_protocol
-from latent_ot.report.ranking import UPDATES, Standing, heading, measured, primary, seeds, standing
+from latent_ot.report.ranking import UPDATES, Standing, heading, left_over, measured, primary, seeds, standing_of
 from latent_ot.report.text import Cell, Column, Grid, show
 
 METRICS = {"fid": ("fid", "prd_f8"), "ot_divergence": ("ot_divergence",)}
-"""The metric that ranks a group -> those that its grid is drawn by."""
+"""The metric that ranks a group -> those that its grid is drawn by, if runs have them."""
 Pairs = dict[tuple[str, str], list[Record]]
 
 
 def pairs(group: Sequence[Record]) -> Pairs:
-    """Return (representation, sampler) -> finished runs of one group, those whose settings were left alone."""
+    """Return (representation, sampler) -> runs of one group, those whose settings were left alone, if one finished."""
     fixed = {name for name, row in Catalog().pairs.items() if "settings" in row}
     found: dict[tuple[str, str], dict[int, Record]] = {}
-    for runs in by_method(group, "done").values():
-        for run in runs:
+    every = by_method(group)
+    for method in by_method(group, "done"):
+        for run in every[method]:
             trained = [part.stage for part in run.stages if part.stage not in SCORING]
             if len(trained) == 2 and not run.overrides and run.method not in fixed:
                 found.setdefault((trained[0], trained[1]), {})[run.seed] = run
@@ -44,6 +45,10 @@ def is_grid(found: Pairs) -> bool:
     return any(len(one & other) > 1 for one, other in itertools.combinations(met, 2))
 
 
+def _metrics(group: Sequence[Record]) -> list[str]:
+    return [metric for metric in METRICS[primary(group)] if any(metric in run.metrics for run in group)]
+
+
 def grid_tables(group: Sequence[Record]) -> list[Grid]:
     """Return one table for each metric, representations down and samplers across; none if there is no grid."""
     found = pairs(group)
@@ -52,12 +57,13 @@ def grid_tables(group: Sequence[Record]) -> list[Grid]:
     rows, columns = axes(found)
     named = {f"{r}+{c}": runs for (r, c), runs in found.items()}
     tables = []
-    for metric in METRICS[primary(group)]:
+    for metric in _metrics(group):
         quantity = QUANTITIES[metric]
         sign = 1 if quantity.direction == "down" else -1
         values = {name: given for name, runs in named.items() if (given := seeds(runs, metric))}
-        beyond = standing(metric, values, named, [r for r in group if r.method == DATA]).past
-        best = sorted(values.keys() - beyond, key=lambda name: (sign * fmean(values[name].values()), name))[:1]
+        beyond = standing_of(metric, named, [r for r in group if r.method == DATA]).past
+        fit = values.keys() - beyond - left_over(metric, values, named)
+        best = sorted(fit, key=lambda name: (sign * fmean(values[name].values()), name))[:1]
         stand = Standing(frozenset(best), beyond)
         cells = []
         for r in rows:
@@ -77,13 +83,18 @@ def print_grid(records: Sequence[Record]) -> None:
     show([table for group in by_protocol(records).values() for table in grid_tables(group)])
 
 
-def heat_map(group: Sequence[Record]) -> bytes | None:
-    """Return the tables as one SVG, a panel a metric, darker where better; None if there is no grid."""
-    tables = grid_tables(group)
-    panels = []
-    for metric, table in zip(METRICS[primary(group)], tables, strict=bool(tables)):
+def panels(group: Sequence[Record]) -> tuple[list[str], list[str], list[charts.Panel]] | None:
+    """Return the representations, the samplers, and a panel a metric, as a heat map has them; None without a grid."""
+    tables, drawn = grid_tables(group), list[charts.Panel]()
+    for metric, table in zip(_metrics(group), tables, strict=bool(tables)):
         quantity, cells = QUANTITIES[metric], [row[1:-1] for row in table.rows]  # without names and updates
         values = np.array([[np.nan if c.data[""] is None else c.data[""] for c in row] for row in cells])
         texts = [["" if c.data[""] is None else quantity.text(c.data[""]) + c.signs for c in row] for row in cells]
-        panels.append((quantity.head, values, texts, quantity.direction == "down"))
-    return charts.heat_map(*axes(pairs(group)), panels) if panels else None
+        drawn.append((quantity.head, values, texts, quantity.direction == "down"))
+    return (*axes(pairs(group)), drawn) if drawn else None
+
+
+def heat_map(group: Sequence[Record]) -> bytes | None:
+    """Return the tables as one SVG, a panel a metric, darker where better; None if there is no grid."""
+    found = panels(group)
+    return charts.heat_map(*found) if found else None

@@ -1,14 +1,14 @@
 """The marks of runs: signs behind what tables show of them, each with a footnote that says what it means.
 
 A mark that a record bears by itself is given by a function in ``RULES``; a table may add others to its cells. Taken:
-† ‡ § ¶ ‖ #, all that LaTeX is told of.
+† ‡ § ¶ ‖ # ◊, all that LaTeX is told of, and counts of seeds, ``(2 of 3)``.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from latent_ot.record import SEARCHED, SETTLED, Record
-from latent_ot.report.groups import unique, who
+from latent_ot.report.groups import gathered, numbered, unique, who
 
 DAGGER = "†"
 EDITED = "edited"
@@ -92,6 +92,29 @@ PAST = Mark(
 """Of a number past its quantity's floor: it depends on the table, so that no rule gives it."""
 
 
+def lost(found: Collection[int], key: str, records: Iterable[Record]) -> dict[int, Record]:
+    """Return seed -> run that lost a figure which others of a row's ``records`` have, at the seeds ``found``.
+
+    It diverged or failed, or says why it has none; of one that is older than the figure nobody knows.
+    """
+    without = (run for run in records if run.seed not in found)
+    return {run.seed: run for run in without if run.status in ("diverged", "failed") or key in run.reasons}
+
+
+def survivors(found: Collection[int], without: Mapping[int, Record]) -> tuple[Mark, ...]:
+    """Mark the mean over the seeds ``found`` of a figure that runs were ``without`` at others; see ``lost``.
+
+    Its sign is the count. It depends on the row, so that no rule gives it.
+    """
+    if not without:
+        return ()
+    count = f"{len(found)} of {len(found) + len(without)}"
+    ways = gathered(("not measurable" if run.status == "done" else run.status, seed) for seed, run in without.items())
+    how = "; ".join(f"{way} at {numbered(seeds)}" for way, seeds in sorted(ways.items()))
+    said = f"the mean of the seeds that have the figure, hence never best or first; {how}"
+    return (Mark(f" ({count})", f"{count} seeds", said),)
+
+
 def without_adversary(record: Record) -> Mark | None:
     """Mark a run whose adversary never told held-out images from samples: at no snapshot and not at the end.
 
@@ -115,7 +138,25 @@ def unsettled(record: Record) -> Mark | None:
     )
 
 
-RULES: tuple[Callable[[Record], Mark | None], ...] = (cut_off, rising, without_adversary, unsettled)
+COPYING = "repeats its training images"
+"""What the block of a ranked table is called that has such rows."""
+HELPED = (
+    "", "fid", "fid_inf", "fid_test", "is", "kid", "prd_f8", "prd_f1_8", "precision", "recall", "density", "coverage",
+    "interp_fid", "class_tv", "sharpness", "classes", "confidence",
+)  # fmt: skip
+"""Figures of samples that are good of training images given back, and what rests on a run as a whole."""
+
+
+def copying(record: Record) -> Mark | None:
+    """Mark a run whose samples are too often training images given back; what stands beside it says so."""
+    why = (
+        "more of its samples than of held-out images, past the interval of those, are nearer to a training image than "
+        "that is to its nearest other; no distance to the data tells this from generating"
+    )
+    return Mark("◊", "repeats training images", f"{COPYING}: {why}", HELPED) if record.copying else None
+
+
+RULES: tuple[Callable[[Record], Mark | None], ...] = (cut_off, rising, without_adversary, unsettled, copying)
 
 
 def footnotes(borne: Iterable[tuple[Mark, Record]], among: Sequence[Record]) -> list[str]:
@@ -123,7 +164,7 @@ def footnotes(borne: Iterable[tuple[Mark, Record]], among: Sequence[Record]) -> 
     found: dict[tuple[str, str], list[Record]] = {}
     for mark, record in borne:
         found.setdefault((mark.sign, mark.footnote), []).append(record)
-    return [f"{sign}: {said} ({who(unique(runs), among)})" for (sign, said), runs in found.items()]
+    return [f"{sign.strip()}: {said} ({who(unique(runs), among)})" for (sign, said), runs in found.items()]
 
 
 def outdated(records: Sequence[Record], among: Sequence[Record] = ()) -> list[str]:

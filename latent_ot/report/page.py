@@ -17,21 +17,25 @@ from latent_ot.claims import claims
 from latent_ot.curve_table import SUFFIX
 from latent_ot.published import load_table, table_names
 from latent_ot.quantities import QUANTITIES
-from latent_ot.record import DATA, Record
+from latent_ot.record import DATA, TRAINING, Record
 from latent_ot.report.beside import drawn_for
 from latent_ot.report.claims import claims_grid
+from latent_ot.report.copies import copies_table
 from latent_ot.report.curves import figure_path, prd_figure, training_figure
 from latent_ot.report.front import front, fullest
 from latent_ot.report.grid import grid_tables, heat_map
 from latent_ot.report.groups import Groups, by_method, by_protocol
-from latent_ot.report.ranking import COST, SIZE, further, measured, ranked, seeds, standing
+from latent_ot.report.ranking import COST, KNOWN, SIZE, further, measured, ranked, standing_of
 from latent_ot.report.tables import grids, shown_for
 from latent_ot.report.text import Cell, Column, Grid, to_csv, to_markdown
 from latent_ot.report.verdicts import judge
 from latent_ot.report.works import tally, works_grids
+from latent_ot.results import repeating
 
-PICTURES = ("samples", "reconstructions", "interpolations", "points", "latent", "codes")
+PICTURES = ("samples", "copies", "reconstructions", "interpolations", "points", "latent", "codes")
 """The kinds that lie in a store, ``STEM.KIND.png``."""
+PUBLISHED = {"samples": "", "copies": ".copies"}
+"""The kinds that lie beside published records, small -> how the names of their files end, before ``.png``."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Section:
     """One (data set, protocol, budget) on a page: tables as Markdown, figures and pictures as paths from the page."""
 
     ranking: str
+    copies: str
     further: str
     grid: list[str]
     figures: list[tuple[str, str]]
@@ -70,7 +75,7 @@ def generate(root: Path, records: Sequence[Record]) -> dict[str, bytes]:
         pages |= _dataset(root, dataset, here)
         boards.append(_board(root, dataset, here, pages))
     verdicts, stored = claims_grid(judged), any(r.stored for r in records)
-    works = works_grids(by_protocol(records), lambda run: _files(root, run))
+    works = works_grids(by_protocol(records), lambda run: pictures_of(root, run))
     if works:
         pages["works.md"] = _render("works.md.j2", tables=[to_markdown(table) for table in works])
     told = {"claims": verdicts.header[0], "works": "; ".join(map(tally, works)), "stored": stored}
@@ -92,7 +97,7 @@ def _board(root: Path, dataset: str, records: Sequence[Record], pages: Mapping[s
     drawn = [path for path in pages if path.startswith(f"figures/{dataset}/")]
     figures = []
     for path in drawn:
-        *where, _, what = Path(path).stem.split("--")  # budget, threads unless it was one, protocol, what is drawn
+        *where, _, what = Path(path).stem.split("--")  # budget, threads and devices unless one, protocol, what
         figures.append((", ".join([what, *where]), quote(path)))
     return Board(dataset, table, figures)
 
@@ -107,9 +112,11 @@ def _dataset(root: Path, dataset: str, records: Sequence[Record]) -> dict[str, b
         drawn = {name: svg for name, make in makers.items() if (svg := make(group))}
         files |= {figure_path(key, name): svg for name, svg in drawn.items()}
         figures = [(name, quote(figure_path(key, name))) for name in drawn]
-        tables = to_markdown(ranked(group)), to_markdown(further(group), level=3)
+        beside = copies_table(group)
+        copies = to_markdown(beside, level=3) if beside else ""
+        tables = to_markdown(ranked(group)), copies, to_markdown(further(group), level=3)
         grid = [to_markdown(table, level=3) for table in grid_tables(group)]
-        runs = [(run, _files(root, run) if run.stored else {}) for run in group]
+        runs = [(run, pictures_of(root, run) if run.stored else {}) for run in group]
         sections.append(Section(*tables, grid, figures, _pictures(root, group), runs))
     for spec, budget in itertools.product(map(load_table, table_names()), dict.fromkeys(key.budget for key in groups)):
         curves = {p.figure: p for p in drawn_for(spec, dataset, budget, records)}
@@ -127,36 +134,47 @@ def _pictures(root: Path, group: Sequence[Record]) -> list[tuple[str, dict[str, 
     """Return, for each method, the pictures that lie beside its first finished run that has any: kind -> link."""
     shown = []
     for method, runs in sorted(by_method(group, "done").items()):
-        found = (_files(root, run) for run in sorted(runs, key=lambda r: r.seed))
+        found = (pictures_of(root, run) for run in sorted(runs, key=lambda r: r.seed))
         shown += [(method, there) for there in itertools.islice(filter(None, found), 1)]
     return shown
 
 
-def _files(root: Path, run: Record) -> dict[str, str]:
-    """Return the pictures of a run: kind -> link. A published run has at most one, a small one of its samples."""
-    names = {kind: f"{run.stem}.{kind}.png" for kind in PICTURES} if run.stored else {"samples": f"{run.stem}.png"}
+def pictures_of(root: Path, run: Record) -> dict[str, str]:
+    """Return the pictures of a run: kind -> link. A published run has at most two, small ones."""
+    names = {kind: f"{run.stem}.{kind}.png" for kind in PICTURES}
+    names = names if run.stored else {kind: f"{run.stem}{ending}.png" for kind, ending in PUBLISHED.items()}
     return {kind: f"results/{quote(name)}" for kind, name in names.items() if (root / "results" / name).exists()}
 
 
 def _everything(groups: Groups) -> Grid:
-    """Return all metrics of all methods. A metric has one column per protocol, so that no column mixes two."""
+    """Return all metrics of all methods. A metric has one column per protocol, so that no column mixes two.
+
+    The row of a method that some of its seeds lost is ``done`` with the reasons why those are missing.
+    """
     metrics = [key for key in QUANTITIES if any(key in r.metrics for group in groups.values() for r in group)]
     places = list(itertools.product(dict.fromkeys(key.protocol for key in groups), metrics))
-    names = ("protocol", "budget", "threads", "method", "status", "reason", "images_budget", "width")
+    names: tuple[str, ...] = ("protocol", "budget", "threads", "method", "status", "reason", "images_budget", "width")
+    names += ("devices",) if any(key.devices != 1 for key in groups) else ()
     columns = (*(Column(n, n) for n in (*names, *COST, *SIZE)), *(Column(f"{k}@{p}", k) for p, k in places))
     rows = []
     for key, group in groups.items():
-        ended = by_method(group, "done")
-        data = ended.pop(DATA, [])
-        values = {metric: {m: seeds(runs, metric) for m, runs in ended.items()} for metric in metrics}
-        stand = {metric: standing(metric, values[metric], ended, data) for metric in metrics}
-        for method, runs in sorted(by_method(group).items()):
+        every = by_method(group)
+        compared = {method: runs for method, runs in every.items() if method != DATA}
+        stand = {metric: standing_of(metric, compared, every.get(DATA, [])) for metric in metrics}
+        known = [found for run in every.get(DATA, []) if (found := run.yardstick(TRAINING))]
+        every |= {KNOWN: [run.model_copy(update={"method": KNOWN}) for run in known]} if known else {}
+        copies = repeating(group)
+        for method, runs in sorted(every.items()):
             done = [r for r in runs if r.status == "done"]
             told = (done or runs)[0].model_dump(include={*names}) | {"protocol": key.protocol}
+            if done and len(done) < len(runs):
+                told["reason"] = "; ".join(f"seed {r.seed} {r.status}: {r.reason}" for r in runs if r.status != "done")
             cells = [Cell("", {"": told[name]}, rests=tuple(done or runs)) for name in names]
-            cells += [measured(done, cost) for cost in (*COST, *SIZE)]
+            if copies is not None and method in compared and done:
+                cells[names.index("method")] = Cell("", {"": method, "repeats": method in copies}, rests=tuple(done))
+            cells += [measured(runs, cost) for cost in (*COST, *SIZE)]
             cells += [
-                measured(done, metric, row=method, among=stand[metric]) if at == key.protocol else Cell("")
+                measured(runs, metric, row=method, among=stand[metric]) if at == key.protocol else Cell("")
                 for at, metric in places
             ]
             rows.append(tuple(cells))

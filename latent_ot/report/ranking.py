@@ -4,20 +4,38 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
+from types import MappingProxyType
 from typing import NamedTuple
 
 from latent_ot.quantities import NONE, QUANTITIES
-from latent_ot.record import COSTS, DATA, Record, significant
-from latent_ot.report.groups import by_method, by_protocol, gathered, not_published, numbered, trained
-from latent_ot.report.marks import COLLAPSED, PAST
-from latent_ot.report.statistics import Rows, best, past, ranks, spread, t_interval
+from latent_ot.record import COPIED, COSTS, DATA, TRAINING, UNSTEADY, Record, significant
+from latent_ot.report.groups import (
+    YARDSTICK,
+    by_method,
+    by_protocol,
+    gathered,
+    not_published,
+    numbered,
+    title,
+    trained,
+)
+from latent_ot.report.marks import COLLAPSED, COPYING, PAST, lost, survivors
+from latent_ot.report.statistics import NOT_SAMPLED, Rows, best, past, ranks, sampled, spread, t_interval
 from latent_ot.report.text import Cell, Column, Grid
+from latent_ot.results import repeating
 
 UPDATES = "generator_updates"
 COST = ("seconds", "images_seen", UPDATES)
 SIZE = ("parameters", "peak_memory_mb")
-YARDSTICK = "data (held-out)"
-TIES = "best, or tied with it (paired 95 % interval of the difference contains zero; with one seed, equal as printed)"
+KNOWN = "data (training)"
+FEW = 500
+"""Samples, below which a table warns of its figures."""
+TIES = (
+    "best, or tied with it (95 % interval of the difference contains zero: that over seeds or of the sampling, the "
+    "wider of both; of one seed without either, equal as printed)"
+)
+Runs = Mapping[str, Sequence[Record]]
+"""Name of a row -> its runs."""
 
 
 def bench_table(records: Sequence[Record]) -> list[Grid]:
@@ -38,6 +56,12 @@ def seeds(records: Iterable[Record], key: str) -> dict[int, float]:
     """Return seed -> value of a metric or cost, over the finished runs that have it."""
     found = {r.seed: r.value(key) for r in records if r.status == "done"}
     return {seed: value for seed, value in found.items() if value is not None}
+
+
+def halves(records: Iterable[Record], key: str) -> dict[int, float]:
+    """Return seed -> half the width of a metric's interval of sampling, over the finished runs that know it."""
+    found = {r.seed: r.half(key) for r in records if r.status == "done"}
+    return {seed: half for seed, half in found.items() if half is not None}
 
 
 def floors(key: str, runs: Mapping[str, Iterable[Record]], data: Iterable[Record]) -> Rows | None:
@@ -65,50 +89,96 @@ ALONE = Standing()
 
 
 def standing(
-    key: str, values: Rows, runs: Mapping[str, Sequence[Record]], data: Iterable[Record], direction: str = ""
+    key: str,
+    values: Rows,
+    runs: Runs,
+    data: Iterable[Record],
+    direction: str = "",
+    drawn: Rows = NOT_SAMPLED,
 ) -> Standing:
     """Return how the ``values`` of rows stand, which were read from ``runs``; see ``floors`` for ``data``.
 
-    ``direction``: which is better, if not the quantity's own.
+    Rows that repeat training images are compared among themselves. ``direction``: which is better, if not the
+    quantity's own. ``drawn``: see ``statistics.best`` for halves.
     """
     quantity, level = QUANTITIES[key], floors(key, runs, data)
     better = direction or quantity.direction
-    return Standing(frozenset(best(values, better, quantity.text, level)), frozenset(past(values, better, level)))
+    unfit = left_over(key, values, runs)
+    first: set[str] = set()
+    for names in blocks(runs):
+        here = {name: values[name] for name in names if name in values}
+        first |= best(here, better, quantity.text, level, unfit, drawn)
+    return Standing(frozenset(first), frozenset(past(values, better, level)))
 
 
-def ranked_by(done: Mapping[str, Sequence[Record]], key: str, data: Iterable[Record]) -> dict[str, int]:
-    """Return method -> rank by a metric, in the order of the ranks; a method without the metric has none."""
-    quantity, values = QUANTITIES[key], {method: seeds(done[method], key) for method in done}
-    return ranks(values, quantity.direction, quantity.text, floors(key, done, data))
+def standing_of(key: str, runs: Runs, data: Iterable[Record]) -> Standing:
+    """Return how rows stand in a metric of their runs."""
+    values = {name: seeds(of, key) for name, of in runs.items()}
+    return standing(key, values, runs, data, drawn={name: halves(of, key) for name, of in runs.items()})
+
+
+def blocks(runs: Runs) -> list[list[str]]:
+    """Return the names of rows that are compared with one another: all others, and those that repeat training images.
+
+    An empty block is left out.
+    """
+    copies = [name for name, of in runs.items() if any(run.copying for run in of)]
+    return [names for names in ([name for name in runs if name not in copies], copies) if names]
+
+
+def left_over(key: str, values: Rows, runs: Mapping[str, Iterable[Record]]) -> set[str]:
+    """Return the rows whose ``values`` of a quantity are the mean of what is left of it in their ``runs``."""
+    return {row for row, found in values.items() if found and lost(found, key, runs[row])}
+
+
+def ranked_by(runs: Runs, key: str, data: Iterable[Record]) -> dict[str, int]:
+    """Return method -> rank by a metric, in the order of the ranks; a method without the metric has none.
+
+    Those that repeat training images come last, and are ranked among themselves.
+    """
+    quantity, values = QUANTITIES[key], {method: seeds(runs[method], key) for method in runs}
+    level, unfit = floors(key, runs, data), left_over(key, values, runs)
+    drawn, found = {method: halves(runs[method], key) for method in runs}, dict[str, int]()
+    for names in blocks(runs):
+        here = {name: values[name] for name in names}
+        found |= ranks(here, quantity.direction, quantity.text, level, unfit, drawn)
+    return found
 
 
 def measured(records: Sequence[Record], key: str, always: bool = True, row: str = "", among: Standing = ALONE) -> Cell:
     """Return the cell of one row's quantity over its seeds, ``–`` where no run has it; see ``summed_up``."""
-    return summed_up(seeds(records, key), key, records, always, row, among)
+    return summed_up(seeds(records, key), key, records, always, row, among, halves(records, key))
 
 
 def summed_up(
     values: Mapping[int, float],
     key: str,
-    records: Iterable[Record],
+    records: Sequence[Record],
     always: bool = True,
     row: str = "",
     among: Standing = ALONE,
+    drawn: Mapping[int, float] = MappingProxyType({}),
 ) -> Cell:
     """Return the cell of a quantity's values, seed -> value: mean and interval, ``–`` without a value.
 
-    ``records``: runs that the values were read from; it rests on those of the same seeds that are done. ``row``: its
-    name ``among`` those that it is compared with.
+    The interval is the wider of that over seeds and that of the sampling, where ``drawn`` has its halves by seed.
+
+    ``records``: all runs of the row, however they ended; it rests on those of the same seeds that are done, and says
+    of how many seeds it is where that is not all. ``row``: its name ``among`` those that it is compared with.
     """
     if not values:
         return Cell(NONE, {"": None, "half": None, "seeds": 0})
     interval = t_interval(list(values.values()))
-    text = QUANTITIES[key].text(interval.mean) if key in COSTS else spread(QUANTITIES[key], interval, always)
+    sampling = sampled({seed: drawn.get(seed) for seed in values})
+    text = QUANTITIES[key].text(interval.mean) if key in COSTS else spread(QUANTITIES[key], interval, always, sampling)
     half = None if interval.half is None else significant(interval.half)
     data = {"": significant(interval.mean), "half": half, "seeds": interval.n}
+    data |= {} if sampling is None else {"sampling": significant(sampling)}
     rests = tuple(r for r in records if r.status == "done" and r.seed in values)
-    own = (PAST._replace(name=f"{PAST.name} in {key}"),) if row in among.past else ()
-    return Cell(text, data, row in among.best, "", rests, key, own)
+    without = {} if key in COSTS else lost(values, key, records)  # costs rank nothing
+    data |= {"asked": interval.n + len(without)} if without else {}
+    beyond = (PAST._replace(name=f"{PAST.name} in {key}"),) if row in among.past else ()
+    return Cell(text, data, row in among.best, "", rests, key, (*beyond, *survivors(values, without)))
 
 
 def ranked(group: Sequence[Record], records: Sequence[Record] = ()) -> Grid:
@@ -126,30 +196,40 @@ def further(group: Sequence[Record]) -> Grid:
 
 
 def _grid(group: Sequence[Record], wanted: Sequence[str], head: tuple[str, tuple[str, ...]]) -> Grid:
-    done = by_method(group, "done")
+    every = by_method(group)
+    done = {method: every[method] for method in by_method(group, "done")}  # at one seed at least
     yardstick = done.pop(DATA, [])
     values = {key: {method: seeds(runs, key) for method, runs in done.items()} for key in wanted}
     keys = [k for k in wanted if k in (primary(group), *COST) or any(values[k].values()) or seeds(yardstick, k)]
     always = any(len(runs) > 1 for runs in done.values())
     ranking = ranked_by(done, primary(group), yardstick)
-    stand = {key: standing(key, values[key], done, yardstick) for key in keys}
+    stand = {key: standing_of(key, done, yardstick) for key in keys}
+    copies = repeating(group)
 
     def row(place: int | None, method: str, runs: Sequence[Record], status: str = "done") -> tuple[Cell, ...]:
-        name = YARDSTICK if method == DATA else method if status == "done" else f"{method} ({status})"
-        label = Cell(name, {"": method, "status": status}, rests=() if status == "done" else tuple(runs))
-        costless = COSTS if method == DATA else ()  # nothing is trained for the yardstick
+        names = {DATA: YARDSTICK, TRAINING: KNOWN}
+        called = title(method, runs) if status == "done" else f"{method} ({status})"
+        told: dict[str, str | bool | None] = {"": KNOWN if method == TRAINING else method, "status": status}
+        told |= {} if copies is None else {"repeats": method in copies if method in done else None}
+        label = Cell(names.get(method, called), told, rests=() if status == "done" else tuple(runs))
+        costless = COSTS if method in names else ()  # nothing is trained for the yardsticks
         numbers = (measured([] if k in costless else runs, k, always, method, stand[k]) for k in keys)
         return (Cell(str(place or ""), {"": place}), label, *numbers)
 
     rows = [row(None, DATA, yardstick, "done" if yardstick else "not run")]
+    if known := [found for run in yardstick if (found := run.yardstick(TRAINING))]:
+        rows.append(row(None, TRAINING, known))
+    above = len(rows)
     rows += [row(place, method, done[method]) for method, place in ranking.items()]
+    first = next((above + i for i, method in enumerate(ranking) if method in (copies or ())), None)
     rows += [row(None, method, done[method]) for method in sorted(done.keys() - ranking)]
-    ended = sorted((method, runs) for method, runs in by_method(group).items() if method not in {*done, DATA})
+    ended = sorted((method, runs) for method, runs in every.items() if method not in {*done, DATA})
     rows += [row(None, method, runs, runs[0].status) for method, runs in ended]
     figures = (Column(key, QUANTITIES[key].head) for key in keys)
     columns = (Column("rank", "#"), Column("method", "method", right=False), *figures)
     absent = [key for key in wanted if key not in keys]
-    return Grid(head[0], columns, tuple(rows), head[1], tuple(notes(group, [*keys, *absent])), TIES)
+    told = tuple(notes(group, [*keys, *absent]))
+    return Grid(head[0], columns, tuple(rows), head[1], told, TIES, parts={} if first is None else {first: COPYING})
 
 
 def heading(group: Sequence[Record]) -> tuple[str, tuple[str, ...]]:
@@ -177,18 +257,21 @@ def protocol_line(group: Sequence[Record]) -> str:
     if p.repeats > 1:
         parts[0] += f", the mean of {p.repeats:,} draws of both"
     if p.evaluator:
-        parts.insert(0, f"evaluator {p.evaluator} (sha256 {(p.checksum or NONE)[:8]})")
+        sized = f", {p.resize}" if p.resize else ""
+        parts.insert(0, f"evaluator {p.evaluator} (sha256 {(p.checksum or NONE)[:8]}{sized})")
         if p.reconstruction:
             rebuilt = "{images:,} held-out images reconstructed in {steps:,} code steps"
             parts.append(rebuilt.format(**p.reconstruction))
+    if p.n < FEW:
+        parts[-1] += f"; warning: of fewer than {FEW} samples every figure scatters, and FID is biased upwards"
     return f"protocol {p.id}: " + ", ".join(parts)
 
 
 def notes(group: Sequence[Record], keys: Sequence[str]) -> list[str]:
     """Return why runs or values are missing, which samples collapsed, which settings were overridden, seeds lacking."""
     said: list[tuple[str, str]] = []  # (what, of whom)
-    kind = "image" if any(run.protocol and run.protocol.evaluator for run in group) else "points"
-    keys = [key for key in keys if QUANTITIES[key].of in ("", kind)]
+    evaluators = {run.protocol.evaluator for run in group if run.protocol} - {None}
+    keys = [key for key in keys if QUANTITIES[key].of in ("", "image" if evaluators else "points", *evaluators)]
     absent: list[tuple[tuple[str, str], str]] = []  # ((method, reason), label)
     for run in group:
         who = f"{run.method} seed {run.seed}"
@@ -196,25 +279,38 @@ def notes(group: Sequence[Record], keys: Sequence[str]) -> list[str]:
             said.append((f"{run.status}: {run.reason}", who))
             continue
         expected = () if run.method == DATA else [key for key in keys if key not in COSTS]
-        for key in (key for key in keys if run.value(key) is None and (key in run.reasons or key in expected)):
+        for key in (k for k in keys if run.value(k) is None and (k in run.reasons or (k in expected and k != COPIED))):
             reason = run.reasons.get(key, "not measured in this run")
             absent.append(((run.method, reason), QUANTITIES[key].label))
         if run.curves.loss and not any(run.curves.series(curve) for curve in ("fid", "fid_gaussian", "modes")):
             said.append(("FID was not followed over training: whether that was cut off is not known", run.method))
+        if unsteady := run.facts.get(UNSTEADY):
+            said.append((f"the same command again may give other numbers: {unsteady} has no deterministic form", who))
         if run.facts.get("collapsed"):
             said.append((COLLAPSED, who))
         if run.overrides:
             pairs = (f"{part}.{key}={value}" for part, given in run.overrides.items() for key, value in _items(given))
             said.append(("set by hand: " + ", ".join(pairs), run.method))
     said += [(f"no {', '.join(labels)}: {why}", method) for (method, why), labels in gathered(absent).items()]
-    every = {r.seed for r in group if r.method != DATA}
-    for method, runs in by_method(group).items():
+    if evaluators and (unknown := _not_asked(group)):
+        said.append(("whether it repeats training images was not measured, so that it is ranked as if not", unknown))
+    every = {r.seed for r in trained(group) if r.method != DATA}
+    for method, runs in by_method(r for r in group if not r.external).items():
         if method != DATA and runs[0].status != "declined" and (lacking := every - {r.seed for r in runs}):
             said.append(("not run at seed " + ", ".join(map(str, sorted(lacking))), method))
     lines = [f"{', '.join(names)}: {what}" for what, names in gathered(said).items()]
     if not any(r.method == DATA for r in group):
         lines.append(f"{YARDSTICK}: not run under this protocol")
     return lines
+
+
+def _not_asked(group: Sequence[Record]) -> str:
+    """Return which rows of a group may repeat training images without that it is known, in words; empty if none."""
+    runs = {name: of for name, of in by_method(group, "done").items() if name != DATA}
+    lacking = (
+        runs if repeating(group) is None else {n for n, of in runs.items() if not any(COPIED in r.metrics for r in of)}
+    )
+    return "every row" if len(lacking) == len(runs) > 1 else ", ".join(sorted(lacking))
 
 
 def _items(setting: object) -> Iterable[tuple[str, object]]:

@@ -1,8 +1,9 @@
 """What several seeds say: means with 95 % intervals, differences paired by seed, and which rows tie with the best."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ from latent_ot.quantities import NONE, Quantity
 
 Rows = Mapping[str, Mapping[int, float]]
 """Name of a row -> seed -> value."""
+ALL_FIT: frozenset[str] = frozenset()
+NOT_SAMPLED: Rows = {}
 
 
 @dataclass(frozen=True)
@@ -34,23 +37,42 @@ class Interval:
 
 def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     """Return the mean of at least one value and its Student t interval at ``level`` with len(values) - 1 degrees."""
-    row = pd.Series(values, dtype=float)
-    half = _half_widths(row.to_frame().T, level).item()
-    return Interval(float(row.mean()), None if len(row) == 1 else half, len(row))
+    n = len(values)
+    half = None if n == 1 else float(_quantiles(n - 1, level) * np.std(values, ddof=1)) / math.sqrt(n)
+    return Interval(float(np.mean(values)), half, n)  # not by pandas: pages have thousands, each a millisecond
 
 
-def _half_widths(values: pd.DataFrame, level: float = 0.95) -> pd.Series:
-    """Return half the width of each row's t interval; NaN for one that has fewer than two values."""
-    n = values.count(axis=1)
-    if n.max() < 2:
-        return n * np.nan
+def _quantiles(freedom: Any, level: float = 0.95) -> Any:
+    """Return how many standard errors half an interval is wide, by the degrees of freedom, 1 or more."""
     from scipy.special import stdtrit  # half a second to import; scipy.stats, which has the same quantile, twice that
 
-    return stdtrit(n - 1, 0.5 + level / 2) * values.sem(axis=1)
+    return stdtrit(freedom, 0.5 + level / 2)
 
 
-def spread(quantity: Quantity, interval: Interval, always: bool = True) -> str:
-    """Return ``mean ± half-width``; one run has no interval: ``mean ± –``, or just ``mean`` unless ``always``."""
+def _half_widths(values: pd.DataFrame) -> pd.Series:
+    """Return half the width of each row's 95 % t interval; NaN for one that has fewer than two values."""
+    n = values.count(axis=1)
+    return n * np.nan if n.max() < 2 else _quantiles(n - 1) * values.sem(axis=1)
+
+
+def sampled(halves: Mapping[int, float | None]) -> float | None:
+    """Return half the width of the sampling's interval of a mean over seeds, from that of each; None if one lacks it.
+
+    Each seed draws images of its own, so that the variance of the mean of k is the sum of theirs over k^2: half-widths
+    h_i make (h_1^2 + ... + h_k^2)^(1/2) / k. That the reference is one for all of them is left aside; what several
+    seeds scatter by, which is not smaller on average, is known then.
+    """
+    known = [half for half in halves.values() if half is not None]
+    return math.hypot(*known) / len(known) if known and len(known) == len(halves) else None
+
+
+def spread(quantity: Quantity, interval: Interval, always: bool = True, sampling: float | None = None) -> str:
+    """Return ``mean ± half-width``; one run has no interval: ``mean ± –``, or just ``mean`` unless ``always``.
+
+    ``sampling``: half the width of the interval of sampling, if it is known; the wider of both is shown.
+    """
+    if sampling is not None:
+        return quantity.within(interval.mean, max(sampling, interval.half or 0.0))
     if interval.half is None:
         return quantity.text(interval.mean) + (f" ± {NONE}" if always else "")
     return f"{quantity.text(interval.mean)} ± {quantity.text(interval.half)}"
@@ -58,7 +80,8 @@ def spread(quantity: Quantity, interval: Interval, always: bool = True) -> str:
 
 def by_seed(rows: Rows) -> pd.DataFrame:
     """Return ``rows``, name -> seed -> value, as a table of names by seeds, without a name that has no value."""
-    return pd.DataFrame({name: pd.Series(seeds, dtype=float) for name, seeds in rows.items() if seeds}).T
+    some = {name: dict(seeds) for name, seeds in rows.items() if seeds}
+    return pd.DataFrame.from_dict(some, orient="index", dtype=float).sort_index(axis=1)
 
 
 def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Interval | None:
@@ -89,16 +112,26 @@ def past(rows: Rows, direction: str, floors: Rows | None) -> set[str]:
     return set() if floors is None else {*(m := excess(rows, direction, floors).mean(axis=1)).index[m < 0]}
 
 
-def best(rows: Rows, direction: str, printed: Callable[[float], str], floors: Rows | None = None) -> set[str]:
+def best(
+    rows: Rows,
+    direction: str,
+    printed: Callable[[float], str],
+    floors: Rows | None = None,
+    unfit: Set[str] = ALL_FIT,
+    halves: Rows = NOT_SAMPLED,
+) -> set[str]:
     """Return the row with the best mean and the rows that tie with it; nothing is best among fewer than two rows.
 
-    With two or more common seeds a row ties when the interval of its paired difference to the best contains zero; with
-    fewer there is no interval, and only an equal printed mean ties. With ``floors`` (see ``excess``) rows are compared
-    by their excess; nothing past its floor is best, nor a row whose floor is not known.
+    A row ties when the interval of its difference to the best contains zero: with two or more common seeds that of the
+    paired difference, with ``halves`` (name -> seed -> half the width of the interval of sampling) that of two
+    independent draws, and of both the wider. Where there is neither, only an equal printed mean ties. With ``floors``
+    (see ``excess``) rows are compared by their excess; nothing past its floor is best, nor a row whose floor is not
+    known, nor one of the ``unfit``.
     """
     worse = excess(rows, direction, floors)
     if len(worse) < 2 or direction == "none":
         return set()
+    worse = worse.drop(index=[*unfit], errors="ignore")
     if floors is not None:
         worse = worse[worse.mean(axis=1) >= 0]
     if worse.empty:
@@ -109,19 +142,38 @@ def best(rows: Rows, direction: str, printed: Callable[[float], str], floors: Ro
         worse - worse.loc[first],
         (level + worse.mean(axis=1) * (-1 if direction == "up" else 1)).map(printed),
     )
-    close = paired.mean(axis=1).abs() <= _half_widths(paired)
-    tied = np.where(paired.count(axis=1) > 1, close, shown == shown[first])
+    over_seeds, of_sampling = _half_widths(paired), _sampling(paired, first, halves)
+    close = paired.mean(axis=1).abs() <= np.fmax(over_seeds, of_sampling)
+    tied = np.where(paired.count(axis=1) > 1, close, close | (shown == shown[first]))
     return {first, *worse.index[tied]}
 
 
-def ranks(rows: Rows, direction: str, printed: Callable[[float], str], floors: Rows | None = None) -> dict[str, int]:
+def _sampling(paired: pd.DataFrame, first: str, halves: Rows) -> pd.Series:
+    """Return half the width of the sampling's interval of each row's mean difference to ``first``, NaN if not known."""
+    widths = by_seed(halves).reindex_like(paired).astype(float)
+    squares = (widths**2 + widths.loc[first] ** 2).where(paired.notna())
+    seeds = paired.count(axis=1)
+    return (squares.sum(axis=1) ** 0.5 / seeds).where(squares.count(axis=1) == seeds)
+
+
+def ranks(
+    rows: Rows,
+    direction: str,
+    printed: Callable[[float], str],
+    floors: Rows | None = None,
+    unfit: Set[str] = ALL_FIT,
+    halves: Rows = NOT_SAMPLED,
+) -> dict[str, int]:
     """Return name -> rank of the rows that have a value, in the order of the ranks.
 
     Every row that ties with the best (see ``best``) is first with it; any other has the place of its mean after them,
-    with ``floors`` that of its distance from its own. What lies past its floor is never first, even alone.
+    with ``floors`` that of its distance from its own. What lies past its floor is never first, even alone, nor are the
+    ``unfit``.
     """
     worse = excess(rows, direction, floors)
     ranked = order(worse if floors is None else worse.mean(axis=1).abs().to_frame(), "down")
-    tied = best(rows, direction, printed, floors) or {*ranked[:1]} - past(rows, direction, floors)
+    tied = (
+        best(rows, direction, printed, floors, unfit, halves) or {*ranked[:1]} - past(rows, direction, floors) - unfit
+    )
     after = sorted(ranked, key=lambda name: name not in tied)
     return {name: 1 if name in tied else place for place, name in enumerate(after, 1 if tied else 2)}

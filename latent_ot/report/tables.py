@@ -33,7 +33,7 @@ from latent_ot.report.ranking import (
     measured,
     protocol_line,
 )
-from latent_ot.report.text import Cell, Column, Grid, render, show
+from latent_ot.report.text import Cell, Column, Grid, render, show, to_markdown
 
 METHOD = Column("method", "method", right=False)
 
@@ -60,8 +60,41 @@ def render_published(
     Raises:
         InputError: for an unknown table, form or budget, or a data set that stands for none of the columns.
     """
-    chosen = [id] if id else table_names() if dataset is None else shown_for(dataset)
-    return render([g for t in chosen for g in grids(load_table(t), dataset, budget, records, ran)], form).rstrip("\n")
+    return render([g for shown in chosen(id, dataset, budget, records, ran).values() for g in shown], form).rstrip("\n")
+
+
+def chosen(
+    id: str | None,
+    dataset: str | None,
+    budget: str | None,
+    records: Sequence[Record],
+    ran: Mapping[str, str] | None = None,
+) -> dict[str, list[Grid]]:
+    """Return published tables beside ours, by id; see ``render_published``."""
+    ids = [id] if id else table_names() if dataset is None else shown_for(dataset)
+    return {table: grids(load_table(table), dataset, budget, records, ran) for table in ids}
+
+
+def beside(dataset: str, budget: str, records: Sequence[Record]) -> dict[str, list[Grid]]:
+    """Return those published tables, by id, that have a number of ours on a data set at a budget."""
+    found = chosen(None, dataset, budget, records)
+    return {table: kept for table, every in found.items() if (kept := [grid for grid in every if grid.rests])}
+
+
+def handed(tables: Mapping[str, Sequence[Grid]]) -> Iterator[tuple[str, list[dict[str, Any]], str]]:
+    """Yield tables as others take them up: the name, the rows as programs read them, and all of it in Markdown.
+
+    Of several of one name the second is called NAME-2. Values are numbers, words, switches or None.
+    """
+    for name, every in tables.items():
+        for number, grid in enumerate(every, 1):
+            rows = [{key: _plain(value) for key, value in row.items()} for row in grid.flat().to_dict("records")]
+            if rows:
+                yield name + (f"-{number}" if number > 1 else ""), rows, to_markdown(grid)
+
+
+def _plain(value: Any) -> int | float | str | bool | None:
+    return value if value is None or isinstance(value, int | float | str | bool) else json.dumps(value)
 
 
 def print_bench(records: Sequence[Record]) -> None:
@@ -255,7 +288,7 @@ def _missing(found: Sequence[Beside], budget: str | None) -> list[str]:
         at = group.budget if group else budget
         if row.method is None:
             why.append(("quoted by the paper; nothing of the suite's", row.label))
-        elif runs or (group and group.threads != 1):
+        elif runs or (group and (group.threads, group.devices) != (1, 1)):
             where = place.dataset + (f" at budget {group.at if group else at}" if at else "")
             why.append((_lost(runs[0], place.column.metric, where) if runs else f"not run on {where}", row.label))
         else:

@@ -4,8 +4,9 @@ A claim (``latent_ot/claims.py``) is a statement with a rule and the data sets t
 seed by seed under one protocol and budget: a 95 % t-interval of the effect that lies on the claimed side reproduces the
 claim, one on the other side does not, and one that contains the boundary is inconclusive. What is exact needs no
 interval: it holds if it does at every seed. A run of less than the paper's data set, length or width can but agree or
-disagree at small scale, and nothing is compared with a run whose samples have collapsed. Statements about numbers, not
-runs, rest on a check of the suite's own code (``benchmarks/claims/checks.py``).
+disagree at small scale, and nothing is compared with a run whose samples have collapsed. Where a run diverged or failed
+at one of the seeds, those that are left decide nothing but that something exact is refuted. Statements about numbers,
+not runs, rest on a check of the suite's own code (``benchmarks/claims/checks.py``).
 """
 
 import shlex
@@ -15,6 +16,7 @@ from typing import Any, Literal
 
 from latent_ot.budgets import budget, length
 from latent_ot.claims import Claim, Place, Region, Row, Rule, checks
+from latent_ot.metrics.evaluators.at_hand import ANY_DOMAIN
 from latent_ot.published import in_words, published_sets, stand_ins, stands_for
 from latent_ot.quantities import QUANTITIES, Quantity
 from latent_ot.record import DATA, Record
@@ -35,7 +37,7 @@ SEEDS = 3
 """Seeds that a verdict should rest on; two give an interval already, and one gives none."""
 CODES_A_STEP = 128
 """Of latent samplers unless set otherwise: the codes that a run drew beside the steps of a paper's length."""
-KEPT = ("--subset", "--evaluator", "--inception-weights", "--plugin")
+KEPT = ("--subset", "--evaluator", "--weights", "--inception-weights", "--plugin")
 """Options of a run's command that further seeds of it need, too."""
 
 
@@ -44,8 +46,9 @@ class Finding:
     """The verdict on one contrast for one published data set, what it rests on, and what it still ``needs``.
 
     ``group``: of the runs that it rests on; their data set may stand in for the ``published`` one. ``smaller``: in what
-    they fall short of what the paper ran, in words. ``refused``: runs that nothing is compared with. ``check``: the
-    numeric check that it rests on instead. ``lacking``: rows to run, each with its data set and budget, with ``flags``.
+    they fall short of what the paper ran, in words. ``refused``: runs that nothing is compared with. ``lost``: seeds at
+    which a run diverged or failed. ``check``: the numeric check that it rests on instead. ``lacking``: rows to run,
+    each with its data set and budget, with ``flags``.
     """
 
     label: str
@@ -58,6 +61,7 @@ class Finding:
     runs: tuple[Record, ...] = ()
     smaller: tuple[str, ...] = ()
     refused: tuple[Record, ...] = ()
+    lost: frozenset[int] = frozenset()
     check: str | None = None
     needs: tuple[str, ...] = ()
     lacking: tuple[Row, ...] = ()
@@ -155,11 +159,12 @@ def _judged(bare: Finding, claim: Claim, rows: Sequence[Row], place: Place, grou
     """Return the verdict on the best evidence, None if there is none; the choice never looks at the values.
 
     Evidence with an interval comes first, then the data set before a stand-in, the paper's own length before others,
-    larger budgets, runs with one thread.
+    larger budgets, runs with one thread on one device.
     """
     own, found = stand_ins()[place.dataset], []
     for key, group in groups.items():
-        evaluator = "inception" if any(r.protocol and r.protocol.evaluator == "inception" for r in group) else "own"
+        names = {r.protocol.evaluator for r in group if r.protocol}
+        evaluator = next((name for name in ANY_DOMAIN if name in names), "own")
         if place.dataset not in (key.dataset, stands_for(key.dataset)) or claim.evaluator not in (None, evaluator):
             continue
         seeds = _by_seed(claim.rule, rows, place, key, groups)
@@ -171,7 +176,8 @@ def _judged(bare: Finding, claim: Claim, rows: Sequence[Row], place: Place, grou
         if values or refused:
             rank = own.index(key.dataset) if key.dataset in own else len(own)
             length_first = key.budget != length(claim.paper), -group[0].images_budget
-            order = (len(values) < 2, not values, rank, *length_first, key.budget, key.threads, key.protocol)
+            shared_by = key.threads, key.devices
+            order = (len(values) < 2, not values, rank, *length_first, key.budget, *shared_by, key.protocol)
             found.append((order, key, values, seeds, refused))
     if not found:
         return None
@@ -179,24 +185,27 @@ def _judged(bare: Finding, claim: Claim, rows: Sequence[Row], place: Place, grou
     lost = [r for r in groups[key] if r.status != "done" and any(row.is_of(r) for row in rows)]
     needs = [f"{SEEDS} seeds instead of {len(values)}"] if len(values) < SEEDS else []
     needs += [f"{r.method} at seed {r.seed} ({r.status}: {r.reason})" for r in lost]
+    fallen = frozenset(r.seed for r in lost if r.status != "declined") - values.keys()
     stopped = unique(run for seed in sorted(refused) for run in seeds[seed] if run.facts.get("collapsed"))
     runs = unique(seeds[seed][i] for i in range(len(rows)) for seed in values)
     first = next(run for run in (*runs, *seeds[min(seeds)]) if run.method != DATA)
     less = smaller(first, place.dataset, claim.paper)
     told = replace(bare, group=key, runs=tuple(runs), refused=tuple(stopped), smaller=less, needs=tuple(needs))
-    told = replace(told, **_told([*values.values()], bool(less), bare.region, claim.rule))
+    told = replace(told, lost=fallen, **_told([*values.values()], bool(less), bool(fallen), bare.region, claim.rule))
     if len(seeds) < SEEDS:
         dataset, flags = _again(first, bare.flags)
         return replace(told, lacking=_placed(rows, dataset, key.budget), flags=flags)
     return replace(told, lacking=_placed(rows, place.dataset, length(claim.paper)) if less else ())
 
 
-def _told(values: Sequence[float], small: bool, region: Region, rule: Rule) -> dict[str, Any]:
-    """Return effect and verdict of the values of seeds; without any, all were refused."""
+def _told(values: Sequence[float], small: bool, lost: bool, region: Region, rule: Rule) -> dict[str, Any]:
+    """Return effect and verdict of the values of seeds; without any, all were refused. ``lost``: there were others."""
     if not values:
         return {"verdict": "inconclusive"}
     effect = t_interval(values)
     verdict = at_every_seed(values, region) if rule.exact else verdict_on(effect, region)
+    if lost and not (rule.exact and verdict == "not reproduced"):
+        verdict = "inconclusive"
     return {"effect": effect, "verdict": SMALL.get(verdict, verdict) if small else verdict}
 
 
@@ -211,8 +220,9 @@ def _again(run: Record, flags: str) -> tuple[str, str]:
     words = shlex.split(run.command or "")
     given = [(word, words[i + 1]) for i, word in enumerate(words[:-1]) if word.startswith("--")]
     kept = [f" {name} {shlex.quote(value)}" for name, value in given if name in KEPT and name not in flags]
-    threads = f" --threads {run.threads}" if run.threads != 1 else ""
-    return dict(given).get("--dataset", run.dataset), "".join([flags, *kept, threads])
+    several = {"--threads": run.threads, "--devices-per-run": run.devices}
+    kept += [f" {name} {count}" for name, count in several.items() if count != 1]
+    return dict(given).get("--dataset", run.dataset), "".join([flags, *kept])
 
 
 def _by_seed(

@@ -54,12 +54,15 @@ class Asked(NamedTuple):
         shown, quality = run.value(self.test.things), run.value(self.test.quality)
         return None if shown is None or quality is None else shown >= self.things and quality >= self.test.least
 
-    def lacks(self, run: Record) -> list[str]:
-        """Return in words what a run's samples lack."""
-        asked = ((self.test.things, self.things), (self.test.quality, self.test.least))
-        found = [(QUANTITIES[key], run.value(key) or 0.0, least) for key, least in asked]
-        short = [f"{q.label} {q.text(value)}, asked {q.text(least)}" for q, value, least in found if value < least]
-        return short + ([COLLAPSED] if run.facts.get("collapsed") else [])
+    def lacks(self, runs: Sequence[Record]) -> list[str]:
+        """Return in words what the samples of runs lack, each thing once, from the least of their figures on."""
+        found = [f"{run.status} at seed {run.seed}: {run.reason}" for run in runs if run.status != "done"]
+        done = [run for run in runs if run.status == "done"]
+        for key, least in ((self.test.things, self.things), (self.test.quality, self.test.least)):
+            text, short = QUANTITIES[key].text, sorted(v for run in done if (v := run.value(key) or 0.0) < least)
+            ends = " to ".join(dict.fromkeys(text(value) for value in (*short[:1], *short[-1:])))
+            found += [f"{QUANTITIES[key].label} {ends}, asked {text(least)}"] if short else []
+        return found + ([COLLAPSED] if any(run.facts.get("collapsed") for run in done) else [])
 
 
 def asked_of(data: Sequence[Record]) -> Asked | None:
@@ -89,7 +92,9 @@ def _grid(runs: Sequence[Record], links: Links) -> Grid | None:
     asked = asked_of([run for run in runs if run.method == DATA])
     if asked is None:
         return None
-    known = [run for run in runs if run.method != DATA and "+" not in run.method and asked.passed(run) is not None]
+    named = [run for run in runs if run.method != DATA and "+" not in run.method and not run.external]
+    known = [run for run in named if asked.passed(run) is not None]
+    known += [run for run in named if run.status in ("diverged", "failed")]  # which shows nothing of the data
     costs = tuple(Column(key, QUANTITIES[key].label) for key in COST)
     shown = tuple(Column(key, QUANTITIES[key].head) for key in (asked.test.things, asked.test.quality))
     columns = (
@@ -142,8 +147,7 @@ def _lacks(longest: Sequence[Record], asked: Asked) -> list[str]:
     failed = [run for run in longest if not asked.passed(run)]
     if not failed:
         return []
-    said = dict.fromkeys(words for run in failed for words in asked.lacks(run))
-    return [*said, *_further(failed[0])]
+    return [*asked.lacks(failed), *_further(failed[0])]
 
 
 def _further(run: Record) -> list[str]:

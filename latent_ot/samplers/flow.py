@@ -93,6 +93,7 @@ class Flow(LatentSampler):
     Config = FlowConfig
     closed_form = False
     maps = True
+    replayable = True
     config: FlowConfig
     orders: Tensor
     mean: Tensor

@@ -59,6 +59,11 @@ class Gmm(LatentSampler):
         self.register_buffer("factors", torch.zeros(k, self.dim, self.dim))
         self.register_buffer("iterations", torch.zeros((), dtype=torch.int64))
 
+    @classmethod
+    def limits(cls, shape: tuple[int, ...], count: int) -> dict[str, int]:
+        """No more components than codes."""
+        return {"components": count}
+
     def _fit(self, codes: Tensor) -> None:
         from threadpoolctl import threadpool_limits
 

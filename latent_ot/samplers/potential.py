@@ -55,7 +55,9 @@ class PotentialConfig(Config):
         0.1, ge=0, description="lambda, weight of the squared error of moves; AE-OTtrans/AE-OTgen, Section 5.1"
     )
     hidden: int = Field(512, ge=1, description="units a layer; as the mapping network, AE-OTtrans/AE-OTgen, Section 4")
-    layers: int = Field(6, ge=1, description="hidden layers; as the mapping network of AE-OTtrans/AE-OTgen for images")
+    layers: int = Field(
+        6, ge=1, le=100, description="hidden layers; as the mapping network of AE-OTtrans/AE-OTgen for images"
+    )
     activation: Literal["leaky_relu", "softplus", "elu"] = Field(
         "leaky_relu", description="as the mapping network's; the smooth ones are ours"
     )

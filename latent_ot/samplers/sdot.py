@@ -81,6 +81,7 @@ class Sdot(LatentSampler):
     Config = SdotConfig
     closed_form = False
     maps = True
+    needs = 2
     config: SdotConfig
     targets: Tensor
     heights: Tensor
@@ -110,6 +111,11 @@ class Sdot(LatentSampler):
         self.register_buffer("empty_cells", torch.zeros((), dtype=torch.int64))
         for name, value in State.blank(n, kind).tensors().items():
             self.register_buffer(f"state_{name}", value)
+
+    @classmethod
+    def batches(cls, config: SdotConfig) -> dict[str, int]:
+        """None that needs to be divided: devices share the points of the cube, however many."""
+        return {}
 
     @property
     def rows_per_step(self) -> int:

@@ -64,6 +64,7 @@ class Vae2(LatentSampler):
     closed_form = False
     maps = True
     draws = True
+    needs = 2  # a lone code has no scale, but its posterior's draws have
     config: Vae2Config
     mean_kl: Tensor
 

@@ -1,5 +1,6 @@
 """A benchmark ends with a row for every method, whatever became of it, and never does finished work again."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -11,11 +12,15 @@ import torch
 from latent_ot import leaderboard
 from latent_ot.bench import follow
 from latent_ot.bench.benchmark import Benchmark
-from latent_ot.bench.currency import stored
+from latent_ot.bench.currency import outdated, stored
+from latent_ot.bench.identity import key_of
 from latent_ot.bench.load import load_model
+from latent_ot.bench.pictures import folders
 from latent_ot.bench.request import Request
 from latent_ot.bench.sampling import draw
 from latent_ot.bench.scorer import Scorer
+from latent_ot.bench.store import config_of
+from latent_ot.errors import RunFailed
 from latent_ot.results import load
 
 BROKEN = """
@@ -78,7 +83,7 @@ def test_a_pair_is_followed_under_a_gaussian_once_and_its_record_counts_the_deco
 ):
     run = ended["ae+gaussian"]
     followed = run["curves"]["fid_gaussian"]
-    assert [x for x, _ in followed] == [384, 768, 1600, 3200]
+    assert [x for x, _ in followed] == [64, 128, 192, 384, 768, 1600, 3200]
     assert followed[-1][1] == pytest.approx(run["metrics"]["fid"])  # its own sampler is that Gaussian
     assert run["generator_updates"] == run["updates"]["autoencoder"] == 50
     assert ended["pca"]["generator_updates"] is None
@@ -87,7 +92,7 @@ def test_a_pair_is_followed_under_a_gaussian_once_and_its_record_counts_the_deco
     trained, sampled = (here.store.stages / stage.name for stage in here.planner.training("ae+gaussian", 0).stages[:2])
     folders, device = {"train": trained, "sampler": sampled}, torch.device("cpu")
     model = load_model(here.catalog, folders, device)
-    scorer = Scorer(here.dataset, here.rules.model_dump(), None, here.store.cache, torch.device("cpu"))
+    scorer = Scorer(here.dataset, here.protocols[0].model_dump(), None, here.store.cache, torch.device("cpu"))
     of = follow.Subject(model, folders, 0, scorer, here.catalog, device)
     assert run["curves"]["fid"] == [*followed[:-1], [3200, run["metrics"]["fid"]]]
     computed = [value for _, value in follow._under(of, model.latent)]
@@ -115,6 +120,43 @@ def test_records_are_what_reports_read(ended, request_here):
     assert leaderboard.stale(request_here.store, marked) == []
 
 
+def test_records_say_how_samples_and_yardsticks_lie_beside_the_training_images(ended, request_here):
+    copies = {"copied", "near_training", "copy_test", "fld_gap", "fid_test"}
+    assert copies <= ended["pca"]["metrics"].keys()
+    assert {"copied", "near_training"} == copies & ended["data"]["metrics"].keys()
+    assert "needs other held-out images" in ended["data"]["reasons"]["fld_gap"]
+    assert ended["data"]["yardsticks"]["training"]["metrics"]["copied"] == 1
+    assert {"fid", "is", "kid", "recall"} <= ended["data"]["yardsticks"]["training"]["metrics"].keys()
+    for name in ("pca", "ae+gaussian"):
+        assert copies | {"fid"} == ended[name]["yardsticks"]["rebuilt"]["metrics"].keys()
+    held_out = ended["data"]["metrics"]["copied"]
+    assert ended["pca"]["metrics"]["copied"] < held_out < ended["pca"]["yardsticks"]["rebuilt"]["metrics"]["copied"]
+    (record,) = (r for r in load(request_here.store) if r.method == "pca")
+    assert {"fid", "is", "kid", "prd_f8", "recall", "psnr", "ssim", "copied"} <= record.intervals.keys()
+    assert all(low <= record.metrics[key] <= high for key, (low, high) in record.intervals.items())
+    assert [*(request_here.store / "results").glob("digits--pca--*.copies.png")]
+
+
+def test_a_record_from_before_a_metric_stays_as_good_as_it_was(ended, request_here):
+    new = {"Authenticity", "CopyTest", "FidHeldOut", "FidInf", "LikelihoodGap"}
+    (record,) = (r for r in stored(request_here.store) if r.method == "pca")
+    last = record.stages[-1]
+    job = config_of(next((request_here.store / "stages").glob(f"*-{last.key}")))["job"]
+    made_of = {**last.made_of, "metrics": {k: v for k, v in last.made_of["metrics"].items() if k not in new}}
+    before = last.model_copy(update={"key": key_of({**job, "made_of": made_of}), "made_of": made_of})
+    assert before.key != last.key
+    assert outdated(record.model_copy(update={"stages": [*record.stages[:-1], before]})) == outdated(record) == ()
+
+
+def test_training_or_drawing_from_what_diverged_or_failed_says_so(ended, request_here):
+    here = Benchmark(request_here)
+    for use in (here.train_only, functools.partial(folders, here)):
+        with pytest.raises(RunFailed, match=r"diverge.*: loss = nan at step 1"):
+            use("diverges", 0)
+    with pytest.raises(RunFailed, match=r"raises.*: failed: RuntimeError: no such luck; see .*log\.txt"):
+        here.train_only("raises", 0)
+
+
 def test_finished_work_is_reused(ended, request_here):
     before = {p: p.stat().st_mtime_ns for p in request_here.store.rglob("model.safetensors")}
     rows, _ = Benchmark(request_here).execute()
@@ -131,6 +173,7 @@ def test_first_samples_do_not_depend_on_how_many_are_drawn(ended, request_here):
     assert torch.equal(draw(model, 40, seed=0), draw(model, 700, seed=0)[:40])
 
 
+@pytest.mark.slow
 def test_two_commands_at_once_share_a_store(request_here, tmp_path):
     words = ["bench", "--dataset", "digits", "--budget", "smoke", "--methods", "pca,glo", "--store", "runs"]
     command = [sys.executable, "-m", "latent_ot.cli", *words, "--data-dir", str(request_here.data_dir)]

@@ -135,6 +135,9 @@ class Own(Method):
         super().__init__(config, spec)
         {first}
 
+    def training_step(self, batch, batch_idx):
+        raise NotImplementedError
+
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 """
@@ -153,14 +156,18 @@ def test_a_plugin_counts_by_its_file_even_if_it_cannot_be_built(tmp_path):
 
 
 def test_keys_stay_what_they_are():
-    """What changes these numbers orphans every result there is: nothing but another make-up of keys may."""
+    """What changes these numbers orphans every result there is: nothing but another make-up of keys may.
+
+    A metric that comes to what is measured moves the last one, of the evaluation alone, so that it is measured; records
+    that lack it stay as they are.
+    """
     found = {name: keys(planner().run(name, 0)) for name in ("glo", "wgan_gp", "ae_ot_gan")}
     points = keys(planner(dataset("points")).run("ae_ot_sd", 0))
     assert {**found, "points": points} == {
-        "glo": ["d076cbace1c4897d", "0038ac06b65ff28f", "e9c3ceec1b497afe", "61761ac544377a0e"],
-        "wgan_gp": ["2b44f9cf520a3c6c", "73d33356677bb556", "a54558ae296d7ede"],
+        "glo": ["d076cbace1c4897d", "0038ac06b65ff28f", "e9c3ceec1b497afe", "e40619a4627b77ab"],
+        "wgan_gp": ["2b44f9cf520a3c6c", "73d33356677bb556", "311a877b35e4d57f"],
         "ae_ot_gan": [
-            "97c27e4ebbafa908", "16b89414baac08bd", "52bf5664c3df9d6f", "e59ac2fcaba17c65", "10d7ef0979efc4ba",
+            "97c27e4ebbafa908", "16b89414baac08bd", "52bf5664c3df9d6f", "e59ac2fcaba17c65", "0febc1375a16c8bd",
         ],
         "points": ["5bb5a25678ba7f3a", "b3ce841041bd1b2c", "f10df34b08c97d2f"],
     }  # fmt: skip

@@ -26,7 +26,8 @@ from latent_ot.{package}.base import {base}
 
 
 class Own({base}):
-    {role}
+    closed_form = True
+
     def __init__(self, config, spec):
         super().__init__(config, spec)
         self.w = torch.nn.Linear(1, 1)
@@ -34,6 +35,12 @@ class Own({base}):
     @classmethod
     def frozen_parts(cls, config):
         return {frozen!r}
+
+    def fit(self, x):
+        raise NotImplementedError
+
+    def _sample(self, n, generator):
+        raise NotImplementedError
 """
 
 
@@ -43,9 +50,9 @@ def judged_by(name, checksum, overrides=None, plugins=(), kind="image"):
     return Planner(Catalog(plugins), data, BUDGET, lambda: rules, overrides)
 
 
-def plugin(tmp_path, frozen, package="methods", base="Method", role="pass"):
+def plugin(tmp_path, frozen, package="methods", base="Method"):
     path = tmp_path / f"own_{package}.py"
-    path.write_text(PLUGIN.format(package=package, base=base, role=role, frozen=frozen))
+    path.write_text(PLUGIN.format(package=package, base=base, frozen=frozen))
     return path
 
 
@@ -76,7 +83,7 @@ def test_a_method_or_sampler_of_ones_own_is_refused_by_what_it_says_that_it_lear
     with pytest.raises(Refused, match=r"^own_methods: network 'net' .* evaluator 'mine'"):
         judged_by("mine", "ab12cd34" * 8, plugins=[method]).run("own_methods", 0)
     assert judged_by("mine", "cd34ab12" * 8, plugins=[method]).run("own_methods", 0).stages
-    sampler = plugin(tmp_path, {"digits": 1}, "samplers", "LatentSampler", "closed_form = True")
+    sampler = plugin(tmp_path, {"digits": 1}, "samplers", "LatentSampler")
     with pytest.raises(Refused, match=r"own_samplers: network 'digits'.*; nearest: --evaluator "):
         judged_by("digits", "0" * 64, plugins=[sampler]).run("ae+own_samplers", 0)
 
@@ -110,6 +117,51 @@ def test_the_command_line_says_it_in_one_line_and_trains_nothing(tmp_path, monke
     assert len(said) == 1
     assert "glo: setting 'backbone' = 'digits' would train" in said[0]
     assert not list((tmp_path / "runs").rglob("config.json"))
+
+
+def test_training_alone_is_refused_only_where_a_judge_is_named(asked, monkeypatch):
+    monkeypatch.setattr(Benchmark, "run", lambda self, plans: pytest.fail("it trains"))
+    settings = {"glo": {"backbone": "digits"}}
+    with pytest.raises(Refused, match="would train what evaluator 'digits'"):
+        Benchmark(asked("glo_p", overrides=settings, evaluators=["digits"])).train_only("glo_p", 0)
+    for one in (asked("glo_p", overrides=settings), asked("glo_p", overrides=settings, evaluators=["mnist"])):
+        with pytest.raises(pytest.fail.Exception, match="it trains"):
+            Benchmark(one).train_only("glo_p", 0)
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_method_is_evaluated_under_every_protocol_that_is_asked_for(form, tmp_path, monkeypatch, capsys):
+    def score(self, plans):
+        return [{"status": "done", "metrics": {"fid": 1.5}, "protocol": {"id": p.rules.id}} for p in plans], False
+
+    monkeypatch.setattr(Benchmark, "score", score)
+    words = ["latent-ot", "evaluate", "vae", "--dataset", "digits", *form, "--evaluator", "digits,mnist"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    if form:
+        assert [record["protocol"]["id"].split("/")[1].split("-")[0] for record in json.loads(out)] == [
+            "digits",
+            "mnist",
+        ]
+    else:
+        lines = out.splitlines()
+        assert [line.split("/")[1].split("-")[0] for line in lines[::2]] == ["digits", "mnist"]
+        assert lines[1::2] == ["fid              1.5"] * 2
+
+
+def test_an_evaluator_that_there_is_not_is_said_by_every_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("train", "evaluate", "sample"):
+        monkeypatch.setattr(sys, "argv", ["latent-ot", name, "vae", "--dataset", "digits", "--evaluator", "mnits"])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 2
+        assert "nearest: mnist" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_missing_network_is_said_before_anything_trains_and_asks_nothing_of_what_is_done(asked, monkeypatch):

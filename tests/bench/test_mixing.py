@@ -20,9 +20,22 @@ from latent_ot.stage import Spec
 
 SIGN = torch.tensor([1.0, 0, 0, 0])
 REPRESENTATION = SimpleNamespace(  # the class is whether the first coordinate is positive
-    project=lambda z: z, decode=lambda z: (z[:, :1] > 0).float()[..., None, None].expand(-1, 1, 2, 2)
+    spec=Spec((1, 2, 2), 40, 1),
+    project=lambda z: z,
+    decode=lambda z: (z[:, :1] > 0).float()[..., None, None].expand(-1, 1, 2, 2),
 )
-SCORER = SimpleNamespace(evaluator=lambda images: (None, one_hot((images[:, 0, 0, 0] > 127).long(), 2).float()))
+
+
+class Halves:
+    """An evaluator of two classes: whether the first pixel is bright."""
+
+    classes = True
+
+    def __call__(self, images):
+        return None, one_hot((images[:, 0, 0, 0] > 127).long(), 2).float()
+
+
+SCORER = SimpleNamespace(evaluator=Halves())
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +68,7 @@ def test_shares_are_those_of_the_draws_that_are_scored(eps, refined, solved, fol
     sampler.eps.fill_(eps)
     model = Pair(REPRESENTATION, sampler)
     if refined:  # a method that has the transport of the pair that it refines
-        model = SimpleNamespace(transport=sampler, decode=model.decode, project=model.project)
+        model = SimpleNamespace(spec=REPRESENTATION.spec, transport=sampler, decode=model.decode, project=model.project)
     mixed, crossing = 0, 0
     for chunk in range(CODE_DRAWS // 500):
         mixture = sampler.mixtures(500, generator(7, "sample", chunk))

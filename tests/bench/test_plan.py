@@ -6,7 +6,7 @@ import pytest
 from planning import BUDGET, dataset, keys, planner
 
 from latent_ot import budgets
-from latent_ot.bench.plan import parse_overrides
+from latent_ot.bench.settings import parse_overrides
 from latent_ot.budgets import budget
 from latent_ot.catalog import Catalog
 from latent_ot.errors import InputError
@@ -82,6 +82,40 @@ def test_bare_representation_is_the_pair_with_its_default_sampler():
 )
 def test_seed_setting_data_budget_width_and_threads_change_every_key(changed):
     assert not set(keys(planner().run("glo", 0))) & set(keys(changed()))
+
+
+def test_devices_change_the_keys_of_what_they_share_and_of_what_is_built_on_it():
+    one, two = (planner(devices=count).run("ae+gaussian", 0) for count in (1, 2))
+    assert [stage.devices for stage in two.stages] == [2, 1, 1, 1]
+    assert not any("devices" in stage.job for stage in one.stages)  # whose keys are those of ever
+    assert not {*keys(one)} & {*keys(two)}
+    assert keys(planner(devices=2).run("pca", 0)) == keys(planner().run("pca", 0))  # closed forms take one
+    of_pca = planner(devices=2).run("pca+sdot", 0), planner(devices=2).run("pca+flow", 0)
+    assert [[stage.devices for stage in run.stages[:2]] for run in of_pca] == [[1, 2], [1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("method", "setting", "devices", "said"),
+    [
+        ("gldo", {}, 3, r"gldo: batch_size = 64 on 3 devices .*a multiple of them, or 1, 2 devices; nearest: .*run 2$"),
+        ("glo", {"batch_size": 50}, 4, r"glo: batch_size = 50 on 4 .*; nearest: --devices-per-run 2$"),
+        (
+            "sngan",
+            {"generator_batch": 36},
+            8,
+            r"sngan: generator_batch = 36 on 8 .*or 1, 2, 4 devices; nearest: ",
+        ),
+        (
+            "ae_ot_gan",
+            {"generated": 7},
+            16,
+            r"batch_size / \(1 \+ generated\) = 8 on 16 .*; nearest: .*run 8$",
+        ),
+    ],
+)
+def test_batches_that_devices_do_not_divide_are_refused_with_what_can_be_chosen(method, setting, devices, said):
+    with pytest.raises(InputError, match=said):
+        planner(overrides={method: setting}, devices=devices).run(method, 0)
 
 
 def test_keys_do_not_change_from_plan_to_plan():

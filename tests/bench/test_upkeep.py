@@ -127,7 +127,9 @@ def test_the_stores_pages_are_drawn_again_when_a_record_or_the_code_changes(requ
 
 def test_a_record_edited_by_hand_is_marked(request_here):
     path = next((request_here.store / "results").glob("digits--pca--*.json"))
-    path.write_text(path.read_text().replace('"fid": ', '"fid": 1'))
+    record = json.loads(path.read_text())
+    record["metrics"]["fid"] += 1
+    path.write_text(json.dumps(record, indent=1, sort_keys=True))
     marked = {r.method: r.outdated for r in currency.stored(request_here.store)}
     assert marked["pca"][0].startswith("edited")
     assert marked["pca+flow"] == ()
@@ -175,6 +177,7 @@ def test_prune_finds_nothing_in_a_fresh_store(request_here):
 
 def test_prune_says_what_no_plan_refers_to_and_removes_that_alone(request_here, monkeypatch):
     (request_here.store / "stages" / "digits-old-ci-s0-0123456789abcdef").mkdir()
+    stay = set((request_here.store / "cache").glob("features-*.npz"))
     (request_here.store / "cache" / "features-0123456789ab-0123456789abcdef.npz").write_bytes(b"old")
     monkeypatch.setattr(Gaussian, "version", 2)
     found = unreferred(request_here.store)
@@ -190,7 +193,7 @@ def test_prune_says_what_no_plan_refers_to_and_removes_that_alone(request_here, 
     assert len(lines) == len(found.items)
     assert f"in {len(found.items)} places" in total
     remove(found)
-    assert len(list((request_here.store / "cache").glob("features-*.npz"))) == 1
+    assert set((request_here.store / "cache").glob("features-*.npz")) == stay
     assert unreferred(request_here.store).items == ()
     assert {r.method for r in load(request_here.store)} == {"data"}
 
@@ -224,6 +227,50 @@ def test_threads_are_a_setting_and_the_workers_take_so_many(made, tmp_path):
         Benchmark(replace(made, threads=0))
 
 
+def test_a_record_of_a_run_on_two_devices_is_current_and_says_how_to_make_it_again(request_here):
+    made, stopped = Benchmark(replace(request_here, methods=["pca"], devices_per_run=2)).execute()
+    assert (stopped, [record["devices"] for record in made]) == (False, [2, 2])
+    (found,) = (record for record in load(request_here.store) if record.devices == 2 and record.method == "pca")
+    assert found.command.endswith("--devices-per-run 2")
+    assert currency.outdated(found) == ()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "workers", "each", "slots"),
+    [
+        (4, None, 1, "0 1 2 3"),
+        (4, None, 2, "0 1 2 3"),
+        (3, None, 2, "0 1 2"),
+        (4, 3, 2, "0 1 2 3 0 1"),
+        (0, None, 2, "- - - -"),
+        (0, 1, 2, "- -"),
+        (0, None, 8, "- - - - - - - -"),
+    ],
+)
+def test_workers_have_as_many_devices_as_their_runs_take(gpus, workers, each, slots, made, monkeypatch):
+    monkeypatch.setattr(machine, "cores", lambda: 4)
+    benchmark = Benchmark(replace(made, workers=workers, devices_per_run=each))
+    benchmark.gpus = gpus
+    wanted = ["cpu" if name == "-" else f"cuda:{name}" for name in slots.split()]
+    assert benchmark.slots(9) == wanted
+
+
+def test_more_devices_than_there_are_is_said_before_any_work(made, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    asked = replace(made, methods=["ae"], devices_per_run=4, store=tmp_path / "runs", gpus=0)
+    with pytest.raises(InputError, match="devices_per_run = 4: there are 2 CPU cores; allowed: 1 to 2"):
+        Benchmark(asked).execute()
+    assert list((tmp_path / "runs" / "stages").iterdir()) == []
+    benchmark = Benchmark(asked)
+    benchmark.gpus = 3
+    with pytest.raises(InputError, match="devices_per_run = 4: there are 3 GPUs; allowed: 1 to 3"):
+        benchmark.run(benchmark.plan())
+    few = Benchmark(replace(asked, devices_per_run=1))
+    few.gpus = 8
+    few._say_idle(8, 3)
+    assert capsys.readouterr().err.startswith("5 of 8 GPUs stay idle; --devices-per-run 2 would use 6 (other results")
+
+
 @pytest.mark.parametrize(
     ("cores", "workers", "threads", "side_by_side", "said"),
     [
@@ -249,15 +296,15 @@ def test_a_command_that_leaves_cores_idle_says_what_would_use_them(
 def test_a_store_that_cannot_be_written_is_said_before_any_work(made, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
-        Benchmark(replace(made, store=tmp_path / "file" / "runs"))
+        Benchmark(replace(made, store=tmp_path / "file" / "runs")).execute()
     store = Store(tmp_path / "runs")
 
     def refuse(*args, **kwargs):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     with pytest.raises(StoreError, match=r"store '.*runs' cannot be written \(Read-only file system\)"):
         store.check_writable()
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(StoreError, match="Read-only file system"):
-        Store(tmp_path / "else")
+        Store(tmp_path / "else").check_writable()

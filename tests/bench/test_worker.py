@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from sharing import lives
 
 from latent_ot.bench import worker
 from latent_ot.bench.benchmark import Benchmark
@@ -26,13 +27,13 @@ CONTEXT.set_forkserver_preload(["latent_ot.bench.worker", "lightning"])
 
 def start(benchmark: Benchmark, stage: StagePlan):
     """Start a stage; return its process, the pipe and the stage's folder."""
-    request = benchmark.request
+    request, devices = benchmark.request, ("cpu",) * stage.devices
     order = Order(
-        stage.name, stage.job, stage.inputs, request.store, request.data_dir, request.dataset, None, (), None, "cpu",
+        stage.name, stage.job, stage.inputs, request.store, request.data_dir, request.dataset, None, (), None, devices,
         checkpoint_seconds=0.05,
     )  # fmt: skip
     ours, theirs = CONTEXT.Pipe(duplex=False)
-    process = CONTEXT.Process(target=worker.main, args=(order, theirs), daemon=True)
+    process = CONTEXT.Process(target=worker.main, args=(order, theirs), daemon=stage.devices == 1)
     process.start()
     theirs.close()
     return process, ours, benchmark.store.folder(stage.name)
@@ -67,8 +68,8 @@ def wait_for_new_checkpoint(process, path: Path, after: int) -> int:
 
 @pytest.fixture
 def request_for(tmp_path):
-    def make(name: str) -> Request:
-        return Request("digits", budget="smoke", data_dir=tmp_path / "data", store=tmp_path / name)
+    def make(name: str, **changes) -> Request:
+        return Request("digits", budget="smoke", data_dir=tmp_path / "data", store=tmp_path / name, **changes)
 
     return make
 
@@ -78,7 +79,7 @@ INTERRUPTIONS = ((signal.SIGKILL, 0.0), (worker.STOP, 0.02), (signal.SIGKILL, 0.
 
 
 @pytest.mark.parametrize(
-    "method", ["gldo", "ae_ot_gan", *(pytest.param(name, marks=pytest.mark.slow) for name in ("iwgan", "pggan"))]
+    "method", ["gldo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ae_ot_gan", "iwgan", "pggan"))]
 )
 def test_an_interrupted_run_ends_with_the_same_bytes(method, request_for, monkeypatch):
     monkeypatch.setitem(settings()["budgets"]["smoke"], "images", 1600)
@@ -107,6 +108,62 @@ def test_an_interrupted_run_ends_with_the_same_bytes(method, request_for, monkey
     assert Path("model.safetensors") in files
     for name in files:
         assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def ranks_of(process) -> list[int]:
+    """Return the processes that a worker has forked, rank 0 first."""
+    return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
+def test_a_stage_on_two_devices_is_done_by_two_processes_of_which_one_writes(request_for, monkeypatch):
+    monkeypatch.setitem(settings()["budgets"]["smoke"], "images", 192)
+    benchmark = Benchmark(request_for("two", devices_per_run=2))
+    (stage, sampler) = benchmark.planner.training("ae+gaussian", 0).stages
+    assert (stage.devices, sampler.devices) == (2, 1)
+    r, folder = benchmark.request, benchmark.store.folder(stage.name)
+    where = r.store, r.data_dir, r.dataset, None, (), None, ("cpu", "cpu")
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    end = worker._claimed(Order(stage.name, stage.job, stage.inputs, *where), worker.Line(theirs))
+    assert end == {"end": "done"}
+    result = benchmark.store.result(stage.name, verify=True)
+    assert (result["images_seen"], result["updates"]) == (192, {"autoencoder": 3})
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 3
+    assert {*result["files"]} >= {"config.json", "model.safetensors", "codes.safetensors"}
+    assert ours.poll()
+    assert "loss" in ours.recv()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are found in Linux's /proc")
+def test_a_run_on_two_devices_that_loses_a_process_is_one_honest_row_and_ends_with_the_same_bytes(
+    request_for, monkeypatch
+):
+    monkeypatch.setitem(settings()["budgets"]["smoke"], "images", 1280)
+    undisturbed, broken = (Benchmark(request_for(name, devices_per_run=2)) for name in ("whole", "broken"))
+    (stage, *_) = broken.planner.training("gldo", 0).stages
+    whole, seen = run_to_end(undisturbed, stage), 0
+    said = {
+        0: {"end": "failed", "reason": "process 1 of 2 was killed (SIGKILL; out of memory?); run again to resume"},
+        1: {"end": "failed", "reason": "process 2 of 2 was killed (SIGKILL; out of memory?); run again to resume"},
+        "worker": None,  # its executor says it
+        "stop": {"end": "stopped"},
+    }
+    for whom, wanted in said.items():
+        process, pipe, folder = start(broken, stage)
+        seen = wait_for_new_checkpoint(process, folder / "last.ckpt", seen)
+        ranks = ranks_of(process)
+        assert len(ranks) == 2, whom
+        how = worker.STOP if whom == "stop" else signal.SIGKILL
+        os.kill(process.pid if wanted is None or whom == "stop" else ranks[whom], how)
+        process.join(60)
+        assert not (folder / "result.json").exists(), whom
+        assert wanted is None or last_word(pipe) == wanted
+        pipe.close()
+        while any(map(lives, ranks)):
+            time.sleep(0.01)
+    folder = run_to_end(broken, stage)
+    for path in (p for p in whole.rglob("*") if p.suffix in (".safetensors", ".jsonl")):
+        assert (folder / path.relative_to(whole)).read_bytes() == path.read_bytes(), path.name
 
 
 def test_a_sampler_that_draws_is_fitted_to_draws_of_the_posteriors(request_for, monkeypatch):

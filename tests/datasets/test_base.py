@@ -13,7 +13,7 @@ from latent_ot.datasets import prepared, writer
 from latent_ot.datasets.base import available, load, names, origin_of
 from latent_ot.datasets.content import content_id
 from latent_ot.datasets.prepare import prepare
-from latent_ot.errors import InputError
+from latent_ot.errors import InputError, StoreError
 
 
 @pytest.fixture
@@ -90,9 +90,9 @@ def test_the_content_id_follows_the_images(tmp_path):
 def test_a_prepared_folder_is_scored_like_the_set_it_is_named_after(tmp_path):
     for name in ("cifar10_25k", "moonshots", "faces"):
         write_arrays(tmp_path / name)
-    assert load("cifar10_25k", tmp_path).evaluator == "cifar10"
+    assert load("cifar10_25k", tmp_path).evaluator == "imagenet_lite0"
     assert load("cifar10_25k", tmp_path).shareable
-    assert load("moonshots", tmp_path).evaluator == "inception"
+    assert load("moonshots", tmp_path).evaluator == "imagenet_lite0"
     assert not load("faces", tmp_path).shareable
     assert load("faces", tmp_path).shape == (3, 32, 32)
 
@@ -117,7 +117,7 @@ def test_a_data_folder_that_cannot_be_written_is_said_and_done_without(tmp_path,
     data = load("digits", tmp_path / "file" / "data")
     assert "stays in memory" in caplog.text
     assert data.content_id == load("digits", tmp_path).content_id
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(StoreError, match="cannot be written"):
         prepare("digits", None, tmp_path / "file" / "data")
 
 

@@ -16,7 +16,7 @@ from torchvision.datasets import CIFAR10, FashionMNIST
 from latent_ot import cli
 from latent_ot.datasets.base import available, load
 from latent_ot.datasets.idx import FILES
-from latent_ot.errors import InputError
+from latent_ot.errors import InputError, StoreError
 
 
 def idx(array):
@@ -158,5 +158,5 @@ def test_faces_and_bedrooms_are_ones_own_to_fetch(server, tmp_path):
 
 def test_a_folder_that_takes_no_files_is_one_line(fashion, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"data folder .* cannot be written"):
+    with pytest.raises(StoreError, match=r"data folder .* cannot be written"):
         load("fashion_mnist", tmp_path / "file" / "data")

@@ -34,7 +34,7 @@ def pictures(tmp_path):
 def test_grey_images_stay_grey_and_one_coloured_makes_all_rgb(pictures, tmp_path):
     data = load(f"folder:{pictures}", tmp_path / "data")
     assert (data.shape, len(data.train), len(data.test)) == ((1, 32, 32), 18, 2)
-    assert (data.evaluator, data.shareable, data.train_labels) == ("inception", False, None)
+    assert (data.evaluator, data.shareable, data.train_labels) == ("imagenet_lite0", False, None)
     grey_image().convert("RGB").save(pictures / "sub" / "grey_in_rgb.png")
     assert load(f"folder:{pictures}", tmp_path / "data").shape == (1, 32, 32)
     colour_image().save(pictures / "sub" / "colour.jpg")
@@ -142,7 +142,7 @@ def test_the_split_is_fixed(pictures, tmp_path):
 
 def test_images_can_be_prepared_under_a_name(pictures, tmp_path):
     data = prepare("holiday@64", pictures, tmp_path / "data")
-    assert (data.id, data.shape, data.evaluator) == ("holiday", (1, 64, 64), "inception")
+    assert (data.id, data.shape, data.evaluator) == ("holiday", (1, 64, 64), "imagenet_lite0")
     assert prepare("mnist_mine", pictures, tmp_path / "data").evaluator == "mnist"
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from latent_ot.datasets import celeba, images, writer
 from latent_ot.datasets.base import available, load, names, sources
 from latent_ot.datasets.content import read_card
-from latent_ot.errors import InputError
+from latent_ot.errors import InputError, StoreError
 
 
 def hide(data_dir, key):
@@ -137,5 +137,5 @@ def test_a_stale_set_in_a_data_folder_that_cannot_be_written_is_not_served(tmp_p
     data = load("digits", tmp_path)
     assert (data.origin["source"], type(data.train)) == ({"Digits": 2}, np.ndarray)
     assert "stays in memory" in said()[-1]
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(StoreError, match="cannot be written"):
         load("celeba64", tmp_path)

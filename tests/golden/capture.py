@@ -1,11 +1,14 @@
 """Take golden values: ``python tests/golden/capture.py [NAMES...]``.
 
 NAMES: ``glo`` (all that is called so), ``methods`` (a group) or ``methods/glo``; none: everything. Values go to
-``tests/golden/values``, one file a group, whose other entries stay as they are.
+``tests/golden/values``, one file a group, whose other entries stay as they are. Beside them stands of which values, and
+how far apart, they come out with other instructions and threads.
 """
 
 import importlib
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,19 +20,25 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from golden import measures, resolved, sources, stages
-from golden.compare import leaves
+from golden.compare import MARGIN, differences, leaves
 
 from latent_ot.bench.sampling import Draws
 from latent_ot.discovery import discover
 from latent_ot.identity import lineage
 from latent_ot.methods._inversion import Search
 from latent_ot.metrics.base import metrics
-from latent_ot.metrics.evaluators.small import Small
+from latent_ot.metrics.evaluators.find import evaluator_class
 from latent_ot.networks.base import Family
 from latent_ot.networks.families import families, families_of
 from latent_ot.published import table_names
 
 VALUES = Path(__file__).parent / "values"
+ELSEWHERE = [
+    {"ATEN_CPU_CAPABILITY": instructions, "OMP_NUM_THREADS": threads}
+    for instructions, threads in (("default", "1"), ("default", "2"), ("avx2", "2"))
+]
+"""Environments in which values are taken once more, to see how far apart they come out."""
+PRINT = "--print"
 COMMAND = ".venv/bin/python tests/golden/capture.py"
 BASES = ("Stage", "Method", "LatentSampler")  # of every stage, so that nothing of theirs is one method's
 
@@ -90,8 +99,8 @@ def _evaluators() -> dict[str, Entry]:
         f"evaluators/{name}": Entry(
             f"evaluators/{name}",
             {"answers": lambda name=name: measures.evaluator(name)},
-            lambda: lineage(Small),
-            ("Small",),
+            lambda name=name: lineage(evaluator_class(name)),
+            (evaluator_class(name).__name__,),
         )
         for name in measures.evaluators()
     }
@@ -173,6 +182,18 @@ def take(entry: Entry) -> dict[str, Any]:
     return {"versions": entry.versions(), "cases": cases}
 
 
+def apart(taken: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return how far apart the values of entries come out elsewhere, in units of the bound, from a third of it on."""
+    found: dict[str, dict[str, float]] = {name: {} for name in taken}
+    for environment in ELSEWHERE:
+        command = [sys.executable, __file__, PRINT, *taken]
+        told = subprocess.run(command, env=os.environ | environment, check=True, stdout=subprocess.PIPE, text=True)
+        for name, cases in json.loads(told.stdout).items():
+            far = differences(taken[name]["cases"], cases, bound=1 / MARGIN)
+            found[name] |= {at: max(round(value, 2), found[name].get(at, 0.0)) for at, value in far.items()}
+    return found
+
+
 @cache
 def committed(group: str) -> dict[str, Any]:
     """Return the golden values of a group."""
@@ -195,23 +216,27 @@ def dump(values: Mapping[str, Any]) -> str:
     rows = []
     for name, entry in sorted(values.items()):
         cases = ",\n".join(f"   {json.dumps(key)}: {json.dumps(entry['cases'][key])}" for key in entry["cases"])
-        versions = json.dumps(entry["versions"])
-        rows.append(f' {json.dumps(name)}: {{\n  "versions": {versions},\n  "cases": {{\n{cases}\n  }}\n }}')
+        heads = "".join(f'  "{key}": {json.dumps(entry[key])},\n' for key in ("versions", "apart") if key in entry)
+        rows.append(f' {json.dumps(name)}: {{\n{heads}  "cases": {{\n{cases}\n  }}\n }}')
     return "{\n" + ",\n".join(rows) + "\n}\n"
 
 
 def main(arguments: list[str]) -> None:
-    """Take the named values and write them."""
+    """Take the named values and write them; after ``PRINT`` their numbers alone, to stdout."""
+    if arguments[:1] == [PRINT]:
+        print(json.dumps({entry.name: take(entry)["cases"] for entry in chosen(arguments[1:])}))
+        return
+    taken = {entry.name: take(entry) for entry in chosen(arguments)}
     groups: dict[str, dict[str, Any]] = {}
-    for entry in chosen(arguments):
-        group, _, name = entry.name.partition("/")
-        groups.setdefault(group, {})[name] = take(entry)
-    for group, taken in groups.items():
+    for whole, far in apart(taken).items():
+        group, _, name = whole.partition("/")
+        groups.setdefault(group, {})[name] = taken[whole] | ({"apart": far} if far else {})
+    for group, values in groups.items():
         path = VALUES / f"{group}.json"
         before = json.loads(path.read_text()) if path.exists() else {}
         known = {name.partition("/")[2] for name in entries() if name.startswith(f"{group}/")}
-        path.write_text(dump({name: value for name, value in {**before, **taken}.items() if name in known}))
-        print(f"{path.name}: {', '.join(taken)} ({sum(1 for _ in leaves(taken))} values)")
+        path.write_text(dump({name: value for name, value in {**before, **values}.items() if name in known}))
+        print(f"{path.name}: {', '.join(values)} ({sum(1 for _ in leaves(values))} values)")
 
 
 if __name__ == "__main__":

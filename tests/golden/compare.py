@@ -1,13 +1,15 @@
 """When golden values agree, and what a disagreement says."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 RELATIVE = {"moved": 5e-3}
 """Kind of value -> bound on its relative deviation; 1e-3 for all others."""
 FLOOR = 0.1  # of a list's root mean square, in place of values that are smaller
 OF_SIZE = 0.03  # of the root mean square of what a statistic is taken of: below it lies rounding
+MARGIN = 3.0  # on how far apart another processor's numbers were seen to be
 NOTHING = {"losses": 1e-2}  # kind of value -> what is as good as 0; 1e-7 for all others
 
 
@@ -43,9 +45,16 @@ def size_of(values: dict[tuple[str, ...], Any], path: tuple[str, ...]) -> float:
     return values.get((*path[:-1], "size"), 0.0)
 
 
-def differences(golden: Any, found: Any) -> dict[str, float]:
-    """Return every value that is elsewhere than it was, by name, with its deviation in units of the bound."""
+def differences(
+    golden: Any, found: Any, apart: Mapping[str, float] = MappingProxyType({}), bound: float = 1.0
+) -> dict[str, float]:
+    """Return every value that is elsewhere than it was, by name, with its deviation in units of the bound.
+
+    ``apart``: name -> deviation between processors, of what rounding moves; it may be ``MARGIN`` times as large.
+    """
     one, other = dict(leaves(golden)), dict(leaves(found))
     far = {path: deviation(one[path], other[path], path, size_of(one, path)) for path in one if path in other}
-    far |= dict.fromkeys(one.keys() ^ other.keys(), math.inf)
-    return {": ".join(path): value for path, value in far.items() if value > 1}
+    named = {
+        ": ".join(path): value for path, value in (far | dict.fromkeys(one.keys() ^ other.keys(), math.inf)).items()
+    }
+    return {name: value for name, value in named.items() if value > max(bound, MARGIN * apart.get(name, 0.0))}

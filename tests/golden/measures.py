@@ -13,17 +13,24 @@ from latent_ot.bench import sampling
 from latent_ot.bench.train import as_tensor, build
 from latent_ot.errors import InputError
 from latent_ot.methods.base import Pair
+from latent_ot.metrics.authenticity import Authenticity
 from latent_ot.metrics.class_shares import class_distance
+from latent_ot.metrics.cmmd import cmmd
 from latent_ot.metrics.code_distance import code_distance
 from latent_ot.metrics.code_floor import code_floor
 from latent_ot.metrics.code_moments import moment_errors
+from latent_ot.metrics.copy_test import CopyTest
 from latent_ot.metrics.evaluators.find import load_evaluator
-from latent_ot.metrics.evaluators.find import names as evaluator_names
+from latent_ot.metrics.evaluators.imagenet import ImageNetLite
+from latent_ot.metrics.evaluators.small import Small
 from latent_ot.metrics.features import FeatureSet
-from latent_ot.metrics.fid import fid
+from latent_ot.metrics.fid import fid, with_interval
+from latent_ot.metrics.fid_held_out import FidHeldOut
+from latent_ot.metrics.fid_inf import extrapolated
 from latent_ot.metrics.inception_score import inception_score
 from latent_ot.metrics.kid import kid
 from latent_ot.metrics.latent import score_codes
+from latent_ot.metrics.likelihood_gap import LikelihoodGap
 from latent_ot.metrics.modes import mode_coverage
 from latent_ot.metrics.prd import prd
 from latent_ot.metrics.prdc import prdc
@@ -35,6 +42,7 @@ from latent_ot.metrics.score import score_images, score_points
 from latent_ot.metrics.sharpness import Sharpness
 from latent_ot.metrics.smoothness import smoothness
 from latent_ot.metrics.ssim import ssim
+from latent_ot.metrics.training import Training
 from latent_ot.metrics.walk_modes import walks_on_modes
 from latent_ot.networks.families import families
 from latent_ot.stage import Spec, as_float
@@ -95,14 +103,36 @@ def on_mixture(measure, *more):
     return measure(0.4 * normal(60, 2), *more, modes, 0.3)
 
 
+def copies(metric):
+    """Return what a metric says of samples half of which lie near training points."""
+    known, x = normal(400, 6), normal(200, 6, seed=2)
+    x[:100] = known[:100] + 0.1 * x[:100]
+    return metric.compute(Training.of(known, normal(150, 6, seed=1)), FeatureSet(x, x))
+
+
+def half(estimate):
+    """Return half the width of an estimate's interval."""
+    return estimate.half
+
+
 METRICS = {
-    "Fid": {"many": lambda: fid(*pair_of_sets(300, 12)), "few": lambda: fid(*pair_of_sets(20, 40))},
+    "Fid": {
+        "many": lambda: fid(*pair_of_sets(300, 12)),
+        "few": lambda: fid(*pair_of_sets(20, 40)),
+        "interval": lambda: half(with_interval(*(FeatureSet(x, x) for x in pair_of_sets(300, 12)))),
+    },
+    "FidInf": {"halves": lambda: extrapolated(*pair_of_sets(300, 12), 1.0)},
+    **{
+        kind.__name__: {"near": lambda kind=kind: copies(kind)}
+        for kind in (Authenticity, CopyTest, FidHeldOut, LikelihoodGap)
+    },
     "InceptionScore": {
         "ten splits": lambda: list(inception_score(3 * normal(205, 10))),
         "in order": lambda: list(inception_score(3 * normal(60, 5, seed=1), splits=3, seed=None)),
     },
     "Kid": {
         "one subset": lambda: list(kid(*pair_of_sets(120, 16))),
+        "interval": lambda: half(kid(*pair_of_sets(120, 16))[0]),
         "many": lambda: list(kid(*pair_of_sets(1100, 4, 1050))),
         "wide": lambda: list(kid(*pair_of_sets(40, 600))),
     },
@@ -111,6 +141,7 @@ METRICS = {
         "low": lambda: prdc(*pair_of_sets(200, 3)),
         "wide": lambda: prdc(*pair_of_sets(60, 600, 50), k=3),
     },
+    "Cmmd": {"low": lambda: cmmd(*pair_of_sets(120, 6, 90)), "wide": lambda: cmmd(*pair_of_sets(40, 600))},
     "Psnr": {"noise": lambda: psnr(*pictures()), "equal": lambda: psnr(pictures()[0], pictures()[0])},
     "Ssim": {"noise": lambda: ssim(*pictures()), "bytes": lambda: ssim(*(x.mul(255).byte() for x in pictures(3, 24)))},
     "Smoothness": {
@@ -267,7 +298,8 @@ NETWORKS = {"began": began, "pggan": pggan, "fc": fc, "mlp.py": mlp, "ema": ema}
 def evaluator(name):
     """Return features and logits of real images, grey and in colour, of two sizes."""
     found, network = {}, load_evaluator(name)
-    for kind, x in (("grey", digits()[0][:6]), ("colour", images(3)[:6])):
+    few = 6 if name in Small.names else 2
+    for kind, x in (("grey", digits()[0][:few]), ("colour", images(3)[:few])):
         both = zip(("features", "logits"), network(as_tensor(np.ascontiguousarray(x))), strict=True)
         found |= {f"{kind} {part}": statistics(value) for part, value in both}
     return found
@@ -275,7 +307,7 @@ def evaluator(name):
 
 def evaluators():
     """Return the names of the packaged evaluators."""
-    return [name for name in evaluator_names() if name != "inception"]
+    return [*Small.names, *ImageNetLite.names]
 
 
 @cache

@@ -130,6 +130,8 @@ def cases(part):
     data = ["codes", "plane"] if kind == "samplers" else [d for d in data if d != "colour" or part in COLOUR]
     found = [(d, {}) for d in data]
     for name, info in stage.Config.model_fields.items():
+        if name == "precision":  # bfloat16's sums are another thing on every kind of processor
+            continue
         found += [(data[0], {name: value}) for value in choices(info) if value != info.default]
     for row in CATALOG.pairs.values():
         if part in row.get("settings", {}):

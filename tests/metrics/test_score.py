@@ -9,6 +9,7 @@ from latent_ot.errors import InputError
 from latent_ot.metrics.class_shares import class_distance
 from latent_ot.metrics.features import FeatureSet
 from latent_ot.metrics.fid import fid
+from latent_ot.metrics.fid_inf import extrapolated
 from latent_ot.metrics.inception_score import inception_score
 from latent_ot.metrics.kid import kid
 from latent_ot.metrics.prd import prd
@@ -21,6 +22,7 @@ NAMES = {
     "classes",
     "confidence",
     "fid",
+    "fid_inf",
     "is",
     "is_std",
     "kid",
@@ -44,6 +46,7 @@ def test_the_shared_pass_gives_what_each_metric_gives_alone():
     metrics, curves = score_images(real, fake, seed=5)
     curve = prd(real.features, fake.features, 5)
     alone = {"fid": fid(real.features, fake.features), "prd_f8": curve.f8, "prd_f1_8": curve.f1_8}
+    alone["fid_inf"] = extrapolated(real.features, fake.features, alone["fid"])
     alone["is"], alone["is_std"] = inception_score(fake.logits)
     alone["class_tv"] = class_distance(real.logits, fake.logits)
     alone["classes"], alone["confidence"] = recognised(fake.logits)
@@ -56,7 +59,7 @@ def test_the_shared_pass_gives_what_each_metric_gives_alone():
 def test_scores_go_into_json_as_finite_numbers():
     metrics, curves = score_images(some(), FeatureSet(torch.zeros(60, 6), torch.zeros(60, 4)), seed=0)
     assert set(metrics) == NAMES
-    assert all(type(value) is float and math.isfinite(value) for value in metrics.values())
+    assert all(isinstance(value, float) and math.isfinite(value) for value in metrics.values())
     assert json.loads(json.dumps([metrics, curves], allow_nan=False)) == [metrics, curves]
 
 

@@ -41,5 +41,5 @@ def test_a_scatter_is_scaled_down_whole(tmp_path):
     data = small_picture(tmp_path / "p.png", "points")
     assert Image.open(io.BytesIO(data)).size == (240, 240)
     assert len(data) <= LIMIT
-    with pytest.raises(InputError, match="kind of picture 'latent' is unknown; allowed: points, samples"):
+    with pytest.raises(InputError, match="kind of picture 'latent' is unknown; allowed: copies, points, samples"):
         small_picture(tmp_path / "p.png", "latent")

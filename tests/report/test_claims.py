@@ -8,7 +8,7 @@ import pytest
 import yaml
 from scipy import stats
 
-from latent_ot.bench.plan import parse_overrides
+from latent_ot.bench.settings import parse_overrides
 from latent_ot.budgets import benchmarks
 from latent_ot.claims import Claim, claims, difference
 from latent_ot.datasets import celeba, celeba_hq, lsun_bedroom, toy
@@ -151,10 +151,10 @@ def test_marks_of_a_record_stand_beside_the_verdict(record, monkeypatch):
 
 def test_further_seeds_are_asked_for_as_the_first_ones_were_run(record):
     command = "latent-ot bench --dataset mnist --methods gldo --seeds 0 --budget ci --subset 10000 --evaluator cifar10"
-    place = {"dataset": "mnist_10k", "threads": 4, "command": command}
+    place = {"dataset": "mnist_10k", "threads": 4, "devices": 2, "command": command}
     (finding,) = judge(claim(), runs(record, [10], [20], **place)).findings
     wanted = "latent-ot bench --dataset mnist --methods 'gldo glo' --seeds '0 1 2' --budget ci"
-    assert commands([finding]) == [f"{wanted} --subset 10000 --evaluator cifar10 --threads 4"]
+    assert commands([finding]) == [f"{wanted} --subset 10000 --evaluator cifar10 --threads 4 --devices-per-run 2"]
 
 
 def test_rows_are_those_of_the_papers_table():

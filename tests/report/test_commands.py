@@ -50,7 +50,6 @@ def request(line):
     words = shlex.split(line)
     assert words[:2] == ["latent-ot", "bench"]
     given = BENCH.make_context("bench", words[2:]).params
-    given.pop("track")
     return Options(**given).request()
 
 
@@ -70,9 +69,9 @@ def planner(ask):
     train = published_sets()[ask.dataset].train if ask.dataset in published_sets() else 4000
     facts = Facts(ask.dataset, "0" * 12, shape(ask.dataset), train, 10_000, {})
     size = budget(ask.budget, ask.dataset, train, facts.kind)
-    evaluator = (ask.evaluator or "mnist", "0" * 16) if facts.kind == "image" else (None, None)
+    evaluator = (next(iter(ask.evaluators), "mnist"), "0" * 16) if facts.kind == "image" else (None, None)
     rules = protocol(facts, size, *evaluator, 10_000)
-    found = Planner(catalog(), facts, size, lambda: rules, ask.overrides, ask.threads)
+    found = Planner(catalog(), facts, size, lambda: rules, ask.overrides, ask.threads, ask.devices_per_run)
     found._built = BUILT
     return found
 
@@ -83,7 +82,7 @@ def planned():
     found, plans = {}, {}
     for line in asked(everything=True):
         ask = request(line)
-        where = repr((ask.dataset, ask.budget, ask.overrides, ask.evaluator))
+        where = repr((ask.dataset, ask.budget, ask.overrides, ask.evaluators))
         plan = plans.setdefault(where, planner(ask))
         plan.check_overrides(ask.methods)
         runs = [plan.training(method, 0) for method in ask.methods]
@@ -109,7 +108,7 @@ def test_every_printed_command_plans_the_runs_that_its_claims_read(record, plann
         for claim, row in asked(everything=True)[line]:
             assert (row.dataset, row.budget) == (ask.dataset, ask.budget)
             assert any(row.is_of(run) for run in runs), f"{claim.id}: {line} makes no run of {row}"
-            assert claim.evaluator != "inception" or ask.evaluator == "inception"
+            assert claim.evaluator != "inception" or ask.evaluators == ["inception"]
         assert ask.seeds == [0, 1, 2]
 
 
@@ -136,8 +135,8 @@ def test_the_data_of_every_command_are_there_or_it_is_said_what_to_prepare(tmp_p
 
 def test_a_claim_that_asks_for_inception_says_where_its_weights_come_from(monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    assert any(request(line).evaluator == "inception" for line in asked())
-    with pytest.raises(InputError, match="inception-weights"):
+    assert any(request(line).evaluators == ["inception"] for line in asked())
+    with pytest.raises(InputError, match="--weights inception=FILE"):
         load_evaluator("inception")
 
 

@@ -11,13 +11,14 @@ from latent_ot.metrics.quality import Region, Report
 from latent_ot.metrics.quality import Row as Scored
 from latent_ot.report import page
 from latent_ot.report.claims import claims_json, render_claims
+from latent_ot.report.curves import figure_path
 from latent_ot.report.front import front
 from latent_ot.report.grid import grid_tables, heat_map
 from latent_ot.report.groups import by_protocol
 from latent_ot.report.quality import quality_grid
 from latent_ot.report.ranking import bench_table
 from latent_ot.report.tables import render_published as table
-from latent_ot.report.text import render, to_csv, to_rich
+from latent_ot.report.text import render, show, to_csv
 from latent_ot.report.verdicts import judge
 from latent_ot.results import add, load
 
@@ -79,11 +80,11 @@ def test_every_form_of_a_published_table_marks_the_number(runs):
     assert NOTE in found["notes"]
 
 
-def test_on_a_terminal_it_is_marked_too(runs):
-    from rich.console import Console
-
+def test_on_a_terminal_it_is_marked_too(runs, monkeypatch):
     out = io.StringIO()
-    Console(file=out, width=300).print(to_rich(bench_table(runs)[0]))
+    monkeypatch.setattr(out, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "300")
+    show(bench_table(runs)[:1], out)
     assert "21.000 ± 2.484†" in out.getvalue()
     assert NOTE in said(out.getvalue())
 
@@ -185,6 +186,19 @@ def test_rows_from_the_store_are_named_where_both_places_are_shown(record):
         assert "not published" not in render_claims(same, "text")
     elsewhere = [record("gldo_p", dataset="cifar10"), *stored]
     assert note in said(table("gldo-table1", "mnist5k", "ci", elsewhere))
+
+
+def test_runs_on_two_devices_are_never_pooled_with_those_on_one_and_files_say_so(record):
+    made = [record("glo_p", 0, {"fid": 10.0}), record("glo_p", 1, {"fid": 30.0}, devices=2)]
+    assert [grid.title for grid in bench_table(made)] == ["mnist5k, budget ci", "mnist5k, budget ci, 2 devices a run"]
+    text = said(table("gldo-table1", "mnist5k", "ci", made))
+    assert "50.4 ± 0.4 | 10.000 ± –" in text
+    assert "50.4 ± 0.4 | 30.000 ± –" in text
+    figures = [figure_path(group, "training").split("/")[-1] for group in by_protocol(made)]
+    assert [name.partition("mnist-")[0] for name in figures] == ["ci--", "ci--d2--"]
+    one, both = (page._everything(by_protocol(runs)).flat() for runs in (made[:1], made))
+    assert "devices" not in one.columns  # a page of such runs alone is as ever
+    assert [*both["devices"]] == [1, 2]
 
 
 def test_runs_with_two_threads_are_never_pooled_with_those_of_one(record):

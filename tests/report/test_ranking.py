@@ -1,3 +1,5 @@
+import pytest
+
 from latent_ot.report.ranking import YARDSTICK, bench_table
 from latent_ot.report.text import render
 
@@ -105,3 +107,19 @@ def test_collapse_and_settings_by_hand_are_said(record):
     notes = " ".join(bench_table(runs)[0].notes)
     assert "gldo seed 0: the samples have collapsed" in notes
     assert "gldo: set by hand: gldo.eps=0.3" in notes
+
+
+def test_a_single_run_has_the_interval_of_its_sampling_and_seeds_the_wider_of_both(record):
+    one = record("glo", 0, {"fid": 10.0}, intervals={"fid": [9.0, 11.0]})
+    (grid,) = bench_table([one])
+    assert cell(grid, "glo", "fid").text == "10.0 ± 1.0"
+    assert cell(grid, "glo", "fid").data == {"": 10.0, "half": None, "seeds": 1, "sampling": 1.0}
+    several = [record("glo", s, {"fid": 10.0 + s}, intervals={"fid": [9.0 + s, 11.0 + s]}) for s in range(3)]
+    (grid,) = bench_table(several)
+    assert cell(grid, "glo", "fid").text == "11.0 ± 2.5"
+    assert cell(grid, "glo", "fid").data["sampling"] == pytest.approx(3**-0.5)
+    assert "fid_sampling" in render([grid], "csv")
+    (grid,) = bench_table([*several[:2], record("glo", 2, {"fid": 12.0})])
+    assert cell(grid, "glo", "fid").text == "11.000 ± 2.484"  # of one seed it is not known
+    tied = [one, record("vae", 0, {"fid": 10.9}, intervals={"fid": [10.4, 11.4]}), record("far", 0, {"fid": 12.0})]
+    assert [row[0].data[""] for row in bench_table(tied)[0].rows[1:]] == [1, 1, 3]

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from latent_ot.report.statistics import best, paired_difference, ranks, t_interval
+from latent_ot.quantities import QUANTITIES
+from latent_ot.report.statistics import Interval, best, paired_difference, ranks, sampled, spread, t_interval
 
 VALUES = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8)
 
@@ -77,3 +78,41 @@ def test_ranks_after_a_tie_count_the_rows_above():
     assert ranks(rows, "down", printed) == {"a": 1, "b": 1, "c": 3}
     assert ranks({"a": {0: 1.0}}, "down", printed) == {"a": 1}
     assert ranks({}, "down", printed) == {}
+
+
+def test_the_interval_of_a_mean_over_seeds_falls_as_their_draws_are_independent():
+    assert sampled({0: 0.3}) == pytest.approx(0.3)
+    assert sampled({0: 0.3, 1: 0.4}) == pytest.approx(0.25)
+    assert sampled(dict.fromkeys(range(4), 0.2)) == pytest.approx(0.1)
+    assert sampled({0: 0.3, 1: None}) is None
+    assert sampled({}) is None
+
+
+def test_with_one_seed_rows_tie_within_the_interval_of_two_draws():
+    rows = {"a": {0: 1.0}, "b": {0: 1.4}, "c": {0: 1.6}}
+    halves = {name: {0: 0.3} for name in rows}  # of a difference: 0.42
+    assert best(rows, "down", printed, halves=halves) == {"a", "b"}
+    assert ranks(rows, "down", printed, halves=halves) == {"a": 1, "b": 1, "c": 3}
+    assert best(rows, "down", printed) == {"a"}
+    assert best(rows, "down", printed, halves={"a": {0: 0.3}, "b": {0: 0.3}}) == {"a", "b"}  # that of c is not known
+    assert best({"a": {0: 1.01}, "b": {0: 1.04}}, "down", printed, halves={"a": {0: 0.0}, "b": {0: 0.0}}) == {"a", "b"}
+
+
+def test_with_seeds_the_wider_of_both_intervals_decides():
+    a, always_worse = {0: 1.0, 1: 2.0, 2: 3.0}, {0: 1.5, 1: 2.5, 2: 3.5}
+    wide, narrow = (dict.fromkeys(("a", "b"), dict.fromkeys(range(3), half)) for half in (0.7, 0.5))
+    assert best({"a": a, "b": always_worse}, "down", printed) == {"a"}
+    assert best({"a": a, "b": always_worse}, "down", printed, halves=wide) == {"a", "b"}  # 0.7 (2 / 3)^(1/2) = 0.57
+    assert best({"a": a, "b": always_worse}, "down", printed, halves=narrow) == {"a"}  # 0.41
+
+
+def test_a_spread_shows_the_wider_interval_with_two_digits_of_it():
+    fid, is_ = QUANTITIES["fid"], QUANTITIES["is"]
+    assert spread(fid, Interval(5.1342, None, 1), sampling=0.314) == "5.13 ± 0.31"
+    assert spread(fid, Interval(5.1342, 0.02, 3), sampling=0.314) == "5.13 ± 0.31"
+    assert spread(fid, Interval(5.1342, 0.0123456, 3), sampling=0.001) == "5.134 ± 0.012"
+    assert spread(fid, Interval(5.1342, None, 1), sampling=0.00001) == "5.134 ± 0.000"
+    assert spread(fid, Interval(2345.6, None, 1), sampling=123.4) == "2,346 ± 123"
+    assert spread(is_, Interval(9.4, None, 1), sampling=0.0) == "9.40 ± 0.00"
+    assert spread(QUANTITIES["kid"], Interval(0.01234, None, 1), sampling=0.0032) == "12.3 ± 3.2"
+    assert spread(fid, Interval(5.1342, None, 1)) == "5.134 ± –"

@@ -110,3 +110,18 @@ def test_the_page_shows_the_picture_and_the_command_and_the_front_page_links_it(
     assert "- [Does every method work?](works.md) 1 of 1 work on mnist5k\n" in pages["README.md"].decode()
     leaderboard.write(tmp_path, [record("data", 0, REAL), run])
     assert leaderboard.stale(tmp_path, [record("data", 0, REAL), run]) == []
+
+
+def test_what_several_seeds_lack_is_said_once_from_the_least_on(record):
+    at = [
+        {"classes": 8.0, "confidence": 0.75},
+        {"classes": 10.0, "confidence": 0.7},
+        {"classes": 10.0, "confidence": 0.9},
+    ]
+    runs = [record("gan", seed, metrics) for seed, metrics in enumerate(at)]
+    row = shown([record("data", 0, REAL), *runs])[1]["gan"]
+    assert row["works"] == "at 1 of 3 seeds"
+    assert row["what it lacks"].split("; ")[:2] == [
+        "classes of 3 % 8.0, asked 9.0",
+        "confidence 0.700 to 0.750, asked 0.800",
+    ]

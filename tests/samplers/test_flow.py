@@ -98,6 +98,7 @@ def test_the_likelihood_of_gaussian_codes_is_their_entropy():
     assert target.entropy() - nll.mean() == pytest.approx(0, abs=0.1)
 
 
+@pytest.mark.slow
 def test_bent_codes_get_a_likelihood_that_no_gaussian_has():
     x = normal(25_000, 2, 1)
     codes = torch.stack([x[:, 0], 0.3 * x[:, 1] + x[:, 0].square()], dim=1)

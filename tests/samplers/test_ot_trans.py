@@ -74,7 +74,7 @@ def test_more_codes_than_pairs_are_a_random_subset():
     assert make(60_000, 64).targets.shape == (4096, 64)
 
 
-@pytest.mark.parametrize(("d", "steps"), [(2, 900), (8, 300)])
+@pytest.mark.parametrize(("d", "steps"), [pytest.param(2, 900, marks=pytest.mark.slow), (8, 300)])
 def test_the_network_memorises_64_pairs(d, steps):
     z = codes(64, d, scale=3.0, shift=1.0)
     sampler = trained(z, steps, width=0.25, lr=3e-3)

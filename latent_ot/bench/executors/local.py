@@ -1,142 +1,170 @@
-"""Run stages on this machine as their inputs become ready: one worker per GPU, or per CPU core when there is none."""
+"""Run stages on this machine as their inputs become ready, each in a worker on the devices that it asks for."""
 
 import contextlib
 import multiprocessing
 import os
-import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import Connection, wait
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
-from latent_ot.bench import worker
+from latent_ot.bench import machine, worker
+from latent_ot.bench.death import death
 from latent_ot.bench.display import Display
+from latent_ot.bench.executors.base import Devices, Executor, Running
+from latent_ot.bench.executors.packing import Packing
 from latent_ot.bench.plan import StagePlan
 from latent_ot.bench.store import Store
 from latent_ot.bench.worker import STOP, Order
+from latent_ot.interrupts import Wish, end_server, out_of_reach, server
 
-POLL_SECONDS = 1.0  # how often a stage that another command works on is looked at
+LAUNCHER = (
+    "SLURM_", "JSM_NAMESPACE_", "TORCHELASTIC_", "PL_", "RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE",
+    "MASTER_",
+)  # fmt: skip
+"""How the names begin by which launchers tell processes of their place among others; Lightning looks at them."""
 
 
-class Local:
-    """Executes stage plans in worker processes, each on the device of its slot."""
+class Local(Executor):
+    """Executes stage plans in worker processes of this machine.
 
-    def __init__(self, store: Store, slots: Sequence[str], order: Callable[[StagePlan, str], Order]) -> None:
-        self.store, self.slots, self.order = store, list(slots), order
-        self.context = multiprocessing.get_context("forkserver")
-        # The server imports torch and lightning once (6 s); workers are forks of it, with no thread and no GPU yet.
-        self.context.set_forkserver_preload(["latent_ot.bench.worker", "lightning", "sklearn.cluster"])
+    ``slots``: the devices, one by one; a GPU stands there once for each stage that it takes at a time. ``packing``:
+    finds out how many more than that a GPU takes; None: as many.
+    """
 
-    def run(self, stages: Sequence[StagePlan], display: Display) -> dict[str, tuple[str, str | None]]:
-        """Run every stage that is not done.
+    answered: ClassVar[int | None] = None
+    """Process id of the server of workers that has forked one: its imports are over."""
 
-        Returns:
-            Stage name -> (status, reason): done, reused, diverged, failed, skipped (an input is missing) or stopped.
+    def __init__(
+        self,
+        store: Store,
+        slots: Sequence[str],
+        order: Callable[[StagePlan, Devices], Order],
+        leave_busy: bool = False,
+        packing: Packing | None = None,
+    ) -> None:
+        super().__init__(store, order, leave_busy)
+        self.slots, self.packing = list(slots), packing
+        self.again: set[str] = set()  # stages that began anew for want of a GPU's memory
+        self.shrunk: set[str] = set()  # GPUs that were too full
+
+    @property
+    def free(self) -> list[str]:
+        """The devices that no stage has now."""
+        left = list(self.slots)
+        for device in (device for one in self.running.values() for device in one.devices):
+            left.remove(device)
+        return left
+
+    def room(self, stage: StagePlan) -> Devices:
+        """Return as many free devices as the stage takes, no GPU twice; none where there are fewer."""
+        free = self.free
+        if "cpu" not in free:
+            free = list(dict.fromkeys(free))
+        return tuple(free[: stage.devices]) if len(free) >= stage.devices else ()
+
+    def _start(self, stage: StagePlan, devices: Devices, wish: Wish) -> tuple[Connection, Any]:
+        """Start a worker.
+
+        Raises:
+            EOFError, OSError: if the server that is to fork it ends meanwhile.
         """
-        ends = self._reuse(stages, display)
-        waiting = {stage.name: stage for stage in stages if stage.name not in ends}
-        running: dict[Connection, tuple[StagePlan, Any, str]] = {}
-        free = list(self.slots)
-        asked_to_stop = False
-        retry_at = 0.0
-        previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+        context = workers()
+        if server() != self.answered:  # its answer may take as long as its imports, and nobody waits for it to stop
+            wish.cut = end_server
         try:
-            while waiting or running:
-                try:
-                    self._skip_orphans(waiting, ends, display)
-                    while free and not asked_to_stop and time.monotonic() >= retry_at:
-                        stage = next((s for s in waiting.values() if all(i in ends for i in s.inputs)), None)
-                        if stage is None:
-                            break
-                        del waiting[stage.name]
-                        slot = free.pop(0)
-                        pipe, process = self._start(stage, slot)
-                        running[pipe] = (stage, process, slot)
-                        display.start(stage.name, stage.label)
-                    if asked_to_stop and not running:
-                        break
-                    for ready in wait(list(running), timeout=POLL_SECONDS):
-                        assert isinstance(ready, Connection)
-                        stage, process, slot = running[ready]
-                        end = self._listen(ready, stage, display)
-                        if end is None:
-                            continue
-                        if asked_to_stop and end["end"] == "failed":
-                            end = {"end": "stopped"}
-                        del running[ready]
-                        ready.close()
-                        process.join()
-                        free.append(slot)
-                        if end["end"] == "busy":  # another command works on it: look again, its result will serve
-                            waiting[stage.name] = stage
-                            display.end(stage.name, "waiting", None)
-                            retry_at = time.monotonic() + POLL_SECONDS
-                            continue
-                        ends[stage.name] = (end["end"], end.get("reason"))
-                        display.end(stage.name, end["end"], end.get("reason"))
-                except KeyboardInterrupt:
-                    self._stop([process for _, process, _ in running.values()], at_once=asked_to_stop)
-                    asked_to_stop = True
+            started = forked(self.order(stage, devices), context)
+            type(self).answered = server()
         finally:
-            signal.signal(signal.SIGINT, previous)
-        for name in waiting:
-            ends[name] = ("stopped", None)
-        return ends
+            wish.cut = None
+        return started
 
-    def _reuse(self, stages: Sequence[StagePlan], display: Display) -> dict[str, tuple[str, str | None]]:
-        """Return the ends of the stages that came to one before."""
-        ends = {}
-        for name in (stage.name for stage in stages):
-            found = self.store.result(name)
-            if found is not None:
-                status = "reused" if found["status"] == "done" else found["status"]
-                ends[name] = (status, found.get("reason"))
-                display.end(name, "reused", None)
-        return ends
+    def ask(self, process: Any) -> None:
+        """Ask a worker to finish its step, write a checkpoint and end."""
+        os.kill(process.pid, STOP)
 
-    @staticmethod
-    def _stop(processes: Sequence[Any], at_once: bool) -> None:
-        for process in processes:
-            if at_once:  # asked twice: at the price of the work since the last checkpoint
-                process.kill()
-            else:  # the worker finishes its step, writes a checkpoint and ends
-                os.kill(process.pid, STOP)
+    def bury(self, one: Running) -> str:
+        """Wait for the end of a worker whose line broke, and say what it died of."""
+        one.process.join()
+        return death(one.process.exitcode, one.oom_kills)
 
-    def _start(self, stage: StagePlan, slot: str) -> tuple[Connection, Any]:
-        ours, theirs = self.context.Pipe(duplex=False)
-        process = self.context.Process(target=worker.main, args=(self.order(stage, slot), theirs), daemon=True)
-        with _without_script():
+    def heard(self, one: Running, message: dict[str, Any], display: Display) -> None:
+        """Take what a run tells; let its GPU take one more if there is a stage to run and room for it."""
+        super().heard(one, message, display)
+        (device, *_), packing = one.devices, self.packing
+        if packing is None or device == "cpu" or self.free or not self.waiting or device in self.shrunk:
+            return
+        packing.hear(one.stage.name, message)
+        here = [run.stage.name for run in self.running.values() if device in run.devices]
+        if (why := packing.another(here, len(self.running))) is not None:
+            self.slots.append(device)
+            display.say(f"{device} takes {len(here) + 1} runs side by side: {why}")
+
+    def ended(self, one: Running) -> None:
+        """Take leave of a worker that has told its end."""
+        super().ended(one)
+        if self.packing is not None:
+            self.packing.forget(one.stage.name)
+
+    def begins_again(self, one: Running, message: dict[str, Any], display: Display) -> bool:
+        """Take a slot from a GPU whose memory its runs filled, and let the one that said so begin again, once."""
+        (device, *others), name = one.devices, one.stage.name
+        if not message.get("full") or device == "cpu" or others or self.slots.count(device) < 2 or name in self.again:
+            return False
+        self.again.add(name)
+        self.shrunk.add(device)
+        self.slots.remove(device)
+        most = self.slots.count(device)
+        display.say(f"{one.stage.label}: {message['reason']}; again, with {most} at most on {device}")
+        return True
+
+
+def forked(order: Order, context: Any) -> tuple[Connection, Any]:
+    """Fork a worker of the server and return the pipe through which its messages come, and its process.
+
+    Raises:
+        EOFError, OSError: if the server ends meanwhile.
+    """
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=worker.main, args=(order, theirs))
+    try:
+        with without_script():
             process.start()
+    except BaseException:
+        ours.close()
+        raise
+    finally:
         theirs.close()
-        return ours, process
+    return ours, process
 
-    def _listen(self, pipe: Connection, stage: StagePlan, display: Display) -> dict[str, Any] | None:
-        """Take one message; return the worker's end, or None while it goes on."""
-        try:
-            message = pipe.recv()
-        except EOFError:
-            return {"end": "failed", "reason": "the worker was killed (out of memory?); run again to resume"}
-        if "end" in message:
-            return message
-        display.update(stage.name, message)
-        return None
 
-    @staticmethod
-    def _skip_orphans(waiting: dict[str, StagePlan], ends: dict[str, tuple[str, str | None]], display: Display) -> None:
-        """Give up stages whose inputs did not come to be."""
-        for name, stage in list(waiting.items()):
-            broken = next((i for i in stage.inputs if i in ends and ends[i][0] not in ("done", "reused")), None)
-            if broken is not None:
-                status, reason = ends[broken]
-                ends[name] = (status, reason)
-                display.end(name, "skipped", reason)
-                del waiting[name]
+def workers() -> Any:
+    """Return what starts worker processes (multiprocessing's context), once the server that forks them is running.
+
+    It imports torch and lightning once (6 s); its forks have no thread and no GPU yet. Neither it nor they are reached
+    by the signals that this process hears, or see variables of a launcher or such as would change sums.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["latent_ot.bench.worker", "lightning", "sklearn.cluster"])
+    with out_of_reach(), _no_launcher(), machine.settled():
+        forkserver.ensure_running()
+    return context
 
 
 @contextlib.contextmanager
-def _without_script() -> Iterator[None]:
+def _no_launcher() -> Iterator[None]:
+    """Hide what a cluster's launcher says of its own processes: a stage is trained by one process, whoever began it."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(LAUNCHER)}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+@contextlib.contextmanager
+def without_script() -> Iterator[None]:
     """Hide the user's script from a worker, which would run it again to have what stands in it: it needs none of it."""
     script = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")

@@ -4,20 +4,21 @@ Five 3x3 convolutions with batch normalisation: 6.0 million multiply-adds an ima
 activations of the last convolution, averaged over space, are the features, as pool3 is Inception's.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latent_ot.errors import InputError
-from latent_ot.metrics.evaluators.base import WEIGHTS, Evaluator, sha256
+from latent_ot.errors import Damaged
+from latent_ot.files import read_json, reading, sha256, shown
+from latent_ot.metrics.evaluators.base import WEIGHTS, Evaluator
+from latent_ot.tensors import fill, read_tensors
 
 SIZE = 32
+AGAIN = "fetch it again, or let `latent-ot train-evaluator` write both files"
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow turns RGB into grey
 
 
@@ -94,8 +95,10 @@ class Small(Evaluator):
         weights = weights or WEIGHTS / f"{name}.safetensors"
         card = read_card(weights)
         super().__init__(name, card["sha256"], device)
-        self.net = SmallNet(**card["architecture"])
-        self.net.load_state_dict(load(weights.read_bytes()))
+        what = f"the weights of evaluator {name}"
+        with reading(weights.with_suffix(".json"), "the statement beside an evaluator's weights", AGAIN):
+            self.net = SmallNet(**card["architecture"])
+        fill(self.net, read_tensors(weights, what, AGAIN), weights, what, AGAIN)
         self.net.eval().requires_grad_(False).to(self.device)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,19 +109,15 @@ class Small(Evaluator):
 def read_card(weights: Path) -> dict[str, Any]:
     """Return what is stated beside a weights file, after checking the file against it."""
     beside = weights.with_suffix(".json")
-    for path in (weights, beside):
-        if not path.is_file():
-            raise InputError(f"evaluator weights: '{path.name}' is missing; `latent-ot train-evaluator` writes it")
-    try:
-        card = json.loads(beside.read_text())
-        stated = card["sha256"]
+    what = "the statement beside an evaluator's weights"
+    card = read_json(beside, what, AGAIN)
+    with reading(beside, what, AGAIN):
+        stated = str(card["sha256"])
         card["architecture"]["channels"]
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f"evaluator weights: '{beside.name}' holds no architecture and sha256") from None
-    found = sha256(weights)
+    with reading(weights, "the weights of an evaluator", AGAIN):
+        found = sha256(weights)
     if found != stated:
-        raise InputError(
-            f"evaluator weights: '{weights.name}' has checksum {found[:12]}; allowed: {stated[:12]}, as "
-            f"'{beside.name}' states; fetch or train the weights again"
+        raise Damaged(
+            f"'{shown(weights)}' has checksum {found[:12]}; allowed: {stated[:12]}, as '{beside.name}' states; {AGAIN}"
         )
     return card

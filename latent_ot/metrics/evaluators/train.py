@@ -5,7 +5,6 @@ import json
 import math
 import platform
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from latent_ot.config import Config
 from latent_ot.datasets.base import Dataset, load
 from latent_ot.datasets.order import batch_rows
 from latent_ot.errors import InputError, choose
-from latent_ot.files import write_atomic
+from latent_ot.files import writable, write_atomic
 from latent_ot.metrics.evaluators.base import WEIGHTS
 from latent_ot.metrics.evaluators.small import SmallNet
 from latent_ot.seeding import derive, generator
@@ -65,7 +64,7 @@ def train_evaluator(
     Args:
         name: a key of ``RECIPES``.
         data_dir: the user's data folder.
-        out: folder for the two files; the package's own by default.
+        out: folder for the two files; of a checkout the package's own by default.
         seed: of initialisation, order and augmentation.
         dataset: what to train on, the set called ``name`` by default (``cifar10_25k`` for a part of CIFAR-10).
         epochs: instead of the recipe's.
@@ -80,11 +79,7 @@ def train_evaluator(
     recipe = RECIPES[choose("evaluator to train", name, RECIPES)]
     recipe = Recipe.build({**recipe.model_dump(), "epochs": epochs or recipe.epochs}, "train-evaluator")
     out = out or WEIGHTS
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=out).close()
-    except OSError as error:  # said before minutes are spent on training
-        raise InputError(f"output folder '{out}' cannot be written ({error.strerror})") from None
+    writable(out, "--out folder")  # said before minutes are spent on training
     data = load(dataset or name, data_dir)
     if data.kind != "image" or data.train_labels is None or data.test_labels is None:
         raise InputError(f"data set '{data.id}' has no labelled images; allowed: a labelled image set for '{name}'")
@@ -115,8 +110,8 @@ def train_evaluator(
         "seconds": round(seconds),
         "versions": {"latent_ot": __version__, "torch": torch.__version__, "python": platform.python_version()},
     }
-    write_atomic(out / f"{name}.safetensors", content)
-    write_atomic(out / f"{name}.json", (json.dumps(card, indent=2) + "\n").encode())
+    write_atomic(out / f"{name}.safetensors", content, durable=True)
+    write_atomic(out / f"{name}.json", (json.dumps(card, indent=2) + "\n").encode(), durable=True)
     return card
 
 

@@ -1,6 +1,7 @@
 """The search of rates tries every trained part alike, goes on where it stopped, and what it chose is what runs."""
 
 import importlib.util
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -57,7 +58,8 @@ def test_every_part_is_tried_at_as_many_values_the_printed_one_first():
 
 
 def test_printed_rates_that_are_none_by_default_are_those_that_their_stages_train_with():
-    data = Planner(CATALOG, DIGITS, budget("smoke", "mnist5k", 4000), lambda: None)
+    at_printed = replace(budget("smoke", "mnist5k", 4000), rates={})
+    data = Planner(CATALOG, DIGITS, at_printed, lambda: None)
     for part, printed in sweep.PRINTED.items():
         stage = next(stage for job, stage in data.built(data.training(SEARCHES[part].method, 0)) if job["name"] == part)
         optimizer = stage.configure_optimizers()

@@ -5,7 +5,9 @@ import torch
 from torch_fidelity import feature_extractor_inceptionv3 as theirs
 
 from latent_ot.errors import InputError
-from latent_ot.metrics.evaluators.base import sha256
+from latent_ot.files import sha256
+from latent_ot.metrics.evaluators import inception
+from latent_ot.metrics.evaluators.at_hand import INCEPTION
 from latent_ot.metrics.evaluators.find import load_evaluator
 from latent_ot.metrics.evaluators.inception import Inception
 
@@ -46,20 +48,19 @@ def test_without_weights_and_network_one_line_says_what_to_fetch(monkeypatch, tm
     def offline(*args, **kwargs):
         raise urllib.error.URLError("no route to host")
 
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
     with pytest.raises(InputError) as error:
         Inception("inception")
     message = str(error.value)
     assert "\n" not in message
-    for part in (theirs.URL_INCEPTION_V3, "--inception-weights FILE", "no route to host"):
+    for part in (theirs.URL_INCEPTION_V3, "--weights inception=FILE", "no route to host"):
         assert part in message
 
 
 def test_a_downloaded_file_is_used_again(weights, monkeypatch, tmp_path):
-    name = "weights-inception-random.pth"
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(theirs, "URL_INCEPTION_V3", f"https://example.org/{name}")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(inception, "INCEPTION", INCEPTION._replace(url="https://example.org/inception-random.pth"))
     fetched = []
 
     def fetch(url, path, **kwargs):
@@ -72,6 +73,10 @@ def test_a_downloaded_file_is_used_again(weights, monkeypatch, tmp_path):
     assert len(fetched) == 1
 
 
+def test_the_stated_address_is_torch_fidelitys():
+    assert INCEPTION.url == theirs.URL_INCEPTION_V3
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.pth' is not a file; fetch https"):
         Inception("inception", tmp_path / "none.pth")
@@ -81,13 +86,13 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_file_that_holds_something_else_is_refused(tmp_path, content):
     path = tmp_path / "inception.pth"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"does not hold .*Inception"):
+    with pytest.raises(InputError, match=r"inception\.pth' is .*; allowed: the weights of .*Inception"):
         Inception("inception", path)
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
     torch.save({"fc.weight": torch.zeros(2, 2)}, tmp_path / "other.pth")
-    with pytest.raises(InputError, match="does not hold"):
+    with pytest.raises(InputError, match=r"\.pth' is damaged.*; allowed: the weights of .*Inception"):
         Inception("inception", tmp_path / "other.pth")
 
 
@@ -104,5 +109,5 @@ def test_a_pickle_is_never_executed(tmp_path):
             return (pytest.exit, ("executed",))
 
     torch.save(Bomb(), tmp_path / "bomb.pth")
-    with pytest.raises(InputError, match="does not hold"):
+    with pytest.raises(InputError, match=r"\.pth' is damaged.*; allowed: the weights of .*Inception"):
         Inception("inception", tmp_path / "bomb.pth")

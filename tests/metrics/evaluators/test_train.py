@@ -7,7 +7,7 @@ import torch
 from scoring import noise, right
 
 from latent_ot.datasets.base import load
-from latent_ot.errors import InputError
+from latent_ot.errors import InputError, StoreError
 from latent_ot.metrics.evaluators import train
 from latent_ot.metrics.evaluators.base import Evaluator
 from latent_ot.metrics.evaluators.find import load_evaluator
@@ -25,6 +25,7 @@ def test_augmentation_without_amounts_is_the_identity_and_shifts_are_whole_pixel
     assert not torch.allclose(moved, x, atol=0.1)
 
 
+@pytest.mark.slow
 def test_training_writes_what_can_be_loaded_and_repeats(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(train.RECIPES, "digits", Recipe(epochs=3, lr=0.1))
     cards = [train_evaluator("digits", tmp_path, tmp_path / out, seed=1) for out in ("one", "two")]
@@ -56,5 +57,5 @@ def test_training_needs_labels_and_a_folder_to_write_to(tmp_path):
     with pytest.raises(InputError, match="no labelled images"):
         train_evaluator("digits", tmp_path, tmp_path / "out", dataset="moons")
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(StoreError, match="cannot be written"):
         train_evaluator("digits", tmp_path, tmp_path / "file" / "out")

@@ -1,0 +1,274 @@
+"""Stages on a Ray cluster: what they ask for, what nodes lack, how deaths are told; slow: on a real one."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from faults.commands import Bench, difference, outcome
+
+from latent_ot import inventory
+from latent_ot._version import __version__
+from latent_ot.bench.executors import base, ray
+from latent_ot.bench.executors.base import Executor
+from latent_ot.bench.executors.ray import Cluster, Need, OnRay, knock, lacking, lost, probe
+from latent_ot.bench.request import Request
+from latent_ot.errors import InputError
+from latent_ot.files import locked
+
+EMPTY = SimpleNamespace(result=lambda name: None)
+
+
+class Shown:
+    """A display that keeps the ends that it is told."""
+
+    def __init__(self):
+        self.ends = []
+
+    def start(self, name, label): ...
+
+    def end(self, name, status, reason):
+        self.ends.append((name, status))
+
+
+def stage(name, role="method", devices=1, inputs=()):
+    return SimpleNamespace(name=name, label=name, inputs=inputs, devices=devices, job={"role": role})
+
+
+class Told(Executor):
+    """An executor whose workers say at once what they are given to say, one message list for each start."""
+
+    def __init__(self, says, leave_busy=False):
+        super().__init__(EMPTY, lambda stage, devices: None, leave_busy)
+        self.says, self.started = {name: list(ends) for name, ends in says.items()}, []
+
+    def room(self, stage):
+        return ("cpu",)
+
+    def _start(self, stage, devices, wish):
+        ours, theirs = multiprocessing.Pipe(duplex=False)
+        self.started.append(stage.name)
+        theirs.send({"end": self.says[stage.name].pop(0)})
+        theirs.close()
+        return ours, SimpleNamespace(join=lambda: None, kill=lambda: None)
+
+    def ask(self, process): ...
+
+    def bury(self, one):
+        return "gone"
+
+
+def test_a_command_leaves_what_others_work_on_once_nothing_else_is_left(monkeypatch):
+    monkeypatch.setattr(base, "POLL_SECONDS", 0.01)
+    one = Told({"mine": ["done"], "theirs": ["busy"] * 99}, leave_busy=True)
+    ends = one.run([stage("theirs"), stage("mine"), stage("after", inputs=("theirs",))], Shown())
+    left = ("busy", "another command works on it")
+    assert ends == {"mine": ("done", None), "theirs": left, "after": left}
+    assert "mine" in one.started
+
+
+def test_a_command_that_waits_takes_the_result_of_the_other(monkeypatch):
+    monkeypatch.setattr(base, "POLL_SECONDS", 0.01)
+    assert Told({"theirs": ["busy", "busy", "done"]}).run([stage("theirs")], Shown()) == {"theirs": ("done", None)}
+
+
+def cluster(nodes, gpus=True, threads=2, share=0.25, scoring=0.0):
+    made = object.__new__(Cluster)
+    made.threads, made.share, made.scoring, made.gpus = threads, share, scoring, gpus
+    made.nodes = lambda: nodes
+    return made
+
+
+def test_scoring_holds_no_gpu_small_runs_share_one_and_several_devices_are_whole():
+    found = cluster([])
+    assert found.need(stage("a")) == Need(2, 0.25)
+    assert found.need(stage("a", "evaluate")) == Need(2, 0.0)
+    assert found.need(stage("a", devices=3)) == Need(6, 3.0)
+    assert cluster([], gpus=False).need(stage("a", devices=3)) == Need(6, 0.0)
+    assert cluster([], scoring=0.5).need(stage("a", "evaluate")) == Need(2, 0.5)
+
+
+def test_a_login_node_without_a_gpu_counts_those_of_the_others():
+    found = cluster([{}, {"CPU": 8.0, "GPU": 4.0}, {"CPU": 16.0, "GPU": 2.0}])
+    assert (found.total("GPU"), found.largest("GPU"), found.largest("CPU")) == (6, 4, 16)
+
+
+def test_stages_have_room_while_the_cluster_has_what_they_need():
+    nodes = [{"CPU": 6.0, "GPU": 1.0}]
+    found = OnRay(EMPTY, cluster(nodes), lambda *_: None)
+    took = 0
+    while devices := found.room(stage("a")):
+        assert devices == ("cuda:0",)
+        found.running[took] = SimpleNamespace(process=SimpleNamespace(need=Need(2, 0.25)))
+        took += 1
+    assert took == 3  # of CPU cores, though a quarter of the GPU is left
+    nodes[0]["CPU"] = 100.0
+    assert found.room(stage("a")) == ("cuda:0",)
+    assert found.room(stage("a", "evaluate")) == ("cpu",)
+    found.most = 3
+    assert found.room(stage("a")) == ()
+
+
+def test_a_stage_that_fits_no_node_is_a_row_that_says_so():
+    found = OnRay(EMPTY, cluster([{"CPU": 8.0, "GPU": 1.0}, {"CPU": 8.0, "GPU": 1.0}]), lambda *_: None)
+    (end,) = found.run([stage("a", devices=2)], Shown()).values()
+    why = "no node of the cluster has 4 CPU cores and 2 GPUs; run again to resume"
+    assert end == ("failed", f"its worker could not be started ({why})")
+
+
+def test_a_probe_tells_what_a_node_lacks(tmp_path):
+    token = tmp_path / "a.lock"
+    look = probe()
+    assert "store" in lacking(look(str(token)))
+    token.touch()
+    assert "takes a lock" in lacking(look(str(token)))  # nobody holds it: the disk of a holder elsewhere kept nothing
+    with locked(token):
+        assert lacking(look(str(token))) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"version": None}, "has no latent_ot; install it there"),
+        ({"version": "0.0.1"}, f"has latent_ot 0.0.1; allowed: {__version__}"),
+        ({"version": __version__, "lacks": ["torch"], "store": False}, "lacks torch"),
+        ({"error": "boom"}, "cannot be asked what it has (boom)"),
+    ],
+)
+def test_what_a_node_lacks_is_said(told, said):
+    assert lacking(told).startswith(said)
+
+
+def test_a_node_without_the_package_says_so(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "latent_ot._version", None)  # as if it could not be imported
+    assert lacking(probe()(str(tmp_path))).startswith("has no latent_ot")
+
+
+@pytest.mark.parametrize("address", ["nowhere", "ray://a:1", "127.0.0.1:1", "127.0.0.1:99999", "a b:1"])
+def test_an_address_where_no_ray_answers_is_one_line(address):
+    with pytest.raises(InputError, match=r"^address '.*allowed: host:port"):
+        knock(address)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("The actor died because its node has died. Node Id: 0", "the node that it ran on is gone"),
+        ("The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR", "Ray's process"),
+        ("Task was killed due to the node running low on memory.", "out of memory: Ray killed"),
+        ("x\nModuleNotFoundError: No module named 'latent_ot'", "its worker could not be started by Ray (ModuleNot"),
+    ],
+)
+def test_why_a_host_is_gone_is_said(said, told):
+    assert lost(said).startswith(told)
+    assert "run again to resume" in lost(said)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"executor": "rai"}, "executor 'rai' is unknown; allowed: local, ray; nearest: ray"),
+        ({"address": "auto"}, "address = 'auto' with executor 'local'; allowed: with ray"),
+        ({"executor": "ray", "gpu_share": 0.0}, "gpu_share = 0.0; allowed: a share of one GPU, 0.01 to 1"),
+        ({"executor": "ray", "scoring_gpu_share": 2}, "scoring_gpu_share = 2; allowed: a share of one GPU, 0 to 1"),
+    ],
+)
+def test_a_request_refuses_what_no_executor_takes(given, said):
+    with pytest.raises(InputError) as refused:
+        Request("digits", **given)
+    assert str(refused.value).startswith(said)
+
+
+def test_an_order_means_the_same_in_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    order = ray.Order("a", {}, (), Path("runs"), Path("data"), "folder:mine", None, (Path("p.py"),), None, ("cpu",))
+    found = ray.everywhere(order)
+    assert found.source == f"folder:{tmp_path / 'mine'}"
+    assert (found.store, found.plugins, found.weights) == (tmp_path / "runs", (tmp_path / "p.py",), None)
+    assert ray.everywhere(replace(order, source="digits")).source == "digits"
+
+
+METHODS = ("pca", "ae+gaussian", "vae")
+
+
+def descendants(pid):
+    """Return pid -> (command line, parent) of the processes that come from one."""
+    parents, found = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, IndexError):
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    wave = {pid}
+    while wave := {child for child, parent in parents.items() if parent in wave}:
+        for child in wave:
+            with contextlib.suppress(OSError):
+                found[child] = (Path(f"/proc/{child}/cmdline").read_text().replace("\0", " "), parents[child])
+    return found
+
+
+def on_ray(bench, *methods):
+    return bench.start(*bench.small(*methods, more=("--executor", "ray", "--gpus", "0")))
+
+
+def training(command, bench):
+    """Wait until vae is at work, and return the processes of the command."""
+    until = time.monotonic() + 240
+    while not [*bench.store.glob("stages/*-vae-*/log.txt")]:
+        assert command.process.poll() is None, command.files[1].read_text()
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return descendants(command.pid)
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path, None, None)
+
+
+@pytest.fixture(scope="module")
+def by_local(tmp_path_factory):
+    made = Bench(tmp_path_factory.mktemp("local"), None, None)
+    assert made.start(*made.small(*METHODS)).end().code == 0
+    return outcome(made.store)
+
+
+@pytest.mark.slow
+def test_a_cluster_makes_the_bytes_that_this_machine_makes_though_it_was_stopped(bench, by_local):
+    command = on_ray(bench, *METHODS)
+    training(command, bench)
+    command.send(signal.SIGINT, group=True)
+    command.end().assert_stopped()
+    assert on_ray(bench, *METHODS).end().code == 0
+    assert difference(outcome(bench.store), by_local) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("who", ["worker", "host"])
+def test_what_is_killed_on_a_cluster_is_one_row_that_says_so_and_goes_on(who, bench):
+    command = on_ray(bench, "vae")
+    known = training(command, bench)
+    if who == "host":
+        (found,) = {pid for pid, (line, _) in known.items() if line.startswith("ray::Host")}
+        said = "Ray's process that kept its worker was killed"
+    else:
+        servers = {pid for pid, (line, _) in known.items() if "forkserver" in line}
+        (found,) = {pid for pid in servers if known[pid][1] in servers}
+        said = "the worker was killed (SIGKILL"
+    os.kill(found, signal.SIGKILL)
+    ended = command.end()
+    assert ended.code == 1
+    assert said in ended.err
+    assert "Traceback" not in ended.err
+    assert on_ray(bench, "vae").end().code == 0
+
+
+def test_doctor_tells_whether_a_disk_keeps_locks(tmp_path, monkeypatch):
+    assert inventory._locks(tmp_path / "runs") == "ready, its disk keeps locks"
+    monkeypatch.setattr(inventory, "OTHER", "")  # another process that gets the lock has nothing to say
+    assert inventory._locks(tmp_path / "runs").startswith("its disk keeps no locks")
+    assert [*(tmp_path / "runs" / "locks").iterdir()] == []
