@@ -3,10 +3,10 @@
 import functools
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,7 +20,9 @@ from latent_ot.terminal import is_terminal, streams
 if TYPE_CHECKING:
     from latent_ot.bench.request import Request
     from latent_ot.bench.tracking import Tracking
+    from latent_ot.published import PublishedTable
     from latent_ot.record import Record
+    from latent_ot.report.expected import Expected
 
 MOST = 10_000  # images in a picture that somebody looks at, epochs of a small network
 DRAWS = 1_000_000  # samples for another evaluator
@@ -335,6 +337,9 @@ def table(
     every: Annotated[bool, typer.Option("--all", help="All tables; with a data set, those that it stands in.")] = False,
     form: Annotated[str, typer.Option("--format", help="text, md, csv, latex or json.")] = "text",
     run: Annotated[bool, typer.Option("--run", help="First run what is missing, at budget ci unless told.")] = False,
+    against: Annotated[
+        Path | None, typer.Option(help="With --run: a file of intervals; only its rows run, and have to lie in them.")
+    ] = None,
 ) -> None:
     """Print a published table beside our numbers, the published ones and those of the store."""
     from latent_ot.bench.currency import everything
@@ -344,15 +349,18 @@ def table(
 
     if every == bool(table_id) or (every and run):
         raise InputError(f"table: give one ID, or --all without --run; allowed: {', '.join(table_names())}")
-    ran, stopped, name, statuses = None, False, given.dataset or None, list[str]()
+    if against is not None and not run:
+        raise InputError(f"--against '{against}' without --run; allowed: with it, since it judges what runs")
+    ran, stopped, name, made = None, False, given.dataset or None, list[Mapping[str, Any]]()
+    expected = expected_of(against, load_table(table_id), given) if against is not None else None
     with given.tracking() as tracking:
         if run:
             from latent_ot.bench.rerun import rerun
 
+            spec = load_table(table_id) if expected is None else expected.only(load_table(table_id))
             given.budget = given.budget or "ci"
             asked = replace(given.request(), dataset=given.dataset)
-            say, ended = functools.partial(print, file=sys.stderr), lambda record: statuses.append(record["status"])
-            ran, stopped = rerun(load_table(table_id), asked, say, ended, tracking)
+            ran, stopped = rerun(spec, asked, functools.partial(print, file=sys.stderr), made.append, tracking)
             write_store_pages(given.store)
             name = next(iter(ran.values()), name) if given.dataset else None  # with a subset the set has another name
         shown = table_id or None, name, given.budget or None, everything(given.leaderboards, given.store)
@@ -363,7 +371,20 @@ def table(
             tags = tuple(filter(None, (name, given.budget)))
             tables = (Handed(*one) for one in handed(chosen(*shown, ran)))
             tracking.hand("-".join(tags) or "published", table_id or "tables", tables, tags)
-    conclude(False, statuses if ran or not run else ["failed"])
+    met = expected is None or expected.met(load_table(table_id), made, numbers(given.seeds))
+    conclude(False, [record["status"] for record in made] if (ran or not run) and met else ["failed"])
+
+
+def expected_of(against: Path, spec: "PublishedTable", given: Options) -> "Expected":
+    """Return the intervals in a file, and ask for the data set and the budget that they are of."""
+    from latent_ot.bench.benchmark import Benchmark
+    from latent_ot.report.expected import Expected
+
+    expected = Expected.load(against, spec, given.dataset, given.budget)
+    given.dataset, given.budget = expected.dataset, expected.budget
+    benchmark = Benchmark(given.request())
+    expected.refuse_others(benchmark.dataset.id, [protocol.id for protocol in benchmark.protocols])
+    return expected
 
 
 @command("as_json store leaderboards")

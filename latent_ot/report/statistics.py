@@ -42,6 +42,17 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     return Interval(float(np.mean(values)), half, n)  # not by pandas: pages have thousands, each a millisecond
 
 
+def prediction(values: Sequence[float], level: float) -> tuple[float, float]:
+    """Return the interval in which one further value lies with probability ``level``, of two or more values.
+
+    They are taken as independent and normal, of unknown mean and variance: mean ± t sd (1 + 1/n)^(1/2), with n - 1
+    degrees of freedom.
+    """
+    n = len(values)
+    half = float(_quantiles(n - 1, level) * np.std(values, ddof=1)) * math.sqrt(1 + 1 / n)
+    return float(np.mean(values)) - half, float(np.mean(values)) + half
+
+
 def _quantiles(freedom: Any, level: float = 0.95) -> Any:
     """Return how many standard errors half an interval is wide, by the degrees of freedom, 1 or more."""
     from scipy.special import stdtrit  # half a second to import; scipy.stats, which has the same quantile, twice that
