@@ -17,7 +17,7 @@ from pydantic import Field, field_validator
 from latent_ot.config import Config
 from latent_ot.errors import InputError, choose, nearest
 from latent_ot.files import read_yaml, shown
-from latent_ot.published import PublishedTable, Settings
+from latent_ot.published import PublishedTable
 from latent_ot.record import Ends, Record, checked, significant
 from latent_ot.report.statistics import prediction
 
@@ -117,7 +117,8 @@ class Expected(Config):
                         yield f"{label}, seed {seed}: {name} {said} [{low:.4g}, {high:.4g}], {self.made} ({self.where})"
 
     def _under(self, run: Record) -> bool:
-        return run.status == "done" and run.protocol is not None and run.protocol.id == self.protocol
+        terms = run.status, run.budget, run.protocol and run.protocol.id
+        return terms == ("done", self.budget, self.protocol)
 
 
 def figure(run: Record, name: str) -> float | None:
@@ -134,11 +135,10 @@ def of_row(spec: PublishedTable, label: str, dataset: str, records: Sequence[Rec
         InputError: if the table runs the row in more than one way there.
     """
     row = next(row for row in spec.rows if row.label == label)
-    ways: list[tuple[str | None, Settings]] = []
-    ways += [way for way in (spec.asked(row, c) for c in spec.columns_for(dataset)) if way not in ways]
-    if len(ways) != 1:
-        raise InputError(f"{spec.id}: row '{label}' is run in {len(ways)} ways on {dataset}; allowed: in one")
-    return [r for r in records if r.dataset == dataset and r.is_run_of(*ways[0])]
+    way, *others = [spec.asked(row, column) for column in spec.columns_for(dataset)]
+    if any(other != way for other in others):
+        raise InputError(f"{spec.id}: row '{label}' is run in several ways on {dataset}; allowed: in one")
+    return [r for r in records if r.dataset == dataset and r.is_run_of(*way)]
 
 
 def expect(
