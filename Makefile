@@ -13,7 +13,7 @@ export PYTHONUNBUFFERED := 1
 
 help:  ## what there is to make
 	@echo 'make bench        train, evaluate and rank the suite  [DATASET= SUBSET= METHODS=|all SEEDS= BUDGET=ci|short|paper GPUS= THREADS= EVALUATOR= DATA_DIR=]'
-	@echo 'make table        a published table beside ours       [TABLE=gldo-table1 DATASET= BUDGET=; RUN=1 runs what is missing, SEEDS= SUBSET= GPUS= EVALUATOR= DATA_DIR= as above]'
+	@echo 'make table        a published table beside ours       [TABLE=gldo-table1 DATASET= BUDGET=; RUN=1 runs what is missing, SEEDS= SUBSET= GPUS= EVALUATOR= DATA_DIR= as above; AGAINST=FILE compares]'
 	@echo 'make claims       every claim, checked against the records'
 	@echo 'make leaderboard  generate leaderboards/ from its results/'
 	@echo 'make test         the test suite                      [SLOW=1 for the long tests too]'
@@ -31,7 +31,7 @@ bench: $(VENV)/ready  ## the suite's main job
 	@$(BIN)/latent-ot bench --dataset '$(DATASET)' --budget '$(BUDGET)' --seeds '$(SEEDS)' $(if $(METHODS),--methods '$(METHODS)') $(if $(SUBSET),--subset $(SUBSET)) $(if $(GPUS),--gpus $(GPUS)) $(if $(THREADS),--threads $(THREADS)) $(if $(EVALUATOR),--evaluator '$(EVALUATOR)') $(if $(DATA_DIR),--data-dir '$(DATA_DIR)')
 
 table: $(VENV)/ready  ## a published table beside ours
-	@$(BIN)/latent-ot table '$(TABLE)' $(if $(filter-out file,$(origin DATASET)),--dataset '$(DATASET)') $(if $(filter-out file,$(origin BUDGET)),--budget '$(BUDGET)') $(if $(RUN),--run --seeds '$(SEEDS)' $(if $(SUBSET),--subset $(SUBSET)) $(if $(GPUS),--gpus $(GPUS)) $(if $(EVALUATOR),--evaluator '$(EVALUATOR)') $(if $(DATA_DIR),--data-dir '$(DATA_DIR)'))
+	@$(BIN)/latent-ot table '$(TABLE)' $(if $(filter-out file,$(origin DATASET)),--dataset '$(DATASET)') $(if $(filter-out file,$(origin BUDGET)),--budget '$(BUDGET)') $(if $(RUN),--run --seeds '$(SEEDS)' $(if $(SUBSET),--subset $(SUBSET)) $(if $(GPUS),--gpus $(GPUS)) $(if $(EVALUATOR),--evaluator '$(EVALUATOR)') $(if $(DATA_DIR),--data-dir '$(DATA_DIR)') $(if $(AGAINST),--against '$(AGAINST)') $(if $(STORE),--store '$(STORE)'))
 
 claims: $(VENV)/ready  ## claims checked against the records
 	@$(BIN)/latent-ot claims

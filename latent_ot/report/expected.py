@@ -1,9 +1,9 @@
 """What the figures of a table's rows are to be: committed intervals, made of many runs, that a run anew has to meet.
 
-The rule: on one set of a processor's instructions the runs of a row differ by their seed alone. The logarithms of a
-figure, which must be positive, are taken as normal, and give the interval in which a run at a further seed lies with
-probability ``LEVEL`` (``statistics.prediction``). What is kept reaches from the lowest to the highest end of the
-intervals of all sets of instructions, so that neither the seed nor the processor takes a run out of it.
+The rule: the runs of a row differ by their seeds and by the instructions of the processors that they ran on. The
+logarithms of a figure, which must be positive, are taken as normal, and the interval is that in which a run at a
+further seed lies with probability ``LEVEL``, on either set of instructions (``statistics.prediction``). Runs of one
+seed on several sets count as one, since they start alike.
 """
 
 import math
@@ -28,9 +28,9 @@ LEVEL = 0.999
 class Expected(Config):
     """Intervals of figures: label of a table's row -> name of a figure -> its lower and its upper end.
 
-    A figure is a metric of a record or a number among its facts. ``protocol``: under which the runs were scored;
-    ``level``, ``seeds``, ``instructions``, ``versions``: how many of a further seed's runs lie inside, and of which
-    runs that was found. ``where``: the file that it was read from.
+    A figure is a metric of a record or a number among its facts. ``protocol``: under which the runs were scored.
+    ``level``: the share of runs at a further seed that lies inside. It was found from ``runs``, sets of instructions in
+    words -> the seeds that ran on them, under ``versions``. ``where``: the file that it was read from.
     """
 
     table: str
@@ -38,8 +38,7 @@ class Expected(Config):
     budget: str
     protocol: str
     level: float = Field(gt=0, lt=1)
-    seeds: list[int] = Field(min_length=2)
-    instructions: list[str] = Field(min_length=1)
+    runs: dict[str, list[int]] = Field(min_length=1)
     versions: dict[str, str] = {}
     rows: dict[str, dict[str, Ends]] = Field(min_length=1)
     where: str = Field("", exclude=True)
@@ -86,7 +85,7 @@ class Expected(Config):
     @property
     def made(self) -> str:
         """How the intervals were made, in words."""
-        runs = f"{len(self.seeds)} seeds on each of {len(self.instructions)} sets of instructions"
+        runs = f"{len(set().union(*self.runs.values()))} seeds on {len(self.runs)} sets of instructions"
         return f"the interval of {self.level:.1%} of runs at a further seed, by {runs}"
 
     def only(self, spec: PublishedTable) -> PublishedTable:
@@ -152,41 +151,39 @@ def expect(
         by_instructions: a set of instructions, in words -> the records of its runs.
 
     Raises:
-        InputError: if the runs are not of one data set, budget and protocol and of the same two or more seeds for every
-            row and set of instructions, or if a figure is missing or not positive.
+        InputError: if the runs are not of one data set, budget and protocol, on each set of instructions of the same
+            seeds for every row, and of two seeds or more; or if a figure is missing or not positive.
     """
     every = [r for records in by_instructions.values() for r in records if r.protocol and r.status == "done"]
     terms = {(r.dataset, r.budget, r.protocol.id) for r in every if r.protocol}
     if len(terms) != 1:
         raise InputError(f"{spec.id}: runs of {len(terms)} data sets, budgets and protocols; allowed: of one of each")
     ((dataset, budget, protocol),) = terms
-    found: dict[str, dict[str, Ends]] = {}
-    seeds: set[tuple[int, ...]] = set()
-    for label, names in rows.items():
-        ends: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-        for records in by_instructions.values():
-            runs = {r.seed: r for r in of_row(spec, label, dataset, records) if r.status == "done"}
-            seeds.add(tuple(sorted(runs)))
-            for name in names if len(runs) > 1 else ():
-                ends[name].append(prediction([_logarithm(run, name) for run in runs.values()], LEVEL))
-        found[label] = {
-            name: [significant(math.exp(min(low for low, _ in of))), significant(math.exp(max(high for _, high in of)))]
-            for name, of in ends.items()
-            if of
-        }
-    if len(seeds) != 1 or len(min(seeds)) < 2:
-        raise InputError(f"{spec.id}: rows have runs at the seeds {sorted(seeds)}; allowed: two or more, the same ones")
+    done = {name: [r for r in records if r.status == "done"] for name, records in by_instructions.items()}
+    of = {label: {name: of_row(spec, label, dataset, records) for name, records in done.items()} for label in rows}
+    seeds = {label: {name: sorted(r.seed for r in runs) for name, runs in found.items()} for label, found in of.items()}
+    first = next(iter(seeds.values()))
+    if any(found != first for found in seeds.values()) or len(set().union(*first.values())) < 2:
+        raise InputError(
+            f"{spec.id}: rows have runs at the seeds {seeds}; allowed: two or more, the same for every row"
+        )
     return Expected(
         table=spec.id,
         dataset=dataset,
         budget=budget,
         protocol=protocol,
         level=LEVEL,
-        seeds=[*min(seeds)],
-        instructions=[*by_instructions],
+        runs=first,
         versions=every[0].versions,
-        rows=found,
+        rows={label: {name: _interval(of[label], name) for name in names} for label, names in rows.items()},
     )
+
+
+def _interval(by_instructions: Mapping[str, Sequence[Record]], name: str) -> list[float]:
+    by_seed: dict[int, list[float]] = {}
+    for run in (run for runs in by_instructions.values() for run in runs):
+        by_seed.setdefault(run.seed, []).append(_logarithm(run, name))
+    return [significant(math.exp(end)) for end in prediction([*by_seed.values()], LEVEL)]
 
 
 def _logarithm(run: Record, name: str) -> float:

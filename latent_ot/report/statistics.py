@@ -42,14 +42,16 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     return Interval(float(np.mean(values)), half, n)  # not by pandas: pages have thousands, each a millisecond
 
 
-def prediction(values: Sequence[float], level: float) -> tuple[float, float]:
-    """Return the interval in which one further value lies with probability ``level``, of two or more values.
+def prediction(groups: Sequence[Sequence[float]], level: float) -> tuple[float, float]:
+    """Return the interval in which a value of one further group lies with probability ``level``.
 
-    They are taken as independent and normal, of unknown mean and variance: mean ± t sd (1 + 1/n)^(1/2), with n - 1
-    degrees of freedom.
+    ``groups``: two or more; values of one group may depend on each other, those of different groups are taken as
+    independent and normal, of one unknown mean and variance. With n groups of one value each the interval is
+    mean ± t sd (1 + 1/n)^(1/2) with n - 1 degrees of freedom; with more values n still counts groups.
     """
-    n = len(values)
-    half = float(_quantiles(n - 1, level) * np.std(values, ddof=1)) * math.sqrt(1 + 1 / n)
+    n, values = len(groups), np.concatenate([np.asarray(group, dtype=float) for group in groups])
+    deviation = np.std(values) * math.sqrt(n / (n - 1))
+    half = float(_quantiles(n - 1, level) * deviation) * math.sqrt(1 + 1 / n)
     return float(np.mean(values)) - half, float(np.mean(values)) + half
 
 

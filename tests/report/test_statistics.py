@@ -5,7 +5,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from latent_ot.quantities import QUANTITIES
-from latent_ot.report.statistics import Interval, best, paired_difference, ranks, sampled, spread, t_interval
+from latent_ot.report.statistics import (
+    Interval,
+    best,
+    paired_difference,
+    prediction,
+    ranks,
+    sampled,
+    spread,
+    t_interval,
+)
 
 VALUES = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8)
 
@@ -29,6 +38,20 @@ def test_one_value_has_no_interval():
     assert (found.mean, found.half, found.n) == (3.0, None, 1)
     assert found.low == -np.inf
     assert found.high == np.inf
+
+
+@given(VALUES)
+def test_a_further_value_lies_wider_than_the_mean_by_its_own_spread(values):
+    low, high = prediction([[value] for value in values], 0.95)
+    found, n = t_interval(values), len(values)
+    assert (low + high) / 2 == pytest.approx(found.mean, abs=1e-9)
+    assert (high - low) / 2 == pytest.approx(found.half * np.sqrt(n + 1), rel=1e-9, abs=1e-9)
+
+
+@given(VALUES)
+def test_values_of_one_group_count_once(values):
+    once = prediction([[value] for value in values], 0.999)
+    assert prediction([[value, value] for value in values], 0.999) == pytest.approx(once, rel=1e-9, abs=1e-6)
 
 
 @given(VALUES, st.floats(-100, 100))
