@@ -13,7 +13,7 @@ export PYTHONUNBUFFERED := 1
 
 help:  ## what there is to make
 	@echo 'make bench        train, evaluate and rank the suite  [DATASET= SUBSET= METHODS=|all SEEDS= BUDGET=ci|short|paper GPUS= THREADS= EVALUATOR= DATA_DIR=]'
-	@echo 'make table        a published table beside ours       [TABLE=gldo-table1 DATASET= BUDGET=; RUN=1 runs what is missing, SEEDS= SUBSET= GPUS= EVALUATOR= DATA_DIR= as above; AGAINST=FILE compares]'
+	@echo 'make table        a published table beside ours       [TABLE=gldo-table1 DATASET= BUDGET=; RUN=1 runs what is missing, SEEDS= SUBSET= GPUS= EVALUATOR= DATA_DIR= as above, STORE=; AGAINST=FILE compares]'
 	@echo 'make claims       every claim, checked against the records'
 	@echo 'make leaderboard  generate leaderboards/ from its results/'
 	@echo 'make test         the test suite                      [SLOW=1 for the long tests too]'

@@ -7,6 +7,11 @@ import sys
 import pytest
 
 from latent_ot import cli
+from latent_ot.budgets import benchmarks
+from latent_ot.published import load_table
+from latent_ot.report.expected import Expected
+
+EXPECTED = str(benchmarks() / "expected" / "gldo-table4.yaml")
 
 
 def run(monkeypatch, capsys, *words: str) -> tuple[int, str]:
@@ -39,6 +44,16 @@ def run(monkeypatch, capsys, *words: str) -> tuple[int, str]:
         (["table", "gldo-table1", "--all"], "give one ID, or --all"),
         (["table", "gldo-table1", "--run", "--budget", "shrt"], "nearest: short"),
         (["table", "gldo-table2", "--run", "--dataset", "fashion_mnist"], "latent-ot prepare fashion_mnist"),
+        (["table", "gldo-table4", "--against", "f.yaml"], "--against 'f.yaml' without --run; allowed: with it"),
+        (["table", "gldo-table4", "--run", "--against", "f.yaml"], "'f.yaml' is missing"),
+        (["table", "gldo-table2", "--run", "--against", EXPECTED], "allowed: 'gldo-table4'"),
+        (["table", "gldo-table4", "--run", "--against", EXPECTED, "--dataset", "mnist5k"], "allowed: 'digits'"),
+        (["table", "gldo-table4", "--run", "--against", EXPECTED, "--budget", "ci"], "allowed: 'smoke'"),
+        (["table", "gldo-table4", "--run", "--against", EXPECTED, "--subset", "500"], "dataset 'digits_500' against"),
+        (
+            ["table", "gldo-table4", "--run", "--against", EXPECTED, "--evaluator", "cifar10"],
+            "protocol 'digits/cifar10",
+        ),
         (["sample", "glo", "--dataset", "digits"], "latent-ot train glo --dataset digits"),
         (["reconstruct", "ae_ot_sd", "--dataset", "moons"], "not trained"),
         (["train", "vae", "--dataset", "moons"], "vae takes images; moons holds 2-D points"),
@@ -57,6 +72,30 @@ def test_a_mistake_is_one_line_and_exit_code_2(words, said, monkeypatch, capsys,
     assert said in err
     assert err.count("\n") == 1
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("factor", "code"), [(1.0, 0), (100.0, 1)])
+def test_a_table_whose_figures_lie_outside_their_intervals_ends_with_1(
+    factor, code, monkeypatch, capsys, tmp_path, raw
+):
+    expected = Expected.load(benchmarks() / "expected" / "gldo-table4.yaml", load_table("gldo-table4"))
+
+    def rerun(spec, asked, say, ended, tracking):
+        assert (asked.dataset, asked.budget) == ("digits", "smoke")
+        for row in spec.rows:
+            figures = {name: factor * (low + high) / 2 for name, (low, high) in expected.rows[row.label].items()}
+            terms = {"dataset": "digits", "budget": "smoke", "protocol": {"id": expected.protocol, "n": 1000}}
+            ended(raw(row.method, 0, figures, **terms))
+        return {"mnist": "digits"}, False
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("latent_ot.bench.rerun.rerun", rerun)
+    monkeypatch.setattr(cli, "write_store_pages", lambda store: None)
+    found, err = run(monkeypatch, capsys, "table", "gldo-table4", "--run", "--against", EXPECTED)
+    assert found == code, err
+    names = [f"{label}, seed 0: {name} = " for label, figures in expected.rows.items() for name in figures]
+    assert [name for name in names if name in err] == (names if code else [])
+    assert ("figures lie in their intervals" in err) == (code == 0)
 
 
 def test_a_record_of_a_later_form_is_one_line(monkeypatch, capsys, tmp_path):
