@@ -47,9 +47,8 @@ def run(monkeypatch, capsys, *words: str) -> tuple[int, str]:
         (["table", "gldo-table4", "--against", "f.yaml"], "--against 'f.yaml' without --run; allowed: with it"),
         (["table", "gldo-table4", "--run", "--against", "f.yaml"], "'f.yaml' is missing"),
         (["table", "gldo-table2", "--run", "--against", EXPECTED], "allowed: 'gldo-table4'"),
-        (["table", "gldo-table4", "--run", "--against", EXPECTED, "--dataset", "mnist5k"], "allowed: 'digits'"),
+        (["table", "gldo-table4", "--run", "--against", EXPECTED, "--dataset", "mnist5k"], "allowed: 'digits_100'"),
         (["table", "gldo-table4", "--run", "--against", EXPECTED, "--budget", "ci"], "allowed: 'smoke'"),
-        (["table", "gldo-table4", "--run", "--against", EXPECTED, "--subset", "500"], "dataset 'digits_500' against"),
         (
             ["table", "gldo-table4", "--run", "--against", EXPECTED, "--evaluator", "cifar10"],
             "protocol 'digits/cifar10",
@@ -81,12 +80,12 @@ def test_a_table_whose_figures_lie_outside_their_intervals_ends_with_1(
     expected = Expected.load(benchmarks() / "expected" / "gldo-table4.yaml", load_table("gldo-table4"))
 
     def rerun(spec, asked, say, ended, tracking):
-        assert (asked.dataset, asked.budget) == ("digits", "smoke")
+        assert (asked.dataset, asked.budget) == ("digits_100", "smoke")
         for row in spec.rows:
             figures = {name: factor * (low + high) / 2 for name, (low, high) in expected.rows[row.label].items()}
-            terms = {"dataset": "digits", "budget": "smoke", "protocol": {"id": expected.protocol, "n": 1000}}
+            terms = {"dataset": "digits_100", "budget": "smoke", "protocol": {"id": expected.protocol, "n": 1000}}
             ended(raw(row.method, 0, figures, **terms))
-        return {"mnist": "digits"}, False
+        return {"mnist": "digits_100"}, False
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("latent_ot.bench.rerun.rerun", rerun)
