@@ -51,7 +51,7 @@ def run(monkeypatch, capsys, *words: str) -> tuple[int, str]:
         (["table", "gldo-table4", "--run", "--against", EXPECTED, "--budget", "ci"], "allowed: 'smoke'"),
         (
             ["table", "gldo-table4", "--run", "--against", EXPECTED, "--evaluator", "cifar10"],
-            "protocol 'digits/cifar10",
+            "protocol 'digits_100/cifar10",
         ),
         (["sample", "glo", "--dataset", "digits"], "latent-ot train glo --dataset digits"),
         (["reconstruct", "ae_ot_sd", "--dataset", "moons"], "not trained"),
