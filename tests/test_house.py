@@ -23,7 +23,6 @@ SPANNING = {
     "notebook",
     "plugins",
     "readme",
-    "regressions/regressions",
     "report/commands",
     "report/every_claim",
     "report/floors",

@@ -30,8 +30,11 @@ from latent_ot.results import load
 HERE = Path(__file__).parent
 DATASET, BUDGET = "digits_100", "smoke"
 TABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "gldo-table4": {"GLO_L2": (), "GLDO_L2": ()},
-    "aeotgan-mnist-inline": {"AE-OT": ()},
+    "gldo-table4": {
+        "GLO_L2": ("fid", "psnr", "code_travel", "interp_smoothness"),
+        "GLDO_L2": ("fid", "psnr", "code_gradient", "interp_smoothness"),
+    },
+    "aeotgan-mnist-inline": {"AE-OT": ("fid", "psnr", "code_distance", "shift")},
 }
 """Table -> its rows -> their figures: those that tell a broken method from a good one soonest."""
 SETS: Mapping[str, tuple[Mapping[str, str], tuple[int, ...]]] = {

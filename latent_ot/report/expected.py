@@ -96,7 +96,7 @@ class Expected(Config):
         """Return whether all figures of records are as expected, and say so on stderr, or which are not, one a line."""
         lines = list(self.outside(spec, [checked(record) for record in made], seeds))
         count = len(seeds) * sum(map(len, self.rows.values()))
-        for line in lines or [f"{count} figures lie in their intervals ({self.where})"]:
+        for line in lines or [f"every figure lies in its interval: {count} ({self.where})"]:
             print(line, file=sys.stderr)
         return not lines
 

@@ -7,7 +7,6 @@ import pytest
 import yaml
 from scipy import stats
 
-from latent_ot.budgets import benchmarks
 from latent_ot.errors import InputError
 from latent_ot.published import load_table
 from latent_ot.report.expected import LEVEL, Expected, expect, figure
@@ -15,7 +14,6 @@ from latent_ot.report.expected import LEVEL, Expected, expect, figure
 TABLE = "gldo-table4"
 ROWS = {"GLO_L2": ["fid"], "GLDO_L2": ["fid", "code_gradient"]}
 FIDS = {"old": [8.0, 9.0, 10.0], "new": [8.5, 9.0, 11.0]}
-FILES = sorted((benchmarks() / "expected").glob("*.yaml"))
 
 
 @pytest.fixture
@@ -73,7 +71,7 @@ def test_runs_inside_are_met_and_one_outside_is_a_line(expected, spec, runs, rec
     assert expected.met(
         spec, [raw("glo", 5, {"fid": 9.0}), raw("gldo", 5, {"fid": 9.0}, facts={"code_gradient": 0.09})], [5]
     )
-    assert capsys.readouterr().err == "3 figures lie in their intervals (FILE)\n"
+    assert capsys.readouterr().err == "every figure lies in its interval: 3 (FILE)\n"
     low, high = expected.rows["GLO_L2"]["fid"]
     worse = [record("glo", 5, {"fid": 1.01 * high}), record("gldo", 5, {"fid": 9.0}, facts={"code_gradient": 0.09})]
     (line,) = expected.outside(spec, worse, [5])
@@ -174,10 +172,3 @@ def test_what_is_written_is_read(expected, spec, tmp_path):
         found.refuse_others("mnist5k", [found.protocol, "mnist5k/other"])
     with pytest.raises(InputError, match="is missing"):
         Expected.load(tmp_path / "none.yaml", spec)
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_committed_files_are_of_ten_seeds_on_two_sets_of_instructions(path):
-    found = Expected.load(path, load_table(path.stem))
-    assert (len(set().union(*found.runs.values())), len(found.runs), found.level) == (10, 2, LEVEL)
-    assert found.versions["torch"]
