@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -40,6 +40,7 @@ def test_one_value_has_no_interval():
     assert found.high == np.inf
 
 
+@settings(deadline=None)  # the first call imports scipy's quantiles
 @given(VALUES)
 def test_a_further_value_lies_wider_than_the_mean_by_its_own_spread(values):
     low, high = prediction([[value] for value in values], 0.95)
@@ -48,6 +49,7 @@ def test_a_further_value_lies_wider_than_the_mean_by_its_own_spread(values):
     assert (high - low) / 2 == pytest.approx(found.half * np.sqrt(n + 1), rel=1e-9, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_values_of_one_group_count_once(values):
     once = prediction([[value] for value in values], 0.999)
