@@ -1,4 +1,4 @@
-"""Take anew what the figures of small tables are to be: ``python benchmarks/expected/take.py`` (minutes).
+"""Take anew what the figures of small tables are to be: ``python benchmarks/expected/take.py``, thirty short runs.
 
 Rows of two published tables are run on a hundred of scikit-learn's digits at budget ``smoke``, which is 32 passes over
 them, at ten seeds, five on each of two sets of a processor's instructions: the machine's own and the oldest that torch
