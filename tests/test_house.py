@@ -23,6 +23,7 @@ SPANNING = {
     "notebook",
     "plugins",
     "readme",
+    "regressions/regressions",
     "report/commands",
     "report/every_claim",
     "report/floors",

@@ -7,11 +7,13 @@ import pytest
 import yaml
 from scipy import stats
 
+from latent_ot.budgets import benchmarks
 from latent_ot.errors import InputError
 from latent_ot.published import load_table
 from latent_ot.report.expected import LEVEL, Expected, expect, figure
 
 TABLE = "gldo-table4"
+FILES = sorted((benchmarks() / "expected").glob("*.yaml"))
 ROWS = {"GLO_L2": ["fid"], "GLDO_L2": ["fid", "code_gradient"]}
 FIDS = {"old": [8.0, 9.0, 10.0], "new": [8.5, 9.0, 11.0]}
 
@@ -172,3 +174,10 @@ def test_what_is_written_is_read(expected, spec, tmp_path):
         found.refuse_others("mnist5k", [found.protocol, "mnist5k/other"])
     with pytest.raises(InputError, match="is missing"):
         Expected.load(tmp_path / "none.yaml", spec)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_committed_files_are_of_ten_seeds_on_two_sets_of_instructions(path):
+    found = Expected.load(path, load_table(path.stem))
+    assert (len(set().union(*found.runs.values())), len(found.runs), found.level) == (10, 2, LEVEL)
+    assert found.versions["torch"]
