@@ -40,7 +40,7 @@ leaderboard: $(VENV)/ready  ## pages and figures from results/
 	@$(BIN)/latent-ot leaderboard
 
 test: $(VENV)/ready  ## the test suite; one thread a process, since two share the cores, and what a file sets up is set up once
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal $(if $(SLOW),,-m 'not slow')
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --durations=30 --durations-min=5 $(if $(SLOW),,-m 'not slow')
 
 lint: $(VENV)/ready  ## style, types, and which file may import which
 	@$(BIN)/ruff check .
