@@ -403,6 +403,7 @@ class Benchmark:
         main = decoding(plan.stages) if plan.stages and trained else None
         drawn = next((r for s, r in trained if s is main), {})
         last = results[-1] if results else {}
+        made_on, owns = machine.apart([r.get("machine", {}) for r in results])
         updates: dict[str, int] = {}
         for stage, result in trained:
             for network, count in result.get("updates", {}).items():
@@ -421,7 +422,10 @@ class Benchmark:
             "reason": reason,
             "method": plan.label,
             "paper": plan.paper,
-            "stages": [{"stage": s.part, "key": s.key, "made_of": s.job["made_of"]} for s in plan.stages],
+            "stages": [
+                {"stage": s.part, "key": s.key, "made_of": s.job["made_of"], "machine": own}
+                for s, own in zip(plan.stages, owns, strict=True)
+            ],
             "dataset": self.dataset.id,
             "dataset_content": self.dataset.content_id,
             "data": self.facts.card(),
@@ -449,7 +453,7 @@ class Benchmark:
             "parameters": sum(r.get("parameters", 0) for s, r in trained if s is main or s.job["role"] == "sampler"),
             "seconds": round(sum(r.get("seconds", 0.0) for _, r in trained), 1),
             "peak_memory_mb": max((r.get("peak_memory_mb", 0) for r in results), default=0),
-            "machine": last.get("machine", {}),
+            "machine": made_on,
             "versions": last.get("versions", machine.versions()),
             "commit": last.get("commit"),
             "command": self.command(plan),
