@@ -225,9 +225,12 @@ class Benchmark:
 
     def _check_devices(self, stages: Sequence[StagePlan]) -> None:
         """Refuse stages that ask for more devices than there are."""
-        there, what = (self.gpus, "GPUs") if self.gpus else (machine.cores(), "CPU cores")
         if self.cluster is not None:
-            there, what = self.cluster.largest("GPU" if self.gpus else "CPU"), f"{what} on its largest node"
+            self.cluster.open()
+            self.cluster.gpus = self.gpus > 0
+            self.cluster.admit(stages)
+            return
+        there, what = (self.gpus, "GPUs") if self.gpus else (machine.cores(), "CPU cores")
         if (asked := max((stage.devices for stage in stages), default=1)) > there:
             raise InputError(f"devices_per_run = {asked}: there are {there} {what}; allowed: 1 to {there}")
 
@@ -298,8 +301,6 @@ class Benchmark:
         if self.cluster is not None:
             from latent_ot.bench.executors.ray import OnRay
 
-            self.cluster.open()
-            self.cluster.gpus = self.gpus > 0
             return OnRay(self.store, self.cluster, order, self.request.workers, leave)
         from latent_ot.bench.executors.local import Local
 
@@ -368,7 +369,7 @@ class Benchmark:
         return records, stopped
 
     def train_only(self, method: str, seed: int) -> list[Path]:
-        """Train one method's stages and return their folders.
+        """Train one method's stages and return the folders of those that are done; others may be left to others.
 
         Raises:
             InputError: if the method cannot be trained here, with the reason.
@@ -386,10 +387,10 @@ class Benchmark:
             raise KeyboardInterrupt("stopped; the same call goes on from here")
         for stage in plan.stages:
             status, reason = ends[stage.name]
-            if status not in ("done", "reused"):
+            if status not in ("done", "reused", "busy"):
                 log = self.store.folder(stage.name) / "log.txt"
                 raise RunFailed(f"{stage.label}: {status}: {reason}" + (f"; see {log}" if log.exists() else ""))
-        return [self.store.folder(stage.name) for stage in plan.stages]
+        return [self.store.folder(stage.name) for stage in plan.stages if ends[stage.name][0] != "busy"]
 
     def record(self, plan: RunPlan, ends: Mapping[str, tuple[str, str | None]]) -> dict[str, Any] | None:
         """Assemble one run's record from its stages; None while the run is stopped."""

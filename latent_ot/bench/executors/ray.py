@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -37,9 +37,13 @@ AUTO = "auto"
 WHERE = (
     f"host:port of a cluster's head (this machine has to be a node of it: ray start), or {AUTO}: that of this machine"
 )
+STARTING = "start one that has: ray start --address HEAD:PORT"
 AGAIN = "run again to resume"
 DOOR_SECONDS = 5.0
-"""How long a head may take to open its door."""
+"""How long a head may take to open its door, and to answer."""
+SETTINGS = b"\0\0\0\4\0\0\0\0\0"
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS
+"""How a client of HTTP/2 begins, which Ray's head speaks: a preface and a frame of settings (RFC 9113, 3.4 and 6.5)."""
 LOCAL_BYTES = 100 * 2**20  # of shared memory of a cluster that is started here: stages pass files, not objects
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_DEDUP_LOGS": "0"}
 """What keeps Ray from reporting to its makers, and from lines that are none of ours."""
@@ -259,12 +263,11 @@ class Cluster:
             return
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
-        given: dict[str, Any] = {"address": self.address}
         if self.address is None:
-            given = {"address": "local", "num_cpus": machine.cores(), "object_store_memory": LOCAL_BYTES}
-            given["include_dashboard"] = False
+            given: dict[str, Any] = {"address": "local", "num_cpus": machine.cores(), "include_dashboard": False}
+            given["object_store_memory"] = LOCAL_BYTES
         else:
-            knock(self.address)
+            given = {"address": knock(self.address)}
         try:
             with _own_signals():
                 ray.init(**given, log_to_driver=False, logging_level=logging.ERROR, namespace="latent_ot")
@@ -284,9 +287,21 @@ class Cluster:
 
         return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
-    def largest(self, resource: str) -> int:
-        """Return how many there are, CPU or GPU, of the node that has most."""
-        return int(max((node.get(resource, 0) for node in self.nodes()), default=0))
+    def admit(self, stages: Iterable[StagePlan]) -> None:
+        """See that each stage fits some node.
+
+        Raises:
+            InputError: saying what the stage asks for, and what the nodes have.
+        """
+        nodes = self.nodes()
+        for stage in stages:
+            need = self.need(stage)
+            if not any(need.within(node) for node in nodes):
+                have = sorted({str(Need(int(n.get("CPU", 0)), n.get("GPU", 0.0))) for n in nodes if n.get("CPU")})
+                raise InputError(
+                    f"threads = {self.threads}, devices_per_run = {stage.devices}: a stage asks one node for {need}; "
+                    f"allowed: what one of the cluster's has ({'; '.join(have)})"
+                )
 
     def total(self, resource: str) -> int:
         """Return how many there are in all."""
@@ -311,6 +326,8 @@ class Cluster:
         working = {
             n["NodeID"]: n["NodeManagerAddress"] for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU")
         }
+        if not working:
+            raise InputError(f"address '{self.address}': none of the cluster's nodes has CPU cores; {STARTING}")
         with locked(token):
             look = ray.remote(num_cpus=0, max_retries=0)(probe())
             asked = [look.options(scheduling_strategy=On(node, soft=False)).remote(str(token)) for node in working]
@@ -373,21 +390,47 @@ def lacking(told: Mapping[str, Any]) -> str | None:
     return None
 
 
-def knock(address: str) -> None:
-    """See that something listens at an address.
+def knock(address: str) -> str:
+    """Return the address of what may be a cluster's head: Ray itself would wait for one for minutes, deaf to Ctrl-C.
 
     Raises:
-        InputError: if nothing does.
+        InputError: if there is none.
     """
-    if address == AUTO:
-        return
-    found = re.fullmatch(r"\[?([\w.:-]+?)\]?:(\d{1,5})", address)
-    if found is None or "//" in address:
+    there = _of_this_machine() if address == AUTO else address
+    found = re.fullmatch(r"\[?([\w.:-]+?)\]?:(\d{1,5})", there)
+    if found is None or "//" in there:
         raise InputError(f"address '{address}'; allowed: {WHERE}")
     try:
-        socket.create_connection((found[1], int(found[2])), DOOR_SECONDS).close()
+        with socket.create_connection((found[1], int(found[2])), DOOR_SECONDS) as door:
+            if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+                return there
+            door.sendall(HELLO)
+            with door.makefile("rb") as said:
+                frame = said.read(len(SETTINGS))
     except (OSError, OverflowError) as error:
-        raise InputError(f"address '{address}': no Ray answers there ({error}); allowed: {WHERE}") from None
+        raise _silent(address, there, error) from None
+    if frame[3:4] != SETTINGS[3:4]:  # by which the other side begins, too
+        raise _silent(address, there, "something else listens")
+    return there
+
+
+def _of_this_machine() -> str:
+    """Return the address of the cluster that this machine is a node of, by what Ray keeps of it.
+
+    Raises:
+        InputError: if it is a node of none.
+    """
+    from ray._private import services  # it has no public name
+
+    try:
+        return str(services.get_ray_address_from_environment(AUTO, None))
+    except ConnectionError:
+        raise InputError(f"address '{AUTO}': no Ray runs on this machine; allowed: {WHERE}") from None
+
+
+def _silent(address: str, there: str, why: object) -> InputError:
+    at = f" ({there})" if there != address else ""
+    return InputError(f"address '{address}'{at}: no Ray answers there ({why}); allowed: {WHERE}")
 
 
 @contextlib.contextmanager

@@ -1,17 +1,21 @@
 """Stages on a Ray cluster: what they ask for, what nodes lack, how deaths are told; slow: on a real one."""
 
 import contextlib
+import errno
 import multiprocessing
 import os
 import signal
+import socket
+import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from faults.commands import Bench, difference, outcome
+from faults.commands import ROOT, Bench, difference, outcome
 
 from latent_ot import inventory
 from latent_ot._version import __version__
@@ -22,6 +26,7 @@ from latent_ot.bench.request import Request
 from latent_ot.errors import InputError
 from latent_ot.files import locked
 
+REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 EMPTY = SimpleNamespace(result=lambda name: None)
 
 
@@ -96,7 +101,14 @@ def test_scoring_holds_no_gpu_small_runs_share_one_and_several_devices_are_whole
 
 def test_a_login_node_without_a_gpu_counts_those_of_the_others():
     found = cluster([{}, {"CPU": 8.0, "GPU": 4.0}, {"CPU": 16.0, "GPU": 2.0}])
-    assert (found.total("GPU"), found.largest("GPU"), found.largest("CPU")) == (6, 4, 16)
+    assert found.total("GPU") == 6
+    found.admit([stage("a", devices=4), stage("b", "evaluate")])
+    with pytest.raises(InputError) as refused:
+        found.admit([stage("b", "evaluate"), stage("a", devices=5)])
+    assert str(refused.value) == (
+        "threads = 2, devices_per_run = 5: a stage asks one node for 10 CPU cores and 5 GPUs; "
+        "allowed: what one of the cluster's has (16 CPU cores and 2 GPUs; 8 CPU cores and 4 GPUs)"
+    )
 
 
 def test_stages_have_room_while_the_cluster_has_what_they_need():
@@ -151,9 +163,82 @@ def test_a_node_without_the_package_says_so(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("address", ["nowhere", "ray://a:1", "127.0.0.1:1", "127.0.0.1:99999", "a b:1"])
-def test_an_address_where_no_ray_answers_is_one_line(address):
+def test_an_address_where_nothing_answers_is_one_line(address):
     with pytest.raises(InputError, match=r"^address '.*allowed: host:port"):
         knock(address)
+
+
+@pytest.fixture
+def door(monkeypatch):
+    """Return the address of a server that says given bytes to the one who comes, and then waits for him to leave."""
+    monkeypatch.setattr(ray, "DOOR_SECONDS", 0.2)
+    with contextlib.ExitStack() as left:
+
+        def opened(says):
+            server = left.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+            def serve():
+                with server.accept()[0] as line:
+                    line.sendall(says)
+                    while line.recv(100):
+                        pass
+
+            thread = threading.Thread(target=serve, daemon=True)
+            thread.start()
+            left.callback(thread.join)
+            return f"127.0.0.1:{server.getsockname()[1]}"
+
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("says", "why"),
+    [(b"HTTP/1.1 400 Bad Request\r\n\r\n", "something else listens"), (b"", "timed out")],
+)
+def test_an_address_where_something_else_answers_or_nobody_does_is_one_line(says, why, door):
+    with pytest.raises(InputError, match=rf"^address '127.*': no Ray answers there \({why}\); allowed: host:port"):
+        knock(door(says))
+
+
+def test_an_address_where_what_speaks_as_ray_does_is_taken(door):
+    there = door(ray.SETTINGS)
+    assert knock(there) == there
+
+
+def test_auto_is_the_cluster_of_this_machine_and_one_line_where_there_is_none(door, monkeypatch):
+    def known(*_):
+        if kept is None:
+            raise ConnectionError("none")
+        return kept
+
+    services = SimpleNamespace(get_ray_address_from_environment=known)
+    monkeypatch.setitem(sys.modules, "ray._private", SimpleNamespace(services=services))
+    kept = door(ray.SETTINGS)
+    assert knock("auto") == kept
+    kept = None
+    with pytest.raises(InputError, match=r"^address 'auto': no Ray runs on this machine; allowed: host:port"):
+        knock("auto")
+    kept = "127.0.0.1:1"  # of a cluster that was killed
+    with pytest.raises(InputError, match=r"^address 'auto' \(127\.0\.0\.1:1\): no Ray answers there"):
+        knock("auto")
+
+
+@pytest.mark.parametrize(
+    ("there", "more", "said"),
+    [
+        (None, (), "latent-ot: executor 'ray': Ray is not installed; pip install 'latent_ot[ray]'\n"),
+        (
+            SimpleNamespace(is_initialized=lambda: False),
+            ("--address", "127.0.0.1:1"),
+            f"latent-ot: address '127.0.0.1:1': no Ray answers there ({REFUSED}); allowed: {ray.WHERE}\n",
+        ),
+    ],
+)
+def test_a_command_without_a_cluster_ends_before_any_work(there, more, said, bench, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", there)
+    ended = bench.run(*bench.small("pca", more=("--executor", "ray", *more)))
+    assert (ended.code, ended.out, ended.err) == (2, "", said)
+    assert not bench.store.exists()
 
 
 @pytest.mark.parametrize(
@@ -195,39 +280,43 @@ def test_an_order_means_the_same_in_any_folder(tmp_path, monkeypatch):
 
 
 METHODS = ("pca", "ae+gaussian", "vae")
+PATIENCE = 1800.0  # seconds: a busy machine takes minutes to import what a cluster needs
 
 
-def descendants(pid):
-    """Return pid -> (command line, parent) of the processes that come from one."""
-    parents, found = {}, {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, IndexError):
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-    wave = {pid}
-    while wave := {child for child, parent in parents.items() if parent in wave}:
-        for child in wave:
-            with contextlib.suppress(OSError):
-                found[child] = (Path(f"/proc/{child}/cmdline").read_text().replace("\0", " "), parents[child])
+def holders(path):
+    """Return the processes that have a file open."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(link) == str(path):
+                found.add(int(link.parts[2]))
     return found
 
 
-def on_ray(bench, *methods):
-    return bench.start(*bench.small(*methods, more=("--executor", "ray", "--gpus", "0")))
+def parent(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def training(command, bench):
-    """Wait until vae is at work, and return the processes of the command."""
-    until = time.monotonic() + 240
-    while not [*bench.store.glob("stages/*-vae-*/log.txt")]:
+def on_ray(bench, *methods, more=("--gpus", "0")):
+    return bench.start(*bench.small(*methods, more=("--executor", "ray", *more)))
+
+
+def worker_of(command, bench, method="vae"):
+    """Wait until a method is trained, and return the process that does it: it alone writes the stage's log."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        found = {pid for log in bench.store.resolve().glob(f"stages/*-{method}-*/log.txt") for pid in holders(log)}
+        if found:
+            (pid,) = found
+            return pid
         assert command.process.poll() is None, command.files[1].read_text()
-        assert time.monotonic() < until
         time.sleep(0.02)
-    return descendants(command.pid)
+    raise AssertionError(command.files[1].read_text())
 
 
 @pytest.fixture
-def bench(tmp_path):
-    return Bench(tmp_path, None, None)
+def bench(tmp_path, monkeypatch, capfd):
+    return Bench(tmp_path, monkeypatch, capfd)
 
 
 @pytest.fixture(scope="module")
@@ -240,31 +329,75 @@ def by_local(tmp_path_factory):
 @pytest.mark.slow
 def test_a_cluster_makes_the_bytes_that_this_machine_makes_though_it_was_stopped(bench, by_local):
     command = on_ray(bench, *METHODS)
-    training(command, bench)
+    worker_of(command, bench)
     command.send(signal.SIGINT, group=True)
-    command.end().assert_stopped()
-    assert on_ray(bench, *METHODS).end().code == 0
+    command.end(PATIENCE).assert_stopped()
+    assert on_ray(bench, *METHODS).end(PATIENCE).code == 0
     assert difference(outcome(bench.store), by_local) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("who", ["worker", "host"])
-def test_what_is_killed_on_a_cluster_is_one_row_that_says_so_and_goes_on(who, bench):
+@pytest.mark.parametrize(
+    ("who", "said"),
+    [("worker", "the worker was killed (SIGKILL"), ("host", "Ray's process that kept its worker was killed")],
+)
+def test_what_is_killed_on_a_cluster_is_one_row_that_says_so_and_goes_on(who, said, bench):
     command = on_ray(bench, "vae")
-    known = training(command, bench)
-    if who == "host":
-        (found,) = {pid for pid, (line, _) in known.items() if line.startswith("ray::Host")}
-        said = "Ray's process that kept its worker was killed"
-    else:
-        servers = {pid for pid, (line, _) in known.items() if "forkserver" in line}
-        (found,) = {pid for pid in servers if known[pid][1] in servers}
-        said = "the worker was killed (SIGKILL"
-    os.kill(found, signal.SIGKILL)
-    ended = command.end()
-    assert ended.code == 1
+    worker = worker_of(command, bench)
+    os.kill(worker if who == "worker" else parent(parent(worker)), signal.SIGKILL)  # it is the server's fork, that his
+    ended = command.end(PATIENCE)
+    assert ended.code == 1, ended
     assert said in ended.err
     assert "Traceback" not in ended.err
-    assert on_ray(bench, "vae").end().code == 0
+    assert on_ray(bench, "vae").end(PATIENCE).code == 0
+
+
+@pytest.fixture
+def node(tmp_path):
+    """Start a node by what ``ray start`` takes, and return its process, the first of a session, once it is there."""
+    started = []
+
+    def start(*words):
+        command = [Path(sys.executable).with_name("ray"), "start", "--block", *words]
+        command += ["--disable-usage-stats", "--object-store-memory", str(ray.LOCAL_BYTES)]
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        env = {**os.environ, **ray.QUIET, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
+        said = tmp_path / f"node{len(started)}.txt"
+        with said.open("w") as log:
+            process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
+        started.append(process)
+        while "Ray runtime started" not in said.read_text():
+            assert process.poll() is None, said.read_text()
+            time.sleep(0.1)
+        return process
+
+    yield start
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.slow
+def test_a_login_node_hands_stages_to_another_and_a_node_that_is_killed_is_one_row_that_says_so(node, bench):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    node("--head", "--port", str(port), "--num-cpus", "0", "--include-dashboard", "false")
+    given = ("--gpus", "0", "--address", f"127.0.0.1:{port}")
+    without = on_ray(bench, "vae", more=given).end(PATIENCE)
+    assert (without.code, without.err.count("\n")) == (2, 1), without
+    assert "none of the cluster's nodes has CPU cores" in without.err
+    join = ("--address", f"127.0.0.1:{port}", "--num-cpus", "2")
+    working = node(*join)
+    command = on_ray(bench, "vae", more=given)
+    worker_of(command, bench)
+    os.killpg(working.pid, signal.SIGKILL)
+    ended = command.end(PATIENCE)
+    assert ended.code == 1, ended
+    assert "the node that it ran on is gone from the cluster; run again to resume" in ended.err
+    assert "Traceback" not in ended.err
+    node(*join)
+    assert on_ray(bench, "vae", more=given).end(PATIENCE).code == 0
 
 
 def test_doctor_tells_whether_a_disk_keeps_locks(tmp_path, monkeypatch):
