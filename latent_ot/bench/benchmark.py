@@ -29,8 +29,8 @@ from latent_ot.results import add
 
 if TYPE_CHECKING:
     from latent_ot.bench.executors.base import Executor
+    from latent_ot.bench.executors.cluster import Cluster
     from latent_ot.bench.executors.packing import Packing
-    from latent_ot.bench.executors.ray import Cluster
     from latent_ot.bench.worker import Order
 
 ALL = "all"
@@ -186,7 +186,7 @@ class Benchmark:
         """Join the cluster that is to run the stages, and see that its nodes can; None: this machine runs them."""
         if request.executor == "local":
             return None
-        from latent_ot.bench.executors.ray import Cluster
+        from latent_ot.bench.executors.cluster import Cluster
 
         cluster = Cluster(request.address, request.threads, request.gpu_share, request.scoring_gpu_share)
         Store(request.store).check_writable()

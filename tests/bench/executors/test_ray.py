@@ -1,32 +1,29 @@
-"""Stages on a Ray cluster: what they ask for, what nodes lack, how deaths are told; slow: on a real one."""
+"""Stages on a Ray cluster: where there is room, how deaths are told; slow: on a real one."""
 
 import contextlib
-import errno
 import multiprocessing
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from clusters import cluster, stage
 from faults.commands import ROOT, Bench, difference, outcome
 
 from latent_ot import inventory
-from latent_ot._version import __version__
 from latent_ot.bench.executors import base, ray
 from latent_ot.bench.executors.base import Executor
-from latent_ot.bench.executors.ray import Cluster, Need, OnRay, knock, lacking, lost, probe
+from latent_ot.bench.executors.cluster import LOCAL_BYTES, QUIET, Need
+from latent_ot.bench.executors.ray import OnRay, lost
 from latent_ot.bench.request import Request
 from latent_ot.errors import InputError
-from latent_ot.files import locked
 
-REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 EMPTY = SimpleNamespace(result=lambda name: None)
 
 
@@ -40,10 +37,6 @@ class Shown:
 
     def end(self, name, status, reason):
         self.ends.append((name, status))
-
-
-def stage(name, role="method", devices=1, inputs=()):
-    return SimpleNamespace(name=name, label=name, inputs=inputs, devices=devices, job={"role": role})
 
 
 class Told(Executor):
@@ -83,34 +76,6 @@ def test_a_command_that_waits_takes_the_result_of_the_other(monkeypatch):
     assert Told({"theirs": ["busy", "busy", "done"]}).run([stage("theirs")], Shown()) == {"theirs": ("done", None)}
 
 
-def cluster(nodes, gpus=True, threads=2, share=0.25, scoring=0.0):
-    made = object.__new__(Cluster)
-    made.threads, made.share, made.scoring, made.gpus = threads, share, scoring, gpus
-    made.nodes = lambda: nodes
-    return made
-
-
-def test_scoring_holds_no_gpu_small_runs_share_one_and_several_devices_are_whole():
-    found = cluster([])
-    assert found.need(stage("a")) == Need(2, 0.25)
-    assert found.need(stage("a", "evaluate")) == Need(2, 0.0)
-    assert found.need(stage("a", devices=3)) == Need(6, 3.0)
-    assert cluster([], gpus=False).need(stage("a", devices=3)) == Need(6, 0.0)
-    assert cluster([], scoring=0.5).need(stage("a", "evaluate")) == Need(2, 0.5)
-
-
-def test_a_login_node_without_a_gpu_counts_those_of_the_others():
-    found = cluster([{}, {"CPU": 8.0, "GPU": 4.0}, {"CPU": 16.0, "GPU": 2.0}])
-    assert found.total("GPU") == 6
-    found.admit([stage("a", devices=4), stage("b", "evaluate")])
-    with pytest.raises(InputError) as refused:
-        found.admit([stage("b", "evaluate"), stage("a", devices=5)])
-    assert str(refused.value) == (
-        "threads = 2, devices_per_run = 5: a stage asks one node for 10 CPU cores and 5 GPUs; "
-        "allowed: what one of the cluster's has (16 CPU cores and 2 GPUs; 8 CPU cores and 4 GPUs)"
-    )
-
-
 def test_stages_have_room_while_the_cluster_has_what_they_need():
     nodes = [{"CPU": 6.0, "GPU": 1.0}]
     found = OnRay(EMPTY, cluster(nodes), lambda *_: None)
@@ -132,113 +97,6 @@ def test_a_stage_that_fits_no_node_is_a_row_that_says_so():
     (end,) = found.run([stage("a", devices=2)], Shown()).values()
     why = "no node of the cluster has 4 CPU cores and 2 GPUs; run again to resume"
     assert end == ("failed", f"its worker could not be started ({why})")
-
-
-def test_a_probe_tells_what_a_node_lacks(tmp_path):
-    token = tmp_path / "a.lock"
-    look = probe()
-    assert "store" in lacking(look(str(token)))
-    token.touch()
-    assert "takes a lock" in lacking(look(str(token)))  # nobody holds it: the disk of a holder elsewhere kept nothing
-    with locked(token):
-        assert lacking(look(str(token))) is None
-
-
-@pytest.mark.parametrize(
-    ("told", "said"),
-    [
-        ({"version": None}, "has no latent_ot; install it there"),
-        ({"version": "0.0.1"}, f"has latent_ot 0.0.1; allowed: {__version__}"),
-        ({"version": __version__, "lacks": ["torch"], "store": False}, "lacks torch"),
-        ({"error": "boom"}, "cannot be asked what it has (boom)"),
-    ],
-)
-def test_what_a_node_lacks_is_said(told, said):
-    assert lacking(told).startswith(said)
-
-
-def test_a_node_without_the_package_says_so(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "latent_ot._version", None)  # as if it could not be imported
-    assert lacking(probe()(str(tmp_path))).startswith("has no latent_ot")
-
-
-@pytest.mark.parametrize("address", ["nowhere", "ray://a:1", "127.0.0.1:1", "127.0.0.1:99999", "a b:1"])
-def test_an_address_where_nothing_answers_is_one_line(address):
-    with pytest.raises(InputError, match=r"^address '.*allowed: host:port"):
-        knock(address)
-
-
-@pytest.fixture
-def door(monkeypatch):
-    """Return the address of a server that says given bytes to the one who comes, and then waits for him to leave."""
-    monkeypatch.setattr(ray, "DOOR_SECONDS", 0.2)
-    with contextlib.ExitStack() as left:
-
-        def opened(says):
-            server = left.enter_context(socket.create_server(("127.0.0.1", 0)))
-
-            def serve():
-                with server.accept()[0] as line:
-                    line.sendall(says)
-                    while line.recv(100):
-                        pass
-
-            thread = threading.Thread(target=serve, daemon=True)
-            thread.start()
-            left.callback(thread.join)
-            return f"127.0.0.1:{server.getsockname()[1]}"
-
-        yield opened
-
-
-@pytest.mark.parametrize(
-    ("says", "why"),
-    [(b"HTTP/1.1 400 Bad Request\r\n\r\n", "something else listens"), (b"", "timed out")],
-)
-def test_an_address_where_something_else_answers_or_nobody_does_is_one_line(says, why, door):
-    with pytest.raises(InputError, match=rf"^address '127.*': no Ray answers there \({why}\); allowed: host:port"):
-        knock(door(says))
-
-
-def test_an_address_where_what_speaks_as_ray_does_is_taken(door):
-    there = door(ray.SETTINGS)
-    assert knock(there) == there
-
-
-def test_auto_is_the_cluster_of_this_machine_and_one_line_where_there_is_none(door, monkeypatch):
-    def known(*_):
-        if kept is None:
-            raise ConnectionError("none")
-        return kept
-
-    services = SimpleNamespace(get_ray_address_from_environment=known)
-    monkeypatch.setitem(sys.modules, "ray._private", SimpleNamespace(services=services))
-    kept = door(ray.SETTINGS)
-    assert knock("auto") == kept
-    kept = None
-    with pytest.raises(InputError, match=r"^address 'auto': no Ray runs on this machine; allowed: host:port"):
-        knock("auto")
-    kept = "127.0.0.1:1"  # of a cluster that was killed
-    with pytest.raises(InputError, match=r"^address 'auto' \(127\.0\.0\.1:1\): no Ray answers there"):
-        knock("auto")
-
-
-@pytest.mark.parametrize(
-    ("there", "more", "said"),
-    [
-        (None, (), "latent-ot: executor 'ray': Ray is not installed; pip install 'latent_ot[ray]'\n"),
-        (
-            SimpleNamespace(is_initialized=lambda: False),
-            ("--address", "127.0.0.1:1"),
-            f"latent-ot: address '127.0.0.1:1': no Ray answers there ({REFUSED}); allowed: {ray.WHERE}\n",
-        ),
-    ],
-)
-def test_a_command_without_a_cluster_ends_before_any_work(there, more, said, bench, monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray", there)
-    ended = bench.run(*bench.small("pca", more=("--executor", "ray", *more)))
-    assert (ended.code, ended.out, ended.err) == (2, "", said)
-    assert not bench.store.exists()
 
 
 @pytest.mark.parametrize(
@@ -359,9 +217,9 @@ def node(tmp_path):
 
     def start(*words):
         command = [Path(sys.executable).with_name("ray"), "start", "--block", *words]
-        command += ["--disable-usage-stats", "--object-store-memory", str(ray.LOCAL_BYTES)]
+        command += ["--disable-usage-stats", "--object-store-memory", str(LOCAL_BYTES)]
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        env = {**os.environ, **ray.QUIET, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
+        env = {**os.environ, **QUIET, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
         said = tmp_path / f"node{len(started)}.txt"
         with said.open("w") as log:
             process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
