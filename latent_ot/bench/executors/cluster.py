@@ -209,8 +209,9 @@ def lacking(told: Mapping[str, Any]) -> str | None:
 
 def unjoined(address: str | None, error: BaseException) -> str:
     """Return in a line why Ray did not join the cluster of an address, or, without one, did not start one here."""
-    why = next(iter(str(error).splitlines()), type(error).__name__)[:160]
-    if "AuthToken" in f"{error} {error.__cause__}":
+    said = str(error.__cause__ or error)
+    why = next(iter(said.splitlines()), type(error).__name__)[:160]
+    if "AuthToken" in said:
         return f"address '{address}': Ray there wants a token; {TOKEN}"
     if address is None:
         return f"executor 'ray': no cluster starts on this machine ({why})"
@@ -257,14 +258,17 @@ def _of_this_machine() -> str:
 
 @contextlib.contextmanager
 def _own_signals(starts: bool) -> Iterator[None]:
-    """Keep Ray from taking signals of this process and, where it ``starts`` others, those to the group from them."""
+    """Keep Ray from taking signals of this process and, where it ``starts`` others, those to the group from them.
+
+    They wait meanwhile, as SIGTERM does in any case, for which Ray has a handler; joining what runs may take a minute.
+    """
     main = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS if starts else ())
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS if starts else {signal.SIGTERM})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, handler in before.items() if main else ():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # last: what waited is heard by whom it was meant for
         sys.stdout.flush()

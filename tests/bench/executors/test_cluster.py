@@ -156,6 +156,8 @@ def test_a_command_without_a_cluster_ends_before_any_work(there, more, said, ben
 def test_ray_that_wants_a_token_is_one_line_and_so_is_a_cluster_that_does_not_start():
     error = ConnectionError("Failed to connect to Ray cluster at a:1")
     assert unjoined("a:1", error).startswith("address 'a:1': no Ray answers there (Failed to connect to Ray cluster at")
+    error.__cause__ = RuntimeError("no node info found")
+    assert unjoined("a:1", error).startswith("address 'a:1': no Ray answers there (no node info found); allowed:")
     error.__cause__ = RuntimeError("x\nAuthenticationError: RPC error: InvalidAuthToken: token is missing")
     assert unjoined("a:1", error).startswith("address 'a:1': Ray there wants a token; set RAY_AUTH_MODE=token here")
     assert unjoined(None, OSError("full\ndisk")) == "executor 'ray': no cluster starts on this machine (full)"
