@@ -91,7 +91,7 @@ def door(monkeypatch):
             server = left.enter_context(socket.create_server(("127.0.0.1", 0)))
 
             def serve():
-                with server.accept()[0] as line:
+                with server.accept()[0] as line, contextlib.suppress(ConnectionResetError):
                     line.sendall(says)
                     while line.recv(100):
                         pass
