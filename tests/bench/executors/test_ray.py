@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -138,6 +139,7 @@ def test_an_order_means_the_same_in_any_folder(tmp_path, monkeypatch):
 
 
 METHODS = ("pca", "ae+gaussian", "vae")
+TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex}  # else Ray writes one into the home folder
 PATIENCE = 1800.0  # seconds: a busy machine takes minutes to import what a cluster needs
 
 
@@ -156,7 +158,7 @@ def parent(pid):
 
 
 def on_ray(bench, *methods, more=("--gpus", "0")):
-    return bench.start(*bench.small(*methods, more=("--executor", "ray", *more)))
+    return bench.start(*bench.small(*methods, more=("--executor", "ray", *more)), env=TOKEN)
 
 
 def worker_of(command, bench, method="vae"):
@@ -202,7 +204,8 @@ def test_a_cluster_makes_the_bytes_that_this_machine_makes_though_it_was_stopped
 def test_what_is_killed_on_a_cluster_is_one_row_that_says_so_and_goes_on(who, said, bench):
     command = on_ray(bench, "vae")
     worker = worker_of(command, bench)
-    os.kill(worker if who == "worker" else parent(parent(worker)), signal.SIGKILL)  # it is the server's fork, that his
+    host = parent(parent(worker))  # a worker is a fork of the server's, which is the host's
+    os.kill(worker if who == "worker" else host, signal.SIGKILL)
     ended = command.end(PATIENCE)
     assert ended.code == 1, ended
     assert said in ended.err
@@ -219,7 +222,7 @@ def node(tmp_path):
         command = [Path(sys.executable).with_name("ray"), "start", "--block", *words]
         command += ["--disable-usage-stats", "--object-store-memory", str(LOCAL_BYTES)]
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        env = {**os.environ, **QUIET, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
+        env = {**os.environ, **QUIET, **TOKEN, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
         said = tmp_path / f"node{len(started)}.txt"
         with said.open("w") as log:
             process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
