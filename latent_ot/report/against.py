@@ -83,18 +83,21 @@ def _turned(
 def _orders(judged: Sequence[Judged], where: str, group: Sequence[Record]) -> Statement:
     """Return what became of the orders in one group."""
     small = any(finding.smaller for order in judged for finding in order.findings)
-    scale = "less than the papers trained" if small else "as long as the papers trained"
-    images, what = max(run.images_budget for run in trained(group)), "images" if primary(group) == "fid" else "points"
+    scale = "less than the papers' scale" if small else "the papers' own scale"
+    drawn = sorted({run.images_budget for run in trained(group)})
+    images = " to ".join(f"{count:,}" for count in dict.fromkeys((drawn[0], drawn[-1])))
+    what = "images" if primary(group) == "fid" else "points"
     said, runs = [], list[Record]()
-    for way in ("is reversed", "holds"):
+    for way, head in (("is reversed", "reversed"), ("holds", "hold")):
         here = [order for order in judged if WAYS[order.verdict] == way]
         listed = some([_named(order.claim, _runs([order])) for order in here], ORDERS)
-        said.append(f"{len(here) or 'none'} {way}" + (f", {listed}" if here else ""))
+        said.append(f"{head}: {len(here) or 'none'}" + (f", {listed}" if here else ""))
         runs += _runs(here)
     undecided = [order for order in judged if WAYS[order.verdict] == "is undecided"]
     few = sum(any(f.effect is None or f.effect.n < SEEDS for f in order.findings) for order in undecided)
-    said.append(f"{len(undecided) or 'none'} is undecided" + (f", {few} at fewer than {SEEDS} seeds" if few else ""))
-    text = f"On {where}, {images:,} {what} a stage, {scale}, of {len(judged)} orders {'; '.join(said)}."
+    less = f", {few} of them at fewer than {SEEDS} seeds" if few else ""
+    said.append(f"undecided: {len(undecided) or 'none'}{less}")
+    text = f"On {where}, {images} {what} a stage, {scale}, of {len(judged)} orders: {'; '.join(said)}."
     return Statement(text, tuple(unique([*runs, *_runs(undecided)])), ("claims.md",))
 
 
@@ -179,7 +182,7 @@ def published(records: Sequence[Record]) -> list[Statement]:
     told = [_apart(found) for found in far]
     if near:
         start = f"{len(near)} more" if far else f"All {len(near)}"
-        text = f"{start} numbers that can be compared lie within a factor of {FAR:g}; furthest is {_beside(near[0])}."
+        text = f"{start} numbers that can be compared lie within a factor of {FAR:g}; the furthest: {_beside(near[0])}."
         runs, pages = unique(r for a in near for r in a.runs), dict.fromkeys(f"{a.place.dataset}.md" for a in near)
         told.append(Statement(text, tuple(runs), tuple(pages)))
     return told or [nothing("Too few rows of a published table were run to compare.", records)]
@@ -194,10 +197,13 @@ def _beside(found: Apart) -> str:
     place, column = found.place, found.place.column
     less = smaller(found.runs[0], column.dataset, place.spec.paper)
     printed = f"{QUANTITIES[column.metric].label} {column.text(found.row.values[column.key])} in {place.spec.id}"
-    ours = f"{found.shown} here ({place.dataset} at {found.runs[0].at}, {of_seeds(len(found.runs))}"
-    ours += ", less than the paper trained)" if less else ")"
-    text = f"{found.row.label} on {column.label} has {printed} and {ours}, {_ratio(found.by)}"
-    return text + (f" beside the median of {found.rows} rows, {_ratio(found.middle)}" if found.rows else "")
+    at = f"{place.dataset} at {found.runs[0].at}, {of_seeds(len(found.runs))}"
+    at += ", less than the paper's scale" if less else ""
+    text = f"{found.row.label} on {column.label}, {printed}, has {found.shown} here ({at}): "
+    text += _ratio(found.by + found.middle)
+    if not found.rows:
+        return text
+    return f"{text} where the median of {found.rows} rows is {_ratio(found.middle)}, {_ratio(found.by)} beside it"
 
 
 def _ratio(logarithm: float) -> str:

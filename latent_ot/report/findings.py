@@ -65,8 +65,8 @@ def _at_most(most: int, found: Sequence[Statement]) -> list[Statement]:
 def memorising(records: Sequence[Record]) -> list[Statement]:
     """Say of every group of images which methods repeat their training images (``results.repeating``), most first.
 
-    Beside their shares, the means over seeds, stands how many of them have a lower FID than every method that was asked
-    and does not: what a ranking by FID alone would put first. Last stand the groups in which nobody was asked.
+    Beside their shares, the means over seeds, stands how many of them have a lower FID than every other method that
+    it was measured of: what a ranking by FID alone would put first. Last stand the groups without that measure.
     """
     groups, found, unknown = scored(records), list[Statement](), list[Group]()
     for key in fullest_first(groups):
@@ -79,19 +79,20 @@ def memorising(records: Sequence[Record]) -> list[Statement]:
         share = {name: fmean(seeds(of, COPIED).values()) for name, of in asked.items()}
         most = sorted(asked, key=lambda name: (-share[name], name))
         named = [name for name in most if name in copies]
-        shown = [f"{n}{aged(asked[n])} {share[n]:.0%}, {of_seeds(len(asked[n]))}" for n in named or most[:1]]
-        what = f"the samples of {len(named) or 'none'} of {len(asked)} methods that were asked repeat training images"
-        held = f"{measured(data, COPIED, always=False).text} of held-out images"
-        text = f"On {whereabouts(key, groups)}, {what}: {some(shown)}{'' if named else ' at most'}, beside {held}"
+        cells = [(name, measured(asked[name], COPIED, always=False)) for name in named or most[:1]]
+        shown = some([f"{name} {cell.text}{cell.signs}, {of_seeds(len(cell.rests))}" for name, cell in cells])
+        text = f"On {whereabouts(key, groups)}, of {len(asked)} methods of which it was measured "
+        text += f"{len(named)} repeat training images: {shown}" if named else f"none does; the largest share: {shown}"
+        text += f", beside {measured(data, COPIED, always=False).text} of held-out images"
         fid = {name: fmean(values) for name, of in asked.items() if (values := seeds(of, "fid").values())}
         best = min((value for name, value in fid.items() if name not in copies), default=-math.inf)
         lower = sum(fid[name] < best for name in named if name in fid)
-        text += f"; {lower} of them have a lower FID than every other that was asked" if lower else ""
-        text += f"; {len(runs) - len(asked)} methods were not asked" if len(runs) > len(asked) else ""
+        text += f"; FID below that of all others measured: {lower} of them" if lower else ""
+        text += f"; not measured: {len(runs) - len(asked)}" if len(runs) > len(asked) else ""
         rests = tuple(run for name in named or most[:1] for run in asked[name])
         found.append(Statement(f"{text}.", rests, (f"{key.dataset}.md",)))
     if unknown:
-        text = f"Nobody was asked on {some([whereabouts(key, groups) for key in unknown])}."
+        text = f"It was not measured on {some([whereabouts(key, groups) for key in unknown])}."
         found.append(Statement(text, (), tuple(dict.fromkeys(f"{key.dataset}.md" for key in unknown))))
     return found or [nothing("No images were scored yet.", records)]
 
@@ -133,13 +134,13 @@ def training(records: Sequence[Record]) -> list[Statement]:
         if not told:
             continue
         falling, risen = _moving(told, cut_off, _fallen), _moving(told, rising, _risen)
-        ways = {"still fell at the end of": falling, "has risen in": risen}
+        ways = {"still fell at the end of training in": falling, "has risen in": risen}
         for way, marked in ways.items():
             if marked:
-                text = f"On {at}, FID {way} {len(marked)} of {len(told)} trainings: {some([*marked])}."
+                text = f"On {at}, FID {way} {len(marked)} of {len(told)} that were followed: {some([*marked])}."
                 found.append(Statement(text, tuple(unique(run for runs in marked.values() for run in runs)), page))
         if not falling and not risen:
-            text = f"On {at}, FID still fell or has risen in none of {len(told)} trainings."
+            text = f"On {at}, FID still fell or has risen in none of {len(told)} that were followed."
             found.append(Statement(text, tuple(run for course in told for run in course.runs), page))
     return found or [nothing("No run's FID was followed over its training yet.", records)]
 
@@ -174,9 +175,9 @@ TOPICS: tuple[tuple[str, str, Callable[[Sequence[Record]], list[Statement]], int
         "Which sampler helps which representation",
         "A sampler's FID beside the Gaussian's on the very codes of the same training, seed by seed: ÷2.0 is half "
         "of it, ×2.0 twice. In brackets the 95 % interval, the wider of that over seeds and of sampling; of a mean "
-        "over representations, each of which counts once, that over them. Of a single representation it is told at "
-        f"{SEEDS} seeds or more: lower or higher where the interval leaves out 1. What repeats training images does "
-        "not help. One interval in twenty misses by chance.",
+        "over representations, each of which counts once, that over them, and how many they are. Of a single "
+        f"representation it is told at {SEEDS} seeds or more: lower or higher where the interval leaves out 1. What "
+        "repeats training images does not help. One interval in twenty misses by chance.",
         samplers,
         10,
     ),

@@ -130,10 +130,11 @@ def _means(told: Sequence[Gain], at: str, metric: str, page: tuple[str, ...]) ->
     """Return what samplers gain over representations; nothing where none stands with enough of them."""
     means, label = across(told), QUANTITIES[metric].label
     here = [gain for gain in told if gain.sampler in means and gain.outcome != "repeats"]
+    here.sort(key=lambda gain: ([*means].index(gain.sampler), gain.representation))
     if not here:
         return []
     runs = {sampler: [run for gain in here if gain.sampler == sampler for run in gain.runs] for sampler in means}
-    listed = {s: f"{signed(s, runs[s], metric)} {times(by)} of {by.n}" for s, by in means.items()}
+    listed = {s: f"{signed(s, runs[s], metric)} {times(by)} over {by.n}" for s, by in means.items()}
     ways = {
         "lower than the Gaussian's with {}": [s for s, by in means.items() if by.low > 0],
         "higher with {}": [s for s, by in means.items() if by.high < 0],
@@ -144,8 +145,9 @@ def _means(told: Sequence[Gain], at: str, metric: str, page: tuple[str, ...]) ->
     counts = sorted({gain.by.n for gain in here})
     text += f"; at {of_seeds(counts[0])} each" if len(counts) == 1 else f"; at {counts[0]} to {of_seeds(counts[-1])}"
     unknown = [gain for gain in here if gain.by.mean > 0 and not any(COPIED in run.metrics for run in gain.runs)]
-    asked = f"; of {len(unknown)} of the {len(here)} pairs it is not known whether they repeat training images"
-    text += asked if unknown and metric == "fid" else ""
+    if unknown and metric == "fid":
+        text += f"; of {len(unknown)} of these {len(here)} pairs FID is lower and it was not measured whether they"
+        text += " repeat training images"
     return [Statement(f"{text}.", _of(here), page)]
 
 

@@ -31,7 +31,9 @@ class Statement:
         shown = self.runs[:SHOWN]
         found = [(f"{r.method} seed {r.seed}{aged([r])}", f"results/{quote(r.stem)}.json") for r in shown]
         more = f"{len(self.runs) - SHOWN} more on " if len(self.runs) > SHOWN else ""
-        return found + [(more + page.removesuffix(".md"), quote(page)) for page in self.pages]
+        names = [page.removesuffix(".md") for page in self.pages]
+        names[:1] = [more + name for name in names[:1]]
+        return found + [(name, quote(page)) for name, page in zip(names, self.pages, strict=True)]
 
     @property
     def markdown(self) -> str:
