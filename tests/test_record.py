@@ -236,7 +236,7 @@ def test_a_machine_for_each_stage_is_kept_and_a_record_of_one_machine_is_written
     stages = [{"stage": "vae", "key": "0", "machine": trained}, {"stage": "evaluate", "key": "1", "machine": scored}]
     again = parse(dump(record("vae", stages=stages, machine=scored)).decode(), "here")
     assert again.machines == [("vae", trained), ("evaluate", scored)]
-    with pytest.raises(InputError, match=r"key 'stages\.0\.machine\.cores'"):
+    with pytest.raises(InputError, match=r"key 'stages\.0\.machine\.cores"):
         record(stages=[{"stage": "vae", "key": "0", "machine": {"cores": []}}])
 
 

@@ -81,7 +81,7 @@ class OneByOne(local.Local):
         return ours, SimpleNamespace(join=lambda: None)
 
 
-@pytest.mark.parametrize(("name", "stages"), [("bench", 4), ("train", 1)])
+@pytest.mark.parametrize(("name", "stages"), [("bench", 5), ("train", 2)])
 def test_what_is_left_to_other_commands_has_not_failed(name, stages, bench, monkeypatch):
     monkeypatch.setattr(local, "Local", OneByOne)
     there = Benchmark(Request("digits", ["pca"], [0], "smoke", bench.data, bench.store))
