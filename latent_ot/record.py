@@ -219,10 +219,11 @@ class Record(_Part):
 
         It does not matter whether a value was set by hand or is the default.
         """
+        if self.method.partition("[")[0] != method:  # the label of a record says in brackets what was set
+            return False
         changed = {(part, key) for part, given in self.overrides.items() if isinstance(given, dict) for key in given}
         asked = {(part, key): value for part, given in settings.items() for key, value in given.items()}
-        own = self.method.partition("[")[0] == method  # the label of a record says in brackets what was set
-        return own and changed <= asked.keys() and all(self.setting(*name) == asked[name] for name in asked)
+        return changed <= asked.keys() and all(self.setting(*name) == asked[name] for name in asked)
 
     def setting(self, part: str, key: str) -> JsonValue:
         """Return the value of a setting in this run; None for one that no part of it has."""

@@ -149,13 +149,15 @@ def apart(place: Beside) -> list[Apart]:
         sound = [positive(r, metric) and not (r.facts.get("collapsed") or r.copying) for r in runs]
         if row.method != DATA and number and number.value > 0 and runs and all(sound):
             ratios[row.label] = math.log(fmean(place.values(row).values()) / number.value)
-    scored = any(run.protocol and run.protocol.evaluator for run in place.runs)
-    if scored and len(ratios) < COLUMN:
+    evaluated = any(run.protocol and run.protocol.evaluator for run in place.runs)
+    if not ratios or (evaluated and len(ratios) < COLUMN):
         return []
-    middle = median(ratios.values()) if scored else 0.0
+    middle = median(ratios.values()) if evaluated else 0.0
     cells = zip(place.spec.rows, place.cells(), strict=True)
     return [
-        Apart(place, row, ratios[row.label] - middle, middle, len(ratios) * scored, cell.text + cell.signs, cell.rests)
+        Apart(
+            place, row, ratios[row.label] - middle, middle, len(ratios) * evaluated, cell.text + cell.signs, cell.rests
+        )
         for row, cell in cells
         if row.label in ratios
     ]
