@@ -59,7 +59,7 @@ def apart(made: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], list[Ma
     Returns:
         The last that there is; and of each stage its own, or nothing of any where it is one and the same.
     """
-    last = next((machine for machine in reversed(made) if machine), {})
+    last: Mapping[str, Any] = next((machine for machine in reversed(made) if machine), {})
     same = all(machine == last for machine in made if machine)
     return last, [{} if same else machine for machine in made]
 
