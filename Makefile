@@ -20,12 +20,21 @@ help:  ## what there is to make
 	@echo 'make lint         ruff, mypy and the import contracts'
 	@echo 'make clean        remove the virtual environment and caches; trained stages under runs/ stay'
 
-# Pinned packages, installed once; a change of the pins or of pyproject.toml installs again.
+# Pinned packages, installed once; a change of the pins or of pyproject.toml installs again. Of two targets that are asked
+# for at once one installs, and the other waits and finds it done; Python, since not every system has a flock.
+ALONE := $(PYTHON) -c 'import fcntl, os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); \
+	os.makedirs("$(VENV)", exist_ok=True); lock = os.open("$(VENV)/lock", os.O_CREAT | os.O_RDWR); \
+	fcntl.flock(lock, fcntl.LOCK_EX); os.set_inheritable(lock, True); os.execvp(sys.argv[1], sys.argv[1:])'
+
 $(VENV)/ready: pyproject.toml constraints.txt
+ifndef VENV_IS_MINE
 	@echo 'setting up $(VENV) (once, a few minutes)' >&2
+	@$(ALONE) $(MAKE) -s VENV_IS_MINE=1 $@
+else
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $@
+	touch $@
+endif
 
 bench: $(VENV)/ready  ## the suite's main job
 	@$(BIN)/latent-ot bench --dataset '$(DATASET)' --budget '$(BUDGET)' --seeds '$(SEEDS)' $(if $(METHODS),--methods '$(METHODS)') $(if $(SUBSET),--subset $(SUBSET)) $(if $(GPUS),--gpus $(GPUS)) $(if $(THREADS),--threads $(THREADS)) $(if $(EVALUATOR),--evaluator '$(EVALUATOR)') $(if $(DATA_DIR),--data-dir '$(DATA_DIR)')

@@ -12,7 +12,7 @@ from latent_ot.bench.benchmark import Benchmark
 from latent_ot.bench.force import forced
 from latent_ot.bench.prune import remove, unreferred
 from latent_ot.bench.request import Request
-from latent_ot.bench.store import Store
+from latent_ot.bench.store import Store, finish, result_of
 from latent_ot.budgets import settings
 from latent_ot.errors import InputError, StoreError
 from latent_ot.methods.pca import Pca, PcaConfig
@@ -225,6 +225,17 @@ def test_threads_are_a_setting_and_the_workers_take_so_many(made, tmp_path):
     assert json.loads((folder / "result.json").read_text())["machine"]["threads"] == 2
     with pytest.raises(InputError, match="threads = 0; allowed: 1 or more"):
         Benchmark(replace(made, threads=0))
+
+
+def test_a_record_has_the_machine_of_each_stage_where_they_are_several(request_here):
+    (folder,) = (request_here.store / "stages").glob("digits-flow-*")
+    told = result_of(folder)
+    finish(folder, {**told, "machine": {**told["machine"], "device": "a GPU"}})
+    Benchmark(request_here).execute()
+    found = {r.method: [(stage, made["device"]) for stage, made in r.machines] for r in load(request_here.store)}
+    here = machine.cpu_model()
+    apart = [("pca", here), ("flow", "a GPU"), ("reconstruct", here), ("evaluate", here)]
+    assert found == {"data": [("", here)], "pca": [("", here)], "pca+flow": apart}
 
 
 def test_a_record_of_a_run_on_two_devices_is_current_and_says_how_to_make_it_again(request_here):

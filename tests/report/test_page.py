@@ -116,6 +116,14 @@ def test_a_file_that_no_page_links_is_reported_and_left_alone(rich_board):
     assert all((rich_board / name).exists() for name in lost)
 
 
+def test_a_row_is_followed_by_the_machines_that_made_it(board, raw):
+    stages = [{"stage": name, "key": "0", "machine": {"device": f"that of {name}"}} for name in ("vae", "evaluate")]
+    said = generate(board(raw("vae", stages=stages), raw("glo"), raw("gldo", machine={})))["mnist5k.md"].decode()
+    assert "that of vae (vae), that of evaluate (evaluate) ([record](results/mnist5k--vae--" in said
+    assert "a processor ([record](results/mnist5k--glo--" in said
+    assert "machine not recorded ([record](results/mnist5k--gldo--" in said
+
+
 def test_a_new_record_makes_pages_stale(rich_board):
     write(rich_board)
     remove(rich_board, ["grid25--ae_ot_sd--ci--s0--n1000"])
