@@ -45,6 +45,12 @@ def made(*args: Any, **changes: Any) -> Record:
     return checked(values(*args, **changes))
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Say at once which test failed and why: a suite that is cut short prints no summary."""
+    if report.failed:
+        print(f"\n{report.nodeid} ({report.when}): {report.longreprtext.strip().rpartition(chr(10))[2]}", flush=True)
+
+
 @pytest.fixture(autouse=True)
 def seeded_draws():
     """Seed the global generator that networks draw their initial weights from."""
