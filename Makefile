@@ -3,12 +3,13 @@ PYTHON ?= python3
 DATASET ?= mnist5k
 BUDGET ?= ci
 SEEDS ?= 0
+SPEED ?= metrics evaluators intervals assignment codes durability loop training sdot scale
 TABLE ?= gldo-table1
 VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONUNBUFFERED := 1
 
-.PHONY: bench test table claims leaderboard lint clean help
+.PHONY: bench test table claims leaderboard speed lint clean help
 .DEFAULT_GOAL := help
 
 help:  ## what there is to make
@@ -16,6 +17,7 @@ help:  ## what there is to make
 	@echo 'make table        a published table beside ours       [TABLE=gldo-table1 DATASET= BUDGET=; RUN=1 runs what is missing, SEEDS= SUBSET= GPUS= EVALUATOR= DATA_DIR= as above]'
 	@echo 'make claims       every claim, checked against the records'
 	@echo 'make leaderboard  generate leaderboards/ from its results/'
+	@echo 'make speed        what the suite costs, against peers [SPEED=which of benchmarks/speed; graphs, on a GPU]'
 	@echo 'make test         the test suite                      [SLOW=1 for the long tests too]'
 	@echo 'make lint         ruff, mypy and the import contracts'
 	@echo 'make clean        remove the virtual environment and caches; trained stages under runs/ stay'
@@ -47,6 +49,9 @@ claims: $(VENV)/ready  ## claims checked against the records
 
 leaderboard: $(VENV)/ready  ## pages and figures from results/
 	@$(BIN)/latent-ot leaderboard
+
+speed: $(VENV)/ready  ## ratios of one run each, written beside their scripts; half an hour on two quiet cores
+	@set -e; for script in $(SPEED); do echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed/$$script.py; done
 
 test: $(VENV)/ready  ## the test suite; one thread a process, since two share the cores, and what a file sets up is set up once
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --durations=30 --durations-min=5 $(if $(SLOW),,-m 'not slow')
