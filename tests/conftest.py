@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+import hypothesis
 import pytest
 import torch
 
@@ -13,6 +14,12 @@ from latent_ot import discovery
 from latent_ot.quantities import QUANTITIES
 from latent_ot.record import Record, checked
 from latent_ot.results import add
+
+# No example is failed for being slow, and every machine draws the same ones.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("suite")
 
 PROTOCOL = {
     "id": "mnist5k/mnist-1a2b3c4d/n1000/rec128x200",
