@@ -53,6 +53,7 @@ def test_samples_are_those_of_the_command_line(run, places, tmp_path):
     assert run.picture(4).size == (70, 70)
 
 
+@pytest.mark.slow
 def test_metrics_are_those_of_the_record_in_the_store(run, places):
     metrics = run.evaluate()
     (path,) = (places["store"] / "results").glob("digits--pca+gmm--*.json")
@@ -239,6 +240,7 @@ def test_a_run_whose_parts_are_gone_is_named(run, tmp_path):
         lo.load(tmp_path / run.folder.name)
 
 
+@pytest.mark.slow
 def test_held_out_images_score_as_the_data_row_does(run, places):
     run.evaluate()
     (path,) = (places["store"] / "results").glob("digits--data--*.json")
@@ -249,6 +251,7 @@ def test_held_out_images_score_as_the_data_row_does(run, places):
     assert lo.evaluate(torch.from_numpy(images).float() / 255, "digits", **places) == found
 
 
+@pytest.mark.slow
 def test_images_of_a_folder_are_brought_to_the_sets_shape(places, tmp_path):
     rng = np.random.default_rng(0)
     for i in range(360):

@@ -105,6 +105,7 @@ def test_what_was_found_is_remembered_until_the_code_changes(request_here, tmp_p
         currency.mark(load(request_here.store), tmp_path / "memory")
 
 
+@pytest.mark.slow
 def test_the_stores_pages_are_drawn_again_when_a_record_or_the_code_changes(request_here, monkeypatch):
     page = request_here.store / "README.md"
 
@@ -146,6 +147,7 @@ def results(request: Request) -> dict[str, int]:
     return {p.parent.name: p.stat().st_mtime_ns for p in (request.store / "stages").glob("*/result.json")}
 
 
+@pytest.mark.slow
 def test_forced_stages_and_what_is_built_on_them_are_made_again(request_here):
     before = results(request_here)
     rows, _ = Benchmark(replace(request_here, force=["gaussian"])).execute()
@@ -217,6 +219,7 @@ def test_there_must_be_a_store_to_prune(tmp_path):
         unreferred(tmp_path / "none")
 
 
+@pytest.mark.slow
 def test_threads_are_a_setting_and_the_workers_take_so_many(made, tmp_path):
     one, two = (Benchmark(replace(made, threads=threads)) for threads in (1, 2))
     assert not {s.key for s in one.planner.run("pca", 0).stages} & {s.key for s in two.planner.run("pca", 0).stages}
