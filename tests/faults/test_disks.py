@@ -394,6 +394,7 @@ def test_what_is_final_is_on_the_disk_before_it_has_its_name_and_the_name_is_too
     assert len(seen) == 1
 
 
+@pytest.mark.slow
 def test_a_stage_and_a_record_are_durable(tmp_path, monkeypatch, raw, here, data, command):
     seen = set()
     sync = os.fsync
