@@ -58,7 +58,7 @@ def last_word(pipe) -> dict:
 
 
 def wait_for_new_checkpoint(process, path: Path, after: int) -> int:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while process.is_alive() and time.monotonic() < deadline:
         if path.exists() and path.stat().st_mtime_ns > after:
             return path.stat().st_mtime_ns

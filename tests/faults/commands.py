@@ -73,7 +73,7 @@ class Command:
                     found.append((int(folder.name), (folder / "cmdline").read_text().replace("\0", " ")))
         return found
 
-    def end(self, seconds=300.0, grace=2.0):
+    def end(self, seconds=300.0, grace=30.0):
         """Wait for its end, and a moment for that of what it started; what stays is killed, and told."""
         try:
             code = self.process.wait(seconds)
