@@ -16,7 +16,7 @@ from latent_ot.record import COPIED, DATA, Record
 from latent_ot.report.against import orders, published
 from latent_ot.report.gains import samplers
 from latent_ot.report.groups import Group, by_method, unique
-from latent_ot.report.marks import cut_off, followed, rising
+from latent_ot.report.marks import cut_off, followed, over_last_half, rising, since_lowest
 from latent_ot.report.ranking import measured, primary, seeds
 from latent_ot.report.statements import (
     Statement,
@@ -133,7 +133,7 @@ def training(records: Sequence[Record]) -> list[Statement]:
         told, at, page = courses(groups[key]), whereabouts(key, groups), (f"{key.dataset}.md",)
         if not told:
             continue
-        falling, risen = _moving(told, cut_off, _fallen), _moving(told, rising, _risen)
+        falling, risen = _moving(told, cut_off, over_last_half), _moving(told, rising, since_lowest)
         ways = {"still fell at the end of training in": falling, "has risen in": risen}
         for way, marked in ways.items():
             if marked:
@@ -146,28 +146,26 @@ def training(records: Sequence[Record]) -> list[Statement]:
 
 
 def _moving(
-    told: Sequence[Course], mark: Callable[[Record], object], by: Callable[[Record], float]
+    told: Sequence[Course],
+    mark: Callable[[Record], object],
+    way: Callable[[Record], tuple[float | None, float | None]],
 ) -> dict[str, list[Record]]:
-    """Return what is said of each course with marked runs -> these, those courses first that moved by most."""
+    """Return what is said of each course with marked runs -> these, those courses first that moved by most.
+
+    ``way``: from which FID to which a marked run moved.
+    """
     found = []
     for course in told:
         if marked := [run for run in course.runs if mark(run)]:
-            moved = t_interval([by(run) for run in marked])
+            moved = t_interval([_fallen(*way(run)) for run in marked])
             said = f"{course.name}{aged(marked)} {times(moved)}, {of_seeds(len(marked), len(course.runs))}"
             found.append((-abs(moved.mean), said, marked))
     return {said: marked for _, said, marked in sorted(found, key=lambda item: item[:2])}
 
 
-def _fallen(run: Record) -> float:
-    """Return by how much, as a logarithm, the FID that a run followed fell over the last half of its training."""
-    half, end = (run.at_share(followed(run), share) or TINY for share in (1 / 2, 1.0))
-    return math.log(max(half, TINY) / max(end, TINY))
-
-
-def _risen(run: Record) -> float:
-    """Return by how much, as a logarithm below 0, the FID that a run followed rose from where it was lowest before."""
-    earlier = min(value for _, value in run.curves.series(followed(run))[:-1] if value is not None)
-    return math.log(max(earlier, TINY) / max(run.at_share(followed(run), 1.0) or TINY, TINY))
+def _fallen(before: float | None, after: float | None) -> float:
+    """Return by how much, as a logarithm, FID fell; below 0 where it rose."""
+    return math.log(max(before or TINY, TINY) / max(after or TINY, TINY))
 
 
 TOPICS: tuple[tuple[str, str, Callable[[Sequence[Record]], list[Statement]], int], ...] = (

@@ -4,11 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from faults.commands import ROOT
 
-ROOT = Path(__file__).parents[2]
 PYTHON = f"""#!/bin/sh
 test "$1" = -c && exec '{sys.executable}' "$@"
 mkdir -p .venv/bin

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from driving import run
-from faults.commands import Bench, difference, outcome
+from faults.commands import PATIENCE, Bench, difference, outcome
 from faults.inject.injector import Fault
 
 from latent_ot import interrupts
@@ -31,7 +31,6 @@ from latent_ot.methods.ae import Ae, AeConfig
 from latent_ot.stage import Spec
 
 LINE = f"{interrupts.STOPPED}\n"
-PATIENCE = 300  # seconds, of what ends at once on a machine with nothing else to do
 SCRIPT = """
 import sys, time
 from pathlib import Path
