@@ -52,6 +52,18 @@ def made(*args: Any, **changes: Any) -> Record:
     return checked(values(*args, **changes))
 
 
+@pytest.hookimpl(tryfirst=True)  # before what is not asked for is left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave to the long suite all members but the first of a test that is marked ``one_quick``."""
+    met = set()
+    for item in items:
+        if item.get_closest_marker("one_quick"):
+            test = item.nodeid.partition("[")[0]
+            if test in met:
+                item.add_marker("slow")
+            met.add(test)
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Say at once which test failed and why: a suite that is cut short prints no summary."""
     if report.failed:

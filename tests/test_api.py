@@ -42,6 +42,7 @@ def test_what_is_not_there_is_no_attribute():
         _ = lo.trian
 
 
+@pytest.mark.slow
 def test_samples_are_those_of_the_command_line(run, places, tmp_path):
     x = run.sample(5, seed=0)
     assert (x.shape, x.dtype) == ((5, 1, 32, 32), torch.uint8)
@@ -60,6 +61,7 @@ def test_metrics_are_those_of_the_record_in_the_store(run, places):
     assert metrics == json.loads(path.read_text())["metrics"]
 
 
+@pytest.mark.slow
 def test_a_second_run_trains_nothing_and_a_folder_is_loaded_alone(run, places, capsys):
     again = lo.train("pca+gmm", "digits", "smoke", **places)
     assert again.folder == run.folder
@@ -70,6 +72,7 @@ def test_a_second_run_trains_nothing_and_a_folder_is_loaded_alone(run, places, c
         loaded.evaluate()
 
 
+@pytest.mark.slow
 def test_codes_there_and_back(run):
     images = load_set("digits", run.benchmark.request.data_dir).test[:4]
     codes = run.encode(images)
@@ -191,6 +194,7 @@ def test_channels_may_stand_first_or_last():
     assert np.array_equal(as_images([Image.fromarray(image) for image in colour]), colour)
 
 
+@pytest.mark.slow
 def test_other_mistakes_are_one_line(run, places, tmp_path):
     with pytest.raises(InputError, match=r"method 'pcaa' is unknown.*nearest: pca"):
         lo.train("pcaa", "digits", "smoke", **places)
@@ -232,6 +236,7 @@ def test_other_mistakes_are_one_line(run, places, tmp_path):
             lo.load(folder)
 
 
+@pytest.mark.slow
 def test_a_run_whose_parts_are_gone_is_named(run, tmp_path):
     import shutil
 

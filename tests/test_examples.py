@@ -76,6 +76,7 @@ def test_every_example_is_run_here():
     assert sorted(set(called)) == EXAMPLES
 
 
+@pytest.mark.slow
 def test_a_plain_script_needs_no_main_guard(place):
     """In a process of its own: neither its workers run it again, nor is anything printed that is no line of ours."""
     script = place / "five_lines.py"

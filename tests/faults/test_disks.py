@@ -317,6 +317,7 @@ def test_a_users_own_files_in_a_folder_of_pages_stay(board, raw, capsys):
     assert "removed " in capsys.readouterr().err
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", ["README.md", "claims.md", "works.md", "mnist5k.md", "mnist5k.csv"])
 def test_a_users_own_file_of_a_pages_name_is_refused_before_anything_is_written(name, board, raw, tmp_path):
     root = board(raw())

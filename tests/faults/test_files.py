@@ -358,6 +358,7 @@ RECORDS = {
 }
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("how", RECORDS)
 def test_a_damaged_record_is_named_once_left_out_and_not_published(how, board, raw, capsys, tmp_path):
     root = board(raw(), raw("glo"), raw("vae"))
