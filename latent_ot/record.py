@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from functools import cached_property
 from statistics import fmean
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -44,29 +44,49 @@ LATER = ("devices", "intervals", "yardsticks")
 """Fields that came after the first records of this form: a file that lacks them is as it would be written today."""
 Ends = Annotated[list[float], Field(min_length=2, max_length=2)]
 """The lower and the upper end of an interval."""
+Machine = dict[str, str | int | float | None]
+"""A device's model, the CPU cores and the threads beside it, and how a GPU computes."""
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, populate_by_name=True)
 
 
-class StageRef(_Part):
+class _Sparse(_Part):
+    """A part with a field that came later."""
+
+    later: ClassVar[str]
+
+    @model_serializer(mode="wrap")
+    def _told(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what it does not say: keys of stages and files of records are made of what is written."""
+        written: dict[str, Any] = serialize(self)
+        return {key: value for key, value in written.items() if key != self.later or value}
+
+
+class StageRef(_Sparse):
     """A stage that the run is made of, and the hash of all that it was made from.
 
     ``made_of``: kind of part -> each class of that kind -> its version; of a plugin the hash of the file.
+    ``machine``: what made it, said of each stage of a run that several machines or devices made.
     """
+
+    later = "machine"
 
     stage: str
     key: str
     made_of: dict[str, dict[str, int | str]] = {}
+    machine: Machine = {}
 
 
-class Protocol(_Part):
+class Protocol(_Sparse):
     """How ``n`` samples are scored: by an evaluator (None for 2-D points), against a split of the real data.
 
     Numbers of different protocols are never compared. ``resize``: how images are brought to the evaluator's size, in
     words; those evaluators whose protocols never said so leave it out.
     """
+
+    later = "resize"
 
     id: str
     evaluator: str | None = None
@@ -76,12 +96,6 @@ class Protocol(_Part):
     reconstruction: dict[str, int] | None = None
     repeats: int = 1
     resize: str | None = None
-
-    @model_serializer(mode="wrap")
-    def _told(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what it does not say: keys of stages and files of records are made of what is written."""
-        written: dict[str, Any] = serialize(self)
-        return {key: value for key, value in written.items() if key != "resize" or value is not None}
 
 
 class Yardstick(_Part):
@@ -99,7 +113,8 @@ class Record(_Part):
     is known of the data set without having it. ``quantities``: how tables show those of the ``metrics`` that a user's
     own file made (``quantities.Quantity``). ``generator_updates``: those of ``updates`` that move the network which
     makes the images; None where nothing says which do. ``checksum``: of all that the files hold of the run.
-    ``devices``: those that trained each of its stages together, where they could. ``outdated``: why today's code would
+    ``devices``: those that trained each of its stages together, where they could. ``machine``: what made its stages, or
+    the last of them where they were made on several, and then each says its own. ``outdated``: why today's code would
     give another result, if it would. ``stored``: the record comes from the store, not from what is published.
     ``copying``: of the runs that share its columns it is one that repeats training images (``results.repeating``).
     """
@@ -136,7 +151,7 @@ class Record(_Part):
     parameters: int | None = None
     seconds: float | None = None
     peak_memory_mb: float | None = None
-    machine: dict[str, str | int | float | None] = {}
+    machine: Machine = {}
     versions: dict[str, str] = {}
     commit: str | None = None
     command: str | None = None
@@ -173,6 +188,11 @@ class Record(_Part):
         return "--".join(parts)
 
     @property
+    def machines(self) -> list[tuple[str, Machine]]:
+        """(stage, what made it) for each stage; where one machine made them all, that one under an empty name."""
+        return [(part.stage, part.machine) for part in self.stages if part.machine] or [("", self.machine)]
+
+    @property
     def external(self) -> bool:
         """Whether its images were made elsewhere: a row that no method of the suite made, and that has no stages."""
         return EXTERNAL in self.facts
@@ -199,10 +219,11 @@ class Record(_Part):
 
         It does not matter whether a value was set by hand or is the default.
         """
+        if self.method.partition("[")[0] != method:  # the label of a record says in brackets what was set
+            return False
         changed = {(part, key) for part, given in self.overrides.items() if isinstance(given, dict) for key in given}
         asked = {(part, key): value for part, given in settings.items() for key, value in given.items()}
-        own = self.method.partition("[")[0] == method  # the label of a record says in brackets what was set
-        return own and changed <= asked.keys() and all(self.setting(*name) == asked[name] for name in asked)
+        return changed <= asked.keys() and all(self.setting(*name) == asked[name] for name in asked)
 
     def setting(self, part: str, key: str) -> JsonValue:
         """Return the value of a setting in this run; None for one that no part of it has."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+import hypothesis
 import pytest
 import torch
 
@@ -13,6 +14,12 @@ from latent_ot import discovery
 from latent_ot.quantities import QUANTITIES
 from latent_ot.record import Record, checked
 from latent_ot.results import add
+
+# No example is failed for being slow, and every machine draws the same ones.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("suite")
 
 PROTOCOL = {
     "id": "mnist5k/mnist-1a2b3c4d/n1000/rec128x200",
@@ -43,6 +50,24 @@ def values(
 
 def made(*args: Any, **changes: Any) -> Record:
     return checked(values(*args, **changes))
+
+
+@pytest.hookimpl(tryfirst=True)  # before what is not asked for is left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave to the long suite all members but the first of a test that is marked ``one_quick``."""
+    met = set()
+    for item in items:
+        if item.get_closest_marker("one_quick"):
+            test = item.nodeid.partition("[")[0]
+            if test in met:
+                item.add_marker("slow")
+            met.add(test)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Say at once which test failed and why: a suite that is cut short prints no summary."""
+    if report.failed:
+        print(f"\n{report.nodeid} ({report.when}): {report.longreprtext.strip().rpartition(chr(10))[2]}", flush=True)
 
 
 @pytest.fixture(autouse=True)

@@ -42,6 +42,7 @@ def test_what_is_not_there_is_no_attribute():
         _ = lo.trian
 
 
+@pytest.mark.slow
 def test_samples_are_those_of_the_command_line(run, places, tmp_path):
     x = run.sample(5, seed=0)
     assert (x.shape, x.dtype) == ((5, 1, 32, 32), torch.uint8)
@@ -53,12 +54,14 @@ def test_samples_are_those_of_the_command_line(run, places, tmp_path):
     assert run.picture(4).size == (70, 70)
 
 
+@pytest.mark.slow
 def test_metrics_are_those_of_the_record_in_the_store(run, places):
     metrics = run.evaluate()
     (path,) = (places["store"] / "results").glob("digits--pca+gmm--*.json")
     assert metrics == json.loads(path.read_text())["metrics"]
 
 
+@pytest.mark.slow
 def test_a_second_run_trains_nothing_and_a_folder_is_loaded_alone(run, places, capsys):
     again = lo.train("pca+gmm", "digits", "smoke", **places)
     assert again.folder == run.folder
@@ -69,6 +72,7 @@ def test_a_second_run_trains_nothing_and_a_folder_is_loaded_alone(run, places, c
         loaded.evaluate()
 
 
+@pytest.mark.slow
 def test_codes_there_and_back(run):
     images = load_set("digits", run.benchmark.request.data_dir).test[:4]
     codes = run.encode(images)
@@ -190,6 +194,7 @@ def test_channels_may_stand_first_or_last():
     assert np.array_equal(as_images([Image.fromarray(image) for image in colour]), colour)
 
 
+@pytest.mark.slow
 def test_other_mistakes_are_one_line(run, places, tmp_path):
     with pytest.raises(InputError, match=r"method 'pcaa' is unknown.*nearest: pca"):
         lo.train("pcaa", "digits", "smoke", **places)
@@ -231,6 +236,7 @@ def test_other_mistakes_are_one_line(run, places, tmp_path):
             lo.load(folder)
 
 
+@pytest.mark.slow
 def test_a_run_whose_parts_are_gone_is_named(run, tmp_path):
     import shutil
 
@@ -239,6 +245,7 @@ def test_a_run_whose_parts_are_gone_is_named(run, tmp_path):
         lo.load(tmp_path / run.folder.name)
 
 
+@pytest.mark.slow
 def test_held_out_images_score_as_the_data_row_does(run, places):
     run.evaluate()
     (path,) = (places["store"] / "results").glob("digits--data--*.json")
@@ -249,6 +256,7 @@ def test_held_out_images_score_as_the_data_row_does(run, places):
     assert lo.evaluate(torch.from_numpy(images).float() / 255, "digits", **places) == found
 
 
+@pytest.mark.slow
 def test_images_of_a_folder_are_brought_to_the_sets_shape(places, tmp_path):
     rng = np.random.default_rng(0)
     for i in range(360):

@@ -167,6 +167,7 @@ def test_doctor_says_what_is_missing_and_what_to_do_and_fetches_nothing(monkeypa
     assert {*tmp_path.iterdir()} == set()
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("words", ["table gldo-table1", "table --all --format json", "claims", "leaderboard", "page"])
 def test_commands_that_read_results_import_no_torch(words, tmp_path):
     code = (

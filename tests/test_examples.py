@@ -35,6 +35,7 @@ def example(place, monkeypatch, capsys):
     return run
 
 
+@pytest.mark.slow
 def test_images_of_ones_own_are_trained_on_and_scored(example, place):
     said = example("own_images", "--method", "pca")
     assert "1,618 training and 179 test 1x32x32 images" in said
@@ -42,6 +43,7 @@ def test_images_of_ones_own_are_trained_on_and_scored(example, place):
     assert (place / "own_images.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_solver_alone_reaches_its_tolerance_on_anyones_codes(example, place):
     said = example("sdot_codes", "--n", "200", "--tol", "0.2", "--draws", "100")
     error = re.search(r"held-out error (\S+) ", said)
@@ -59,6 +61,7 @@ def test_what_was_trained_is_loaded_from_its_folder_alone(example, place):
     assert example("load_and_sample", folder, "--n", "4") == said
 
 
+@pytest.mark.slow
 def test_images_made_elsewhere_are_scored(example, place):
     said = example("evaluate_images")
     fids = [float(fid) for fid in re.findall(r"fid (\S+)", said)]
@@ -73,6 +76,7 @@ def test_every_example_is_run_here():
     assert sorted(set(called)) == EXAMPLES
 
 
+@pytest.mark.slow
 def test_a_plain_script_needs_no_main_guard(place):
     """In a process of its own: neither its workers run it again, nor is anything printed that is no line of ours."""
     script = place / "five_lines.py"

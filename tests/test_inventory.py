@@ -62,6 +62,7 @@ def test_a_sampler_alone_is_shown_on_points_too(shown):
     assert (stage["role"], stage["name"]) == ("sampler", "sdot")
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("words", "said"),
     [

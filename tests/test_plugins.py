@@ -169,6 +169,7 @@ def bench(request):
     return {record["method"]: record for record in records}, benchmark
 
 
+@pytest.mark.slow
 def test_a_metric_is_a_column_of_the_table_the_csv_and_the_page(asked, folder):
     assert len(METRIC.strip().splitlines()) <= 30
     records, _ = bench(replace(asked, plugins=[folder / "brightness.py"]))
@@ -185,6 +186,7 @@ def test_a_metric_is_a_column_of_the_table_the_csv_and_the_page(asked, folder):
     assert "brightness@" in (asked.store / "digits.csv").read_text().splitlines()[0]
 
 
+@pytest.mark.slow
 def test_a_metric_is_measured_anew_when_its_file_changes(asked, folder, tmp_path):
     path = tmp_path / "brightness.py"
     keys = set()
@@ -196,6 +198,7 @@ def test_a_metric_is_measured_anew_when_its_file_changes(asked, folder, tmp_path
     assert records["pca"]["stages"][-1]["key"] in keys or len(keys) == 2
 
 
+@pytest.mark.slow
 def test_a_sampler_a_method_and_a_family_are_run_by_name(asked, folder):
     plugins = [folder / f"{name}.py" for name in ("again", "mean", "linear")]
     methods = ["pca+again", "mean", "wgan_gp"]

@@ -16,6 +16,7 @@ def python():
     return re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not README.exists(), reason="README.md is not beside the tests (an installed package)")
 def test_the_method_of_your_own_runs(tmp_path):
     (code,) = (block for block in python() if "class " in block)

@@ -228,6 +228,18 @@ def test_runs_on_two_devices_are_other_runs_and_those_on_one_are_written_as_ever
         record(devices=0)
 
 
+def test_a_machine_for_each_stage_is_kept_and_a_record_of_one_machine_is_written_as_ever(record):
+    one = record()
+    assert '"machine"' not in dump(one).decode().partition('"stages"')[2].partition("\n")[0]
+    assert one.machines == [("", one.machine)]
+    trained, scored = {"device": "a GPU", "cores": 8, "threads": 1}, {"device": "a processor", "cores": 2, "threads": 1}
+    stages = [{"stage": "vae", "key": "0", "machine": trained}, {"stage": "evaluate", "key": "1", "machine": scored}]
+    again = parse(dump(record("vae", stages=stages, machine=scored)).decode(), "here")
+    assert again.machines == [("vae", trained), ("evaluate", scored)]
+    with pytest.raises(InputError, match=r"key 'stages\.0\.machine\.cores"):
+        record(stages=[{"stage": "vae", "key": "0", "machine": {"cores": []}}])
+
+
 def test_runs_with_two_threads_are_other_runs_that_share_the_yardstick(record):
     one, two, data = record("glo", 0), record("glo", 1, threads=2), record("data")
     lost = record("vae", threads=2, status="failed", reason="killed", protocol=None)

@@ -29,8 +29,8 @@ from latent_ot.results import add
 
 if TYPE_CHECKING:
     from latent_ot.bench.executors.base import Executor
+    from latent_ot.bench.executors.cluster import Cluster
     from latent_ot.bench.executors.packing import Packing
-    from latent_ot.bench.executors.ray import Cluster
     from latent_ot.bench.worker import Order
 
 ALL = "all"
@@ -186,7 +186,7 @@ class Benchmark:
         """Join the cluster that is to run the stages, and see that its nodes can; None: this machine runs them."""
         if request.executor == "local":
             return None
-        from latent_ot.bench.executors.ray import Cluster
+        from latent_ot.bench.executors.cluster import Cluster
 
         cluster = Cluster(request.address, request.threads, request.gpu_share, request.scoring_gpu_share)
         Store(request.store).check_writable()
@@ -225,9 +225,12 @@ class Benchmark:
 
     def _check_devices(self, stages: Sequence[StagePlan]) -> None:
         """Refuse stages that ask for more devices than there are."""
-        there, what = (self.gpus, "GPUs") if self.gpus else (machine.cores(), "CPU cores")
         if self.cluster is not None:
-            there, what = self.cluster.largest("GPU" if self.gpus else "CPU"), f"{what} on its largest node"
+            self.cluster.open()
+            self.cluster.gpus = self.gpus > 0
+            self.cluster.admit(stages)
+            return
+        there, what = (self.gpus, "GPUs") if self.gpus else (machine.cores(), "CPU cores")
         if (asked := max((stage.devices for stage in stages), default=1)) > there:
             raise InputError(f"devices_per_run = {asked}: there are {there} {what}; allowed: 1 to {there}")
 
@@ -298,8 +301,6 @@ class Benchmark:
         if self.cluster is not None:
             from latent_ot.bench.executors.ray import OnRay
 
-            self.cluster.open()
-            self.cluster.gpus = self.gpus > 0
             return OnRay(self.store, self.cluster, order, self.request.workers, leave)
         from latent_ot.bench.executors.local import Local
 
@@ -368,7 +369,7 @@ class Benchmark:
         return records, stopped
 
     def train_only(self, method: str, seed: int) -> list[Path]:
-        """Train one method's stages and return their folders.
+        """Train one method's stages and return the folders of those that are done; others may be left to others.
 
         Raises:
             InputError: if the method cannot be trained here, with the reason.
@@ -386,10 +387,10 @@ class Benchmark:
             raise KeyboardInterrupt("stopped; the same call goes on from here")
         for stage in plan.stages:
             status, reason = ends[stage.name]
-            if status not in ("done", "reused"):
+            if status not in ("done", "reused", "busy"):
                 log = self.store.folder(stage.name) / "log.txt"
                 raise RunFailed(f"{stage.label}: {status}: {reason}" + (f"; see {log}" if log.exists() else ""))
-        return [self.store.folder(stage.name) for stage in plan.stages]
+        return [self.store.folder(stage.name) for stage in plan.stages if ends[stage.name][0] != "busy"]
 
     def record(self, plan: RunPlan, ends: Mapping[str, tuple[str, str | None]]) -> dict[str, Any] | None:
         """Assemble one run's record from its stages; None while the run is stopped."""
@@ -403,6 +404,7 @@ class Benchmark:
         main = decoding(plan.stages) if plan.stages and trained else None
         drawn = next((r for s, r in trained if s is main), {})
         last = results[-1] if results else {}
+        made_on, owns = machine.apart([r.get("machine", {}) for r in results])
         updates: dict[str, int] = {}
         for stage, result in trained:
             for network, count in result.get("updates", {}).items():
@@ -421,7 +423,10 @@ class Benchmark:
             "reason": reason,
             "method": plan.label,
             "paper": plan.paper,
-            "stages": [{"stage": s.part, "key": s.key, "made_of": s.job["made_of"]} for s in plan.stages],
+            "stages": [
+                {"stage": s.part, "key": s.key, "made_of": s.job["made_of"], "machine": own}
+                for s, own in zip(plan.stages, owns, strict=True)
+            ],
             "dataset": self.dataset.id,
             "dataset_content": self.dataset.content_id,
             "data": self.facts.card(),
@@ -449,7 +454,7 @@ class Benchmark:
             "parameters": sum(r.get("parameters", 0) for s, r in trained if s is main or s.job["role"] == "sampler"),
             "seconds": round(sum(r.get("seconds", 0.0) for _, r in trained), 1),
             "peak_memory_mb": max((r.get("peak_memory_mb", 0) for r in results), default=0),
-            "machine": last.get("machine", {}),
+            "machine": made_on,
             "versions": last.get("versions", machine.versions()),
             "commit": last.get("commit"),
             "command": self.command(plan),

@@ -9,7 +9,7 @@ import re
 import resource
 import subprocess
 import warnings
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -51,6 +51,17 @@ def describe(device: "torch.device") -> dict[str, str | int]:
         told |= {"device": torch.cuda.get_device_name(device), **ARITHMETIC}
     chosen = ", ".join(f"{key}={os.environ[key]}" for key in PATHS if os.environ.get(key))
     return {**told, **({"instructions": chosen} if chosen else {})}
+
+
+def apart(made: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
+    """Tell a run's machine from those of its stages, each as ``describe`` has it, empty of a stage that has no result.
+
+    Returns:
+        The last that there is; and of each stage its own, or nothing of any where it is one and the same.
+    """
+    last: Mapping[str, Any] = next((machine for machine in reversed(made) if machine), {})
+    same = all(machine == last for machine in made if machine)
+    return last, [{} if same else machine for machine in made]
 
 
 def cores() -> int:

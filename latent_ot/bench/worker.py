@@ -195,7 +195,7 @@ def _run(order: Order, store: Store, folder: Path, line: Line) -> dict[str, Any]
         (folder / "failed.json").unlink(missing_ok=True)
         finish(folder, {"status": "done", **end.pop("result")})
     elif end["end"] == "diverged":
-        finish(folder, {"status": "diverged", "reason": end["reason"]})
+        finish(folder, {"status": "diverged", "reason": end["reason"], "machine": end["machine"]})
     elif end["end"] == "failed":
         write_json(folder / "failed.json", {"reason": end["reason"]})
     return end
@@ -208,7 +208,7 @@ def _outcome(order: Order, store: Store, folder: Path, line: Line, rank: Rank = 
     except Stopped:
         return {"end": "stopped"}
     except Diverged as error:
-        return {"end": "diverged", "reason": str(error)}
+        return {"end": "diverged", "reason": str(error), "machine": _made_on(order, rank)}
     except Exception as error:
         if isinstance(error, StoreError) or getattr(error, "errno", None) in MACHINE:
             return _unwritable(order, error)
@@ -255,10 +255,14 @@ def run_stage(order: Order, store: Store, folder: Path, line: Line, rank: Rank =
         result["facts"] = {**result.get("facts", {}), UNSTEADY: ", ".join(sorted(unsteady))}
     result["wall_seconds"] = round(time.monotonic() - started, 3)
     result["peak_memory_mb"] = machine.peak_memory_mb(device)
-    result["machine"] = {**machine.describe(device), "threads": job["threads"]}
+    result["machine"] = _made_on(order, rank)
     result["versions"] = machine.versions()
     result["commit"] = machine.commit()
     return result
+
+
+def _made_on(order: Order, rank: Rank) -> dict[str, Any]:
+    return {**machine.describe(torch.device(order.devices[rank.number])), "threads": order.job["threads"]}
 
 
 def _check_parts(job: Mapping[str, Any], found: MadeOf) -> None:

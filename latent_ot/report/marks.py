@@ -56,15 +56,27 @@ def _outdated(record: Record) -> tuple[Mark, ...]:
     return tuple(Mark(DAGGER, "outdated", line) for line in told)
 
 
-def _followed(record: Record) -> str:
+def followed(record: Record) -> str:
     """Return the curve of a run's FID; of a pair whose sampler is fitted last that under a Gaussian."""
     return "fid" if record.curves.series("fid") else "fid_gaussian"
 
 
+def over_last_half(record: Record) -> tuple[float | None, float | None]:
+    """Return the FID that a run followed after half of its budget, and at its end."""
+    curve = followed(record)
+    return record.at_share(curve, 1 / 2), record.at_share(curve, 1.0)
+
+
+def since_lowest(record: Record) -> tuple[float | None, float | None]:
+    """Return the lowest FID that a run followed before its end, and that at its end."""
+    curve = followed(record)
+    earlier = [value for _, value in record.curves.series(curve)[:-1] if value is not None]
+    return min(earlier, default=None), record.at_share(curve, 1.0)
+
+
 def cut_off(record: Record) -> Mark | None:
     """Mark a training that its budget cut off before it had finished, or that ended in one image."""
-    curve = _followed(record)
-    half, end = record.at_share(curve, 1 / 2), record.at_share(curve, 1.0)
+    half, end = over_last_half(record)
     falling = half is not None and end is not None and end < (1 - STEEP) * half
     if not falling and not record.facts.get("collapsed"):
         return None
@@ -74,10 +86,8 @@ def cut_off(record: Record) -> Mark | None:
 
 def rising(record: Record) -> Mark | None:
     """Mark a run whose FID rose while training went on, as that of codes does which a Gaussian describes ever less."""
-    curve = _followed(record)
-    earlier = [value for _, value in record.curves.series(curve)[:-1] if value is not None]
-    end = record.at_share(curve, 1.0)
-    if end is None or not earlier or end <= (1 + STEEP) * min(earlier):
+    lowest, end = since_lowest(record)
+    if end is None or lowest is None or end <= (1 + STEEP) * lowest:
         return None
     why = "FID is more than a fifth above what it was at an earlier snapshot"
     return Mark("#", "rising", f"it became worse while training went on: {why}", ("fid",))

@@ -22,6 +22,7 @@ from latent_ot.report.beside import drawn_for
 from latent_ot.report.claims import claims_grid
 from latent_ot.report.copies import copies_table
 from latent_ot.report.curves import figure_path, prd_figure, training_figure
+from latent_ot.report.findings import findings
 from latent_ot.report.front import front, fullest
 from latent_ot.report.grid import grid_tables, heat_map
 from latent_ot.report.groups import Groups, by_method, by_protocol
@@ -79,6 +80,7 @@ def generate(root: Path, records: Sequence[Record]) -> dict[str, bytes]:
     if works:
         pages["works.md"] = _render("works.md.j2", tables=[to_markdown(table) for table in works])
     told = {"claims": verdicts.header[0], "works": "; ".join(map(tally, works)), "stored": stored}
+    told["topics"] = findings(records)
     pages["README.md"] = _render("readme.md.j2", boards=boards, **told)
     table, any_record = to_markdown(verdicts).split("\n", 1)[1], any(j.rests_on() for j in judged)
     pages["claims.md"] = _render("claims.md.j2", table=table, judged=judged, any_record=any_record)

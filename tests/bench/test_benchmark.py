@@ -74,6 +74,7 @@ def test_a_broken_method_is_a_row_that_says_so(ended):
     assert found["raises"] == ("failed", "RuntimeError: no such luck")
     assert found["diverges"][0] == "diverged"
     assert "loss = nan at step 1 " in found["diverges"][1]
+    assert ended["diverges"]["machine"] == ended["pca"]["machine"]
     assert found["dies"][0] == "failed"
     assert "killed" in found["dies"][1]
 

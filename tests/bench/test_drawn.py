@@ -52,6 +52,7 @@ def made(tmp_path_factory):
     return SimpleNamespace(request=request, records=records, alone=alone, drawn=drawn)
 
 
+@pytest.mark.slow
 def test_each_evaluator_has_a_record_of_each_run_as_if_it_had_been_asked_alone(made):
     found = {(r["method"], r["protocol"]["evaluator"]): r for r in made.records}
     assert list(found) == [("data", "digits"), ("data", "mnist"), ("pca", "digits"), ("pca", "mnist")]
@@ -67,11 +68,13 @@ def test_each_evaluator_has_a_record_of_each_run_as_if_it_had_been_asked_alone(m
     assert {record.outdated for record in stored(made.request.store)} == {()}
 
 
+@pytest.mark.slow
 def test_a_run_is_drawn_once_for_all_evaluators_and_nothing_of_it_stays(made):
     assert made.drawn["Pair"] == 2  # one chunk of 500 in the store of two evaluators, one in that of one
     assert not list((made.request.store / "cache").glob("drawn-*"))
 
 
+@pytest.mark.slow
 def test_the_same_evaluators_again_are_recalled_and_others_are_not(made):
     assert len(recall(made.request)) == 4
     assert recall(replace(made.request, evaluators=["mnist", "digits", "cifar10"])) is None
@@ -92,6 +95,7 @@ def test_what_was_drawn_is_read_again_and_what_is_damaged_drawn_again(tmp_path):
     assert Drawn().once("samples", lambda: "made") == "made"
 
 
+@pytest.mark.slow
 def test_what_a_killed_command_had_drawn_may_be_pruned(made, tmp_path):
     left = made.request.store / "cache" / "drawn-0123456789abcdef"
     Drawn(left).once("samples", lambda: torch.zeros(2, 1, 4, 4))
@@ -142,6 +146,7 @@ def test_options_name_evaluators_and_the_files_of_their_weights(tmp_path):
             Options(**mistake).request()
 
 
+@pytest.mark.slow
 def test_a_protocol_says_how_images_are_resized_and_old_ones_are_written_as_before(made):
     facts = Benchmark(made.request).facts
     old, new = (

@@ -111,6 +111,7 @@ def test_other_code_or_data_are_looked_at_anew(here, monkeypatch):
     assert finished.recall(here) is None
 
 
+@pytest.mark.slow
 def test_a_plugin_is_told_by_its_text(made, tmp_path):
     plugin = tmp_path / "mine.py"
     plugin.write_text(PLUGIN)

@@ -117,6 +117,7 @@ def test_a_captured_step_does_nothing_on_the_host_and_is_the_step_as_written(nam
     assert sum(one.times for one in replaying) >= 1
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("name", "settings", "captures"),
     [

@@ -28,11 +28,13 @@ def rows(request_here):
     return {row["method"]: row for row in records}
 
 
+@pytest.mark.slow
 def test_pairs_go_by_their_shortest_names(rows):
     assert rows.keys() == {"data", "pca", "pca+normal", "vae+gaussian", "vae"}
     assert {row["status"] for row in rows.values()} == {"done"}
 
 
+@pytest.mark.slow
 def test_what_pairs_share_was_done_once(rows, request_here):
     folders = [path.name for path in (request_here.store / "stages").iterdir()]
     for name in ("pca", "vae"):
@@ -42,6 +44,7 @@ def test_what_pairs_share_was_done_once(rows, request_here):
     assert rows["pca"]["metrics"]["fid"] != rows["pca+normal"]["metrics"]["fid"]
 
 
+@pytest.mark.slow
 def test_every_pair_says_how_good_its_codes_are(rows):
     for name in rows.keys() - {"data"}:
         assert rows[name]["metrics"].keys() >= CODES
@@ -51,6 +54,7 @@ def test_every_pair_says_how_good_its_codes_are(rows):
     assert rows["data"]["reasons"].keys() >= CODES
 
 
+@pytest.mark.slow
 def test_the_page_has_the_heat_map_and_the_pictures(rows, request_here):
     leaderboard.write(request_here.store, stored(request_here.store))
     assert list(request_here.store.glob("figures/digits/*--grid.svg"))

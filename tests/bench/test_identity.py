@@ -53,6 +53,7 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
+@pytest.mark.slow
 def test_words_helpers_colours_and_new_families_change_no_key(tmp_path):
     copy = tmp_path / "latent_ot"
     shutil.copytree(PACKAGE, copy)

@@ -31,6 +31,7 @@ def test_a_sampler_draws_codes_and_a_representation_images():
 LEARNING = [name for name in Catalog().sampler_names() if not Catalog().stage("samplers", name).closed_form]
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("rows", [None, 32, 4096])
 @pytest.mark.parametrize("name", LEARNING)
 def test_at_paper_a_latent_sampler_makes_as_many_steps_whatever_its_batch(name, rows):

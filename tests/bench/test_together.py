@@ -124,7 +124,7 @@ def test_ranks_end_with_the_worker_that_forked_them(tmp_path):
 
     process = multiprocessing.get_context("fork").Process(target=worker)
     process.start()
-    until = time.monotonic() + 60
+    until = time.monotonic() + 600
     while len(found := [path.read_text() for path in tmp_path.iterdir()]) < 3 or "" in found:
         assert time.monotonic() < until
         time.sleep(0.01)

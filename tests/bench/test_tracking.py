@@ -419,6 +419,7 @@ def test_tensorboard_has_curves_grids_figures_and_the_table(stage, tmp_path):
     assert events(folder / "digits-ci-table-11111111").texts == {"table/text_summary": ["| x |"]}
 
 
+@pytest.mark.slow
 @needs["wandb"]
 def test_an_offline_run_of_wandb_has_all_of_it_under_one_id(stage, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_PROJECT", "another")  # an option comes first

@@ -12,7 +12,7 @@ from latent_ot.bench.benchmark import Benchmark
 from latent_ot.bench.force import forced
 from latent_ot.bench.prune import remove, unreferred
 from latent_ot.bench.request import Request
-from latent_ot.bench.store import Store
+from latent_ot.bench.store import Store, finish, result_of
 from latent_ot.budgets import settings
 from latent_ot.errors import InputError, StoreError
 from latent_ot.methods.pca import Pca, PcaConfig
@@ -40,11 +40,13 @@ def reasons(request: Request) -> dict[str, tuple[str, ...]]:
     return {r.method: currency.outdated(r) for r in load(request.store)}
 
 
+@pytest.mark.slow
 def test_what_was_just_made_is_current_without_its_data(made, monkeypatch):
     monkeypatch.setattr("latent_ot.datasets.base.load", None)
     assert reasons(made) == {"data": (), "pca": (), "pca+flow": ()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "marked"),
     [(Gaussian, {"pca", "pca+flow"}), (Pca, {"pca", "pca+flow"}), (Psnr, {"pca", "pca+flow"}), (Small, None)],
@@ -56,6 +58,7 @@ def test_a_version_raised_outdates_what_has_it_and_says_so(part, marked, made, m
     assert {why for whys in found.values() for why in whys} == {f"{part.__name__} is version 2 now, was 1"}
 
 
+@pytest.mark.slow
 def test_a_changed_budget_default_protocol_or_view_outdates(made, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setitem(settings()["budgets"]["smoke"], "codes", 6400)
@@ -75,6 +78,7 @@ def test_a_changed_budget_default_protocol_or_view_outdates(made, monkeypatch):
     assert reasons(made) == {"data": (), "pca": (), "pca+flow": ()}
 
 
+@pytest.mark.slow
 def test_a_metric_that_came_later_or_went_outdates_nothing_but_is_measured(made, monkeypatch):
     before = identity.scoring
 
@@ -96,6 +100,7 @@ def test_a_metric_that_came_later_or_went_outdates_nothing_but_is_measured(made,
     assert reasons(made) == {"data": (), "pca": (), "pca+flow": ()}
 
 
+@pytest.mark.slow
 def test_what_was_found_is_remembered_until_the_code_changes(request_here, tmp_path, monkeypatch):
     first = currency.mark(load(request_here.store), tmp_path / "memory")
     monkeypatch.setattr(currency, "outdated", lambda record: 1 / 0)
@@ -105,6 +110,7 @@ def test_what_was_found_is_remembered_until_the_code_changes(request_here, tmp_p
         currency.mark(load(request_here.store), tmp_path / "memory")
 
 
+@pytest.mark.slow
 def test_the_stores_pages_are_drawn_again_when_a_record_or_the_code_changes(request_here, monkeypatch):
     page = request_here.store / "README.md"
 
@@ -125,6 +131,7 @@ def test_the_stores_pages_are_drawn_again_when_a_record_or_the_code_changes(requ
     assert page.exists()
 
 
+@pytest.mark.slow
 def test_a_record_edited_by_hand_is_marked(request_here):
     path = next((request_here.store / "results").glob("digits--pca--*.json"))
     record = json.loads(path.read_text())
@@ -135,6 +142,7 @@ def test_a_record_edited_by_hand_is_marked(request_here):
     assert marked["pca+flow"] == ()
 
 
+@pytest.mark.slow
 def test_a_record_that_says_too_little_is_outdated(made):
     (record,) = (r for r in load(made.store) if r.method == "pca")
     assert currency.outdated(record.model_copy(update={"data": {}})) == ("it does not say what its data were",)
@@ -146,6 +154,7 @@ def results(request: Request) -> dict[str, int]:
     return {p.parent.name: p.stat().st_mtime_ns for p in (request.store / "stages").glob("*/result.json")}
 
 
+@pytest.mark.slow
 def test_forced_stages_and_what_is_built_on_them_are_made_again(request_here):
     before = results(request_here)
     rows, _ = Benchmark(replace(request_here, force=["gaussian"])).execute()
@@ -155,6 +164,7 @@ def test_forced_stages_and_what_is_built_on_them_are_made_again(request_here):
     assert [row["status"] for row in rows] == ["done"] * 3
 
 
+@pytest.mark.slow
 def test_what_is_forced_may_be_called_by_method_or_part_and_nothing_else(made):
     plans = Benchmark(made).plan()
     assert len(forced(plans, ["pca+flow"])) == 6  # its own four, and what else is built on its representation
@@ -164,6 +174,7 @@ def test_what_is_forced_may_be_called_by_method_or_part_and_nothing_else(made):
         forced(plans, ["gausian"])
 
 
+@pytest.mark.slow
 def test_a_wrong_name_in_force_removes_nothing(request_here):
     before = results(request_here)
     with pytest.raises(InputError, match="--force 'glo' is unknown"):
@@ -171,10 +182,12 @@ def test_a_wrong_name_in_force_removes_nothing(request_here):
     assert results(request_here) == before
 
 
+@pytest.mark.slow
 def test_prune_finds_nothing_in_a_fresh_store(request_here):
     assert unreferred(request_here.store).items == ()
 
 
+@pytest.mark.slow
 def test_prune_says_what_no_plan_refers_to_and_removes_that_alone(request_here, monkeypatch):
     (request_here.store / "stages" / "digits-old-ci-s0-0123456789abcdef").mkdir()
     stay = set((request_here.store / "cache").glob("features-*.npz"))
@@ -198,6 +211,7 @@ def test_prune_says_what_no_plan_refers_to_and_removes_that_alone(request_here, 
     assert {r.method for r in load(request_here.store)} == {"data"}
 
 
+@pytest.mark.slow
 def test_a_job_that_was_edited_and_a_budget_that_has_changed_are_not_referred_to(request_here, monkeypatch):
     assert unreferred(request_here.store).items == ()
     monkeypatch.setitem(settings()["budgets"]["smoke"], "codes", 6400)
@@ -217,6 +231,7 @@ def test_there_must_be_a_store_to_prune(tmp_path):
         unreferred(tmp_path / "none")
 
 
+@pytest.mark.slow
 def test_threads_are_a_setting_and_the_workers_take_so_many(made, tmp_path):
     one, two = (Benchmark(replace(made, threads=threads)) for threads in (1, 2))
     assert not {s.key for s in one.planner.run("pca", 0).stages} & {s.key for s in two.planner.run("pca", 0).stages}
@@ -227,6 +242,19 @@ def test_threads_are_a_setting_and_the_workers_take_so_many(made, tmp_path):
         Benchmark(replace(made, threads=0))
 
 
+@pytest.mark.slow
+def test_a_record_has_the_machine_of_each_stage_where_they_are_several(request_here):
+    (folder,) = (request_here.store / "stages").glob("digits-flow-*")
+    told = result_of(folder)
+    finish(folder, {**told, "machine": {**told["machine"], "device": "a GPU"}})
+    Benchmark(request_here).execute()
+    found = {r.method: [(stage, made["device"]) for stage, made in r.machines] for r in load(request_here.store)}
+    here = machine.cpu_model()
+    apart = [("pca", here), ("flow", "a GPU"), ("reconstruct", here), ("evaluate", here)]
+    assert found == {"data": [("", here)], "pca": [("", here)], "pca+flow": apart}
+
+
+@pytest.mark.slow
 def test_a_record_of_a_run_on_two_devices_is_current_and_says_how_to_make_it_again(request_here):
     made, stopped = Benchmark(replace(request_here, methods=["pca"], devices_per_run=2)).execute()
     assert (stopped, [record["devices"] for record in made]) == (False, [2, 2])
@@ -235,6 +263,7 @@ def test_a_record_of_a_run_on_two_devices_is_current_and_says_how_to_make_it_aga
     assert currency.outdated(found) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("gpus", "workers", "each", "slots"),
     [
@@ -255,6 +284,7 @@ def test_workers_have_as_many_devices_as_their_runs_take(gpus, workers, each, sl
     assert benchmark.slots(9) == wanted
 
 
+@pytest.mark.slow
 def test_more_devices_than_there_are_is_said_before_any_work(made, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(machine, "cores", lambda: 2)
     asked = replace(made, methods=["ae"], devices_per_run=4, store=tmp_path / "runs", gpus=0)
@@ -271,6 +301,7 @@ def test_more_devices_than_there_are_is_said_before_any_work(made, tmp_path, mon
     assert capsys.readouterr().err.startswith("5 of 8 GPUs stay idle; --devices-per-run 2 would use 6 (other results")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cores", "workers", "threads", "side_by_side", "said"),
     [
@@ -293,6 +324,7 @@ def test_a_command_that_leaves_cores_idle_says_what_would_use_them(
     assert err.startswith(said) if said else not err
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_be_written_is_said_before_any_work(made, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):

@@ -47,6 +47,7 @@ def test_digits_are_the_eight_pixel_digits_enlarged(tmp_path):
     assert np.abs(np.sort(means) - np.sort(originals)).max() < 6  # the bilinear filter all but keeps the mean
 
 
+@pytest.mark.slow
 def test_mnist5k_is_the_packaged_digits_split_by_class(tmp_path):
     data = load("mnist5k", tmp_path)
     assert (data.shape, data.train.shape[0], data.test.shape[0], data.evaluator) == ((1, 32, 32), 4000, 1000, "mnist")

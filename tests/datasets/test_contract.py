@@ -40,6 +40,7 @@ def test_every_source_states_a_version_of_its_own(source):
     assert type(source.__dict__["version"]) is int
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", [*names(), ANYONES])
 def test_the_content_id_is_the_hash_of_origin_id_and_images(name, tmp_path, monkeypatch):
     data = make(name, tmp_path, monkeypatch)
@@ -52,6 +53,7 @@ def test_the_content_id_is_the_hash_of_origin_id_and_images(name, tmp_path, monk
     assert make(name, tmp_path / "elsewhere", monkeypatch).content_id == data.content_id
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", [*names(), ANYONES])
 def test_a_raised_version_makes_another_set(name, tmp_path, monkeypatch):
     before = make(name, tmp_path, monkeypatch)
@@ -64,6 +66,7 @@ def test_a_raised_version_makes_another_set(name, tmp_path, monkeypatch):
         assert np.array_equal(after.train, before.train)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", [*names(), ANYONES])
 def test_the_filter_is_part_of_every_set_that_goes_through_it(name, tmp_path, monkeypatch):
     before = make(name, tmp_path / "before", monkeypatch)
@@ -93,6 +96,7 @@ USED = {
 }  # fmt: skip
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(("name", "change"), [(name, change) for name, changes in USED.items() for change in changes])
 def test_what_is_named_is_what_is_used(name, change, tmp_path, monkeypatch):
     before = make(name, tmp_path / "before", monkeypatch)
@@ -102,6 +106,7 @@ def test_what_is_named_is_what_is_used(name, change, tmp_path, monkeypatch):
     assert not np.array_equal(after.train, before.train)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("part", ["row", "column", "side", "size"])
 @pytest.mark.parametrize("name", celeba.CROPS)
 def test_a_crop_is_what_is_named(name, part, tmp_path, monkeypatch):
@@ -113,6 +118,7 @@ def test_a_crop_is_what_is_named(name, part, tmp_path, monkeypatch):
     assert not np.array_equal(after.train, before.train)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(("name", "key"), [(name, key) for name in POINTS for key in toy.SHAPES[name]])
 def test_a_shape_is_what_is_named(name, key, tmp_path, monkeypatch):
     before, value = load(name, tmp_path), toy.SHAPES[name][key]

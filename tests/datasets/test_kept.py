@@ -21,6 +21,7 @@ def hide(data_dir, key):
             path.rename(data_dir.parent / f"{data_dir.name}-hidden-{path.name}")
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", IMAGES)
 def test_what_another_version_made_is_made_anew_and_said(name, tmp_path, monkeypatch, said):
     lay_out(name, tmp_path, monkeypatch)
@@ -42,6 +43,7 @@ def test_what_another_version_made_is_made_anew_and_said(name, tmp_path, monkeyp
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", [name for name in IMAGES if "celeba" in name or "lsun" in name or "digits" in name])
 def test_what_another_filter_made_is_never_served(name, tmp_path, monkeypatch, said):
     lay_out(name, tmp_path, monkeypatch)
@@ -70,6 +72,7 @@ def test_what_another_crop_made_is_never_served(part, text, tmp_path, monkeypatc
     assert after.train.shape[1] == celeba.CROPS[name].size
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", FILED)
 def test_without_its_originals_a_set_is_served_until_it_is_stale(name, tmp_path, monkeypatch, said):
     data = tmp_path / "data"

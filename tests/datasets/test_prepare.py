@@ -14,6 +14,7 @@ def originals(data_dir, key):
     return [path for path in data_dir.rglob("*") if path.is_file() and key not in path.parts]
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", FILED)
 def test_replaced_originals_are_noticed_and_touched_ones_are_the_same(name, tmp_path, monkeypatch, said):
     lay_out(name, tmp_path, monkeypatch)

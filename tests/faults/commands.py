@@ -19,6 +19,7 @@ from latent_ot.bench.executors.base import refuse
 
 INJECT = Path(__file__).parent / "inject"
 ROOT = Path(__file__).parents[2]
+PATIENCE = 300.0  # seconds, of what ends at once on a machine with nothing else to do
 SMALL = ("--dataset", "digits", "--budget", "smoke")
 LINE = "stopped; run the same command again to go on"
 
@@ -73,7 +74,7 @@ class Command:
                     found.append((int(folder.name), (folder / "cmdline").read_text().replace("\0", " ")))
         return found
 
-    def end(self, seconds=300.0, grace=2.0):
+    def end(self, seconds=PATIENCE, grace=30.0):
         """Wait for its end, and a moment for that of what it started; what stays is killed, and told."""
         try:
             code = self.process.wait(seconds)

@@ -317,6 +317,7 @@ def test_a_users_own_files_in_a_folder_of_pages_stay(board, raw, capsys):
     assert "removed " in capsys.readouterr().err
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", ["README.md", "claims.md", "works.md", "mnist5k.md", "mnist5k.csv"])
 def test_a_users_own_file_of_a_pages_name_is_refused_before_anything_is_written(name, board, raw, tmp_path):
     root = board(raw())
@@ -394,6 +395,7 @@ def test_what_is_final_is_on_the_disk_before_it_has_its_name_and_the_name_is_too
     assert len(seen) == 1
 
 
+@pytest.mark.slow
 def test_a_stage_and_a_record_are_durable(tmp_path, monkeypatch, raw, here, data, command):
     seen = set()
     sync = os.fsync

@@ -250,14 +250,7 @@ def drawn(place, capsys, count, right):
     assert run(["train", "pca+gmm", *RUN], capsys)[0] == 0
     phases = (Phase.explicit, Phase.generate)  # shrinking would run for minutes: the words are in the message
 
-    @settings(
-        max_examples=count,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        phases=phases,
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(max_examples=count, phases=phases, suppress_health_check=list(HealthCheck))
     @given(commands(right))
     def any_command(words):
         check(words, capsys, seen)

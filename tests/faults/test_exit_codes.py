@@ -1,13 +1,20 @@
 """Exit codes have one home, README and every command's help say them, and every end of a command has its own."""
 
+import contextlib
+import multiprocessing
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
 from faults.inject.injector import Fault
 
 from latent_ot import cli, inventory
+from latent_ot.bench import worker
+from latent_ot.bench.benchmark import Benchmark
+from latent_ot.bench.executors import local
+from latent_ot.bench.request import Request
 from latent_ot.errors import EXIT_CODES, InputError, RunFailed, StoreError
 from latent_ot.interrupts import EXIT, STOPPED
 from latent_ot.published import load_table
@@ -62,3 +69,25 @@ def test_a_disk_that_fails_in_a_command_is_exit_code_3(bench):
     ended = bench.run("table", "gldo-table1", fault=Fault("open", r"gldo-table1\.yaml", "EIO"))
     assert bench.happened
     assert (ended.code, ended.err.count("\n"), "Traceback" in ended.err) == (3, 1, False)
+
+
+class OneByOne(local.Local):
+    """Runs each stage in this process, to its end."""
+
+    def _start(self, stage, devices, wish):
+        ours, theirs = multiprocessing.Pipe(duplex=False)
+        theirs.send(worker._claimed(self.order(stage, devices), worker.Line(theirs)))
+        theirs.close()
+        return ours, SimpleNamespace(join=lambda: None)
+
+
+@pytest.mark.parametrize(("name", "stages"), [("bench", 5), ("train", 2)])
+def test_what_is_left_to_other_commands_has_not_failed(name, stages, bench, monkeypatch):
+    monkeypatch.setattr(local, "Local", OneByOne)
+    there = Benchmark(Request("digits", ["pca"], [0], "smoke", bench.data, bench.store))
+    with contextlib.ExitStack() as others:
+        for stage in {stage.name for plan in there.plan() for stage in plan.stages}:
+            assert others.enter_context(there.store.claim(stage))
+        ended = bench.run(*bench.small("pca", name=name, more=("--exit-when-busy",)))
+    assert (ended.code, ended.out) == (0, "")
+    assert f"{stages} of {stages} stages are left to other commands that work on them\n" in ended.err

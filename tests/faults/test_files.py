@@ -358,6 +358,7 @@ RECORDS = {
 }
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("how", RECORDS)
 def test_a_damaged_record_is_named_once_left_out_and_not_published(how, board, raw, capsys, tmp_path):
     root = board(raw(), raw("glo"), raw("vae"))
@@ -546,11 +547,7 @@ def test_the_packages_own_data_and_weights_are_named_too(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_folder_of_a_hundred_thousand_files_is_listed_in_seconds(tmp_path):
-    import time
-
+def test_a_folder_of_a_hundred_thousand_files_is_listed_whole(tmp_path):
     for i in range(100_000):
         (tmp_path / f"{i}.png").touch()
-    start = time.perf_counter()
     assert len(files(tmp_path)[0]) == 100_000
-    assert time.perf_counter() - start < 5

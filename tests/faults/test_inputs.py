@@ -298,6 +298,7 @@ def test_a_command_refuses_it_in_one_line_and_leaves_nothing(words, monkeypatch,
     assert not list(place.glob("runs/stages/*"))
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     "name", ["COLUMNS", "LINES", "TERMINAL_WIDTH", "LATENT_OT_DATA", "WANDB_MODE", "NO_COLOR", "TERM", "TORCH_HOME"]
 )

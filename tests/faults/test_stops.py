@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from driving import run
-from faults.commands import Bench, difference, outcome
+from faults.commands import PATIENCE, Bench, difference, outcome
 from faults.inject.injector import Fault
 
 from latent_ot import interrupts
@@ -58,7 +58,7 @@ def test_each_signal_ends_a_command_by_one_line_and_what_it_was_writing_is_gone(
     assert (tmp_path / "part" / "half").exists()
     for _ in range(3):
         process.send_signal(signal.Signals[name])
-    assert (process.wait(10), process.stderr.read()) == (130, LINE)
+    assert (process.wait(PATIENCE), process.stderr.read()) == (130, LINE)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -70,7 +70,7 @@ def test_a_command_under_nohup_outlives_the_terminal_and_hears_the_rest(tmp_path
     time.sleep(0.1)
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 130
+    assert process.wait(PATIENCE) == 130
 
 
 def test_a_command_whose_terminal_closes_ends_though_it_can_say_nothing(tmp_path):
@@ -82,7 +82,7 @@ def test_a_command_whose_terminal_closes_ends_though_it_can_say_nothing(tmp_path
     os.close(theirs)
     assert os.read(ours, 5) == b"ready"
     os.close(ours)
-    assert process.wait(10) == 130
+    assert process.wait(PATIENCE) == 130
     assert list(tmp_path.iterdir()) == []
 
 

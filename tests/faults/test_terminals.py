@@ -193,6 +193,7 @@ def test_closed_streams_are_no_fault(gone, monkeypatch, tmp_path):
         assert (end.value.code or 0) == code
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 @pytest.mark.parametrize(
     "words",

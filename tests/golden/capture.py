@@ -34,10 +34,13 @@ from latent_ot.published import table_names
 
 VALUES = Path(__file__).parent / "values"
 ELSEWHERE = [
-    {"ATEN_CPU_CAPABILITY": instructions, "OMP_NUM_THREADS": threads}
-    for instructions, threads in (("default", "1"), ("default", "2"), ("avx2", "2"))
+    {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "OMP_NUM_THREADS": "1"},
+    {"ATEN_CPU_CAPABILITY": "default", "OMP_NUM_THREADS": "2"},
+    {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "2"},
+    {stages.ROUNDING: "1e-6"},
 ]
-"""Environments in which values are taken once more, to see how far apart they come out."""
+"""Environments in which values are taken once more, to see how far apart they come out: with other instructions in
+PyTorch's own kernels and in oneDNN's, and from weights a few roundings apart, for the processors not at hand."""
 PRINT = "--print"
 COMMAND = ".venv/bin/python tests/golden/capture.py"
 BASES = ("Stage", "Method", "LatentSampler")  # of every stage, so that nothing of theirs is one method's

@@ -99,6 +99,7 @@ def planned():
     return found
 
 
+@pytest.mark.slow
 def test_every_printed_command_plans_the_runs_that_its_claims_read(record, planned):
     assert len(planned) > 100
     base = record()
@@ -112,6 +113,7 @@ def test_every_printed_command_plans_the_runs_that_its_claims_read(record, plann
         assert ask.seeds == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_curve_of_fid_is_asked_only_of_methods_that_have_one(planned):
     """It is followed for methods trained end to end, and for the usual sampler where that is fitted in closed form."""
     for line, (_, kept) in planned.items():

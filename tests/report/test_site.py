@@ -95,6 +95,15 @@ def test_a_row_opens_to_its_pictures_curves_settings_and_command(record):
     assert set(loss["data"][0]["y"]) == {0.5}  # of two points each: means, not every so-manieth point
 
 
+def test_the_machine_of_each_stage_is_shown_where_they_are_several(record):
+    stages = [{"stage": name, "key": "0", "machine": {"device": f"that of {name}"}} for name in ("vae", "evaluate")]
+    text = made([record("vae", stages=stages)])
+    assert "<dt>vae: device</dt><dd>that of vae</dd>" in text
+    assert "<dt>evaluate: device</dt><dd>that of evaluate</dd>" in text
+    assert "<dt>device</dt><dd>a processor</dd>" not in text
+    assert "<dt>device</dt><dd>a processor</dd>" in made([record("vae")])
+
+
 def test_published_numbers_stand_beside_a_row_that_is_the_papers(record):
     opened = made([record("gldo_p", metrics={"fid": 3.25})]).split("<template")[1]
     line = "<td>gldo-table6 (GLDO)</td><td>MNIST FID ↓</td><td>23.1</td><td>3.250</td>"

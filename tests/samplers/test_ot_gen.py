@@ -247,6 +247,7 @@ def test_draws_for_codes_within_0_and_1_are_there_too():
     assert drawn.max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("z", [codes(1, 3), torch.full((9, 3), 5.0), codes(5, 40), codes(3, 4).repeat(7, 1)])
 def test_degenerate_codes_are_learnt_too(z):
     sampler = trained(z, 100, width=0.25, diversity=0.5)

@@ -165,6 +165,7 @@ def test_the_source_is_uniform_on_the_cube():
     torch.testing.assert_close(w.T.cov(), torch.eye(3) / 3, atol=0.01, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("z", [codes(1, 3), torch.full((9, 3), 5.0), codes(5, 40), codes(3, 4).repeat(7, 1)])
 def test_degenerate_codes_are_learnt_too(z):
     sampler = trained(z, 150, width=0.25)

@@ -119,6 +119,7 @@ def test_a_shifted_gaussian_is_reached_by_the_shift(tmp_path):
     assert found.std(0).max() < 0.2
 
 
+@pytest.mark.slow
 def test_a_gaussian_of_scale_two_has_curvature_one(tmp_path):
     z = 2 * normal(4000, 2)
     sampler = trained(make(z, 250, standardise=False, batch_size=128), z, tmp_path)
@@ -128,6 +129,7 @@ def test_a_gaussian_of_scale_two_has_curvature_one(tmp_path):
     torch.testing.assert_close(curvature, torch.eye(2), atol=0.15, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("root", [[[3.0, 1.0], [1.0, 1.0]], [[3.0, 0.0], [0.0, 0.0]]])
 def test_the_map_onto_a_gaussian_is_the_root_of_its_covariance(root, tmp_path):
     """With a constant dimension, too."""

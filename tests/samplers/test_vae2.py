@@ -92,6 +92,7 @@ def test_gamma_has_a_floor():
     assert fit(sampler, [Batch(torch.arange(64), codes)]).log_gamma.item() == LOG_GAMMA_MIN
 
 
+@pytest.mark.slow
 def test_draws_have_the_mean_and_covariance_of_gaussian_codes():
     codes = normal(5000, 4, 1) @ normal(4, 4, 2) + 30
     sampler = trained(codes, steps=600, lr=3e-3, hidden=32)

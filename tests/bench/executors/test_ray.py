@@ -1,26 +1,29 @@
-"""Stages on a Ray cluster: what they ask for, what nodes lack, how deaths are told; slow: on a real one."""
+"""Stages on a Ray cluster: where there is room, how deaths are told; slow: on a real one."""
 
 import contextlib
 import multiprocessing
 import os
 import signal
+import socket
+import subprocess
 import sys
 import time
+import uuid
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from faults.commands import Bench, difference, outcome
+from clusters import cluster, stage
+from faults.commands import ROOT, Bench, difference, outcome
 
 from latent_ot import inventory
-from latent_ot._version import __version__
 from latent_ot.bench.executors import base, ray
 from latent_ot.bench.executors.base import Executor
-from latent_ot.bench.executors.ray import Cluster, Need, OnRay, knock, lacking, lost, probe
+from latent_ot.bench.executors.cluster import LOCAL_BYTES, QUIET, Need
+from latent_ot.bench.executors.ray import OnRay, lost
 from latent_ot.bench.request import Request
 from latent_ot.errors import InputError
-from latent_ot.files import locked
 
 EMPTY = SimpleNamespace(result=lambda name: None)
 
@@ -35,10 +38,6 @@ class Shown:
 
     def end(self, name, status, reason):
         self.ends.append((name, status))
-
-
-def stage(name, role="method", devices=1, inputs=()):
-    return SimpleNamespace(name=name, label=name, inputs=inputs, devices=devices, job={"role": role})
 
 
 class Told(Executor):
@@ -78,27 +77,6 @@ def test_a_command_that_waits_takes_the_result_of_the_other(monkeypatch):
     assert Told({"theirs": ["busy", "busy", "done"]}).run([stage("theirs")], Shown()) == {"theirs": ("done", None)}
 
 
-def cluster(nodes, gpus=True, threads=2, share=0.25, scoring=0.0):
-    made = object.__new__(Cluster)
-    made.threads, made.share, made.scoring, made.gpus = threads, share, scoring, gpus
-    made.nodes = lambda: nodes
-    return made
-
-
-def test_scoring_holds_no_gpu_small_runs_share_one_and_several_devices_are_whole():
-    found = cluster([])
-    assert found.need(stage("a")) == Need(2, 0.25)
-    assert found.need(stage("a", "evaluate")) == Need(2, 0.0)
-    assert found.need(stage("a", devices=3)) == Need(6, 3.0)
-    assert cluster([], gpus=False).need(stage("a", devices=3)) == Need(6, 0.0)
-    assert cluster([], scoring=0.5).need(stage("a", "evaluate")) == Need(2, 0.5)
-
-
-def test_a_login_node_without_a_gpu_counts_those_of_the_others():
-    found = cluster([{}, {"CPU": 8.0, "GPU": 4.0}, {"CPU": 16.0, "GPU": 2.0}])
-    assert (found.total("GPU"), found.largest("GPU"), found.largest("CPU")) == (6, 4, 16)
-
-
 def test_stages_have_room_while_the_cluster_has_what_they_need():
     nodes = [{"CPU": 6.0, "GPU": 1.0}]
     found = OnRay(EMPTY, cluster(nodes), lambda *_: None)
@@ -120,40 +98,6 @@ def test_a_stage_that_fits_no_node_is_a_row_that_says_so():
     (end,) = found.run([stage("a", devices=2)], Shown()).values()
     why = "no node of the cluster has 4 CPU cores and 2 GPUs; run again to resume"
     assert end == ("failed", f"its worker could not be started ({why})")
-
-
-def test_a_probe_tells_what_a_node_lacks(tmp_path):
-    token = tmp_path / "a.lock"
-    look = probe()
-    assert "store" in lacking(look(str(token)))
-    token.touch()
-    assert "takes a lock" in lacking(look(str(token)))  # nobody holds it: the disk of a holder elsewhere kept nothing
-    with locked(token):
-        assert lacking(look(str(token))) is None
-
-
-@pytest.mark.parametrize(
-    ("told", "said"),
-    [
-        ({"version": None}, "has no latent_ot; install it there"),
-        ({"version": "0.0.1"}, f"has latent_ot 0.0.1; allowed: {__version__}"),
-        ({"version": __version__, "lacks": ["torch"], "store": False}, "lacks torch"),
-        ({"error": "boom"}, "cannot be asked what it has (boom)"),
-    ],
-)
-def test_what_a_node_lacks_is_said(told, said):
-    assert lacking(told).startswith(said)
-
-
-def test_a_node_without_the_package_says_so(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "latent_ot._version", None)  # as if it could not be imported
-    assert lacking(probe()(str(tmp_path))).startswith("has no latent_ot")
-
-
-@pytest.mark.parametrize("address", ["nowhere", "ray://a:1", "127.0.0.1:1", "127.0.0.1:99999", "a b:1"])
-def test_an_address_where_no_ray_answers_is_one_line(address):
-    with pytest.raises(InputError, match=r"^address '.*allowed: host:port"):
-        knock(address)
 
 
 @pytest.mark.parametrize(
@@ -195,39 +139,44 @@ def test_an_order_means_the_same_in_any_folder(tmp_path, monkeypatch):
 
 
 METHODS = ("pca", "ae+gaussian", "vae")
+TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex}  # else Ray writes one into the home folder
+PATIENCE = 1800.0  # seconds: a busy machine takes minutes to import what a cluster needs
 
 
-def descendants(pid):
-    """Return pid -> (command line, parent) of the processes that come from one."""
-    parents, found = {}, {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, IndexError):
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-    wave = {pid}
-    while wave := {child for child, parent in parents.items() if parent in wave}:
-        for child in wave:
-            with contextlib.suppress(OSError):
-                found[child] = (Path(f"/proc/{child}/cmdline").read_text().replace("\0", " "), parents[child])
+def holders(path):
+    """Return the processes that have a file open."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(link) == str(path):
+                found.add(int(link.parts[2]))
     return found
 
 
-def on_ray(bench, *methods):
-    return bench.start(*bench.small(*methods, more=("--executor", "ray", "--gpus", "0")))
+def parent(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def training(command, bench):
-    """Wait until vae is at work, and return the processes of the command."""
-    until = time.monotonic() + 240
-    while not [*bench.store.glob("stages/*-vae-*/log.txt")]:
+def on_ray(bench, *methods, more=("--gpus", "0")):
+    return bench.start(*bench.small(*methods, more=("--executor", "ray", *more)), env=TOKEN)
+
+
+def worker_of(command, bench, method="vae"):
+    """Wait until a method is trained, and return the process that does it: it alone writes the stage's log."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        found = {pid for log in bench.store.resolve().glob(f"stages/*-{method}-*/log.txt") for pid in holders(log)}
+        if found:
+            (pid,) = found
+            return pid
         assert command.process.poll() is None, command.files[1].read_text()
-        assert time.monotonic() < until
         time.sleep(0.02)
-    return descendants(command.pid)
+    raise AssertionError(command.files[1].read_text())
 
 
 @pytest.fixture
-def bench(tmp_path):
-    return Bench(tmp_path, None, None)
+def bench(tmp_path, monkeypatch, capfd):
+    return Bench(tmp_path, monkeypatch, capfd)
 
 
 @pytest.fixture(scope="module")
@@ -240,31 +189,76 @@ def by_local(tmp_path_factory):
 @pytest.mark.slow
 def test_a_cluster_makes_the_bytes_that_this_machine_makes_though_it_was_stopped(bench, by_local):
     command = on_ray(bench, *METHODS)
-    training(command, bench)
+    worker_of(command, bench)
     command.send(signal.SIGINT, group=True)
-    command.end().assert_stopped()
-    assert on_ray(bench, *METHODS).end().code == 0
+    command.end(PATIENCE).assert_stopped()
+    assert on_ray(bench, *METHODS).end(PATIENCE).code == 0
     assert difference(outcome(bench.store), by_local) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("who", ["worker", "host"])
-def test_what_is_killed_on_a_cluster_is_one_row_that_says_so_and_goes_on(who, bench):
+@pytest.mark.parametrize(
+    ("who", "said"),
+    [("worker", "the worker was killed (SIGKILL"), ("host", "Ray's process that kept its worker was killed")],
+)
+def test_what_is_killed_on_a_cluster_is_one_row_that_says_so_and_goes_on(who, said, bench):
     command = on_ray(bench, "vae")
-    known = training(command, bench)
-    if who == "host":
-        (found,) = {pid for pid, (line, _) in known.items() if line.startswith("ray::Host")}
-        said = "Ray's process that kept its worker was killed"
-    else:
-        servers = {pid for pid, (line, _) in known.items() if "forkserver" in line}
-        (found,) = {pid for pid in servers if known[pid][1] in servers}
-        said = "the worker was killed (SIGKILL"
-    os.kill(found, signal.SIGKILL)
-    ended = command.end()
-    assert ended.code == 1
+    worker = worker_of(command, bench)
+    host = parent(parent(worker))  # a worker is a fork of the server's, which is the host's
+    os.kill(worker if who == "worker" else host, signal.SIGKILL)
+    ended = command.end(PATIENCE)
+    assert ended.code == 1, ended
     assert said in ended.err
     assert "Traceback" not in ended.err
-    assert on_ray(bench, "vae").end().code == 0
+    assert on_ray(bench, "vae").end(PATIENCE).code == 0
+
+
+@pytest.fixture
+def node(tmp_path):
+    """Start a node by what ``ray start`` takes, and return its process, the first of a session, once it is there."""
+    started = []
+
+    def start(*words):
+        command = [Path(sys.executable).with_name("ray"), "start", "--block", *words]
+        command += ["--disable-usage-stats", "--object-store-memory", str(LOCAL_BYTES)]
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        env = {**os.environ, **QUIET, **TOKEN, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
+        said = tmp_path / f"node{len(started)}.txt"
+        with said.open("w") as log:
+            process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
+        started.append(process)
+        while "Ray runtime started" not in said.read_text():
+            assert process.poll() is None, said.read_text()
+            time.sleep(0.1)
+        return process
+
+    yield start
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.slow
+def test_a_login_node_hands_stages_to_another_and_a_node_that_is_killed_is_one_row_that_says_so(node, bench):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    node("--head", "--port", str(port), "--num-cpus", "0", "--include-dashboard", "false")
+    given = ("--gpus", "0", "--address", f"127.0.0.1:{port}")
+    without = on_ray(bench, "vae", more=given).end(PATIENCE)
+    assert (without.code, without.err.count("\n")) == (2, 1), without
+    assert "none of the cluster's nodes has CPU cores" in without.err
+    join = ("--address", f"127.0.0.1:{port}", "--num-cpus", "2")
+    working = node(*join)
+    command = on_ray(bench, "vae", more=given)
+    worker_of(command, bench)
+    os.killpg(working.pid, signal.SIGKILL)
+    ended = command.end(PATIENCE)
+    assert ended.code == 1, ended
+    assert "the node that it ran on is gone from the cluster; run again to resume" in ended.err
+    assert "Traceback" not in ended.err
+    node(*join)
+    assert on_ray(bench, "vae", more=given).end(PATIENCE).code == 0
 
 
 def test_doctor_tells_whether_a_disk_keeps_locks(tmp_path, monkeypatch):

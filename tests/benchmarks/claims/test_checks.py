@@ -21,6 +21,7 @@ def test_every_check_that_a_claim_names_is_kept_and_no_other():
     assert REGIONS.keys() == claims.checks().keys() == {check.__name__ for check in checks.CHECKS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
 def test_what_is_kept_is_what_the_check_gives_and_the_claims_bounds_decide_alike(check):
     kept, region = claims.checks()[check.__name__], REGIONS[check.__name__]
