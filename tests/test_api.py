@@ -81,6 +81,7 @@ def test_codes_there_and_back(run):
     assert run.reconstruct(images).float().sub(torch.from_numpy(images).permute(0, 3, 1, 2)).abs().mean() < 10
 
 
+@pytest.mark.slow
 def test_a_method_without_an_encoder_says_so(places):
     points = lo.train("kmeans_gauss", "ring8", "smoke", **places)
     assert points.sample(7).shape == (7, 2)

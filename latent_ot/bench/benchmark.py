@@ -4,7 +4,7 @@ import itertools
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from latent_ot.bench.drawn import place
 from latent_ot.bench.force import forced
 from latent_ot.bench.plan import Facts, Planner, RunPlan, StagePlan, decoding, protocol
 from latent_ot.bench.request import Request
+from latent_ot.bench.resources import Resources
 from latent_ot.bench.store import Store
 from latent_ot.bench.tracking import Tracking, cards
 from latent_ot.budgets import Budget, budget, settings
@@ -28,9 +29,7 @@ from latent_ot.record import Protocol, Record, checked
 from latent_ot.results import add
 
 if TYPE_CHECKING:
-    from latent_ot.bench.executors.base import Executor
-    from latent_ot.bench.executors.cluster import Cluster
-    from latent_ot.bench.executors.packing import Packing
+    from latent_ot.bench.executors.base import Devices
     from latent_ot.bench.worker import Order
 
 ALL = "all"
@@ -71,11 +70,10 @@ class Benchmark:
             self.methods = self._pairs(*request.grid)
         self.stopped = False  # by the user, though nothing may have been left to do
         self.judged = bool(request.evaluators)  # by those that were asked for
-        self.cluster = self._cluster(request)
+        self.resources = Resources(request)
         request = request if request.stop is None else self._stopping(request, request.stop)
         request = request if request.precision == "float32" else self._in_precision(request)
         self.request = request = request.resolved(self.dataset)
-        self.gpus = self._gpus()
         self.store = Store(request.store)
         self.planner = self._planner(request.overrides)
         self.planner.check_overrides(self.methods)
@@ -100,12 +98,8 @@ class Benchmark:
         return replace(request, precision="float32", overrides={**request.overrides, **chosen})
 
     def _planner(self, overrides: Mapping[str, Mapping[str, Any]]) -> Planner:
-        return Planner(self.catalog, self.facts, self.budget, self._rules, overrides, *self._shared_by)
-
-    @property
-    def _shared_by(self) -> tuple[int, int]:
-        """Threads and devices that share the work of each stage."""
-        return self.request.threads, self.request.devices_per_run
+        shared_by = self.request.threads, self.request.devices_per_run
+        return Planner(self.catalog, self.facts, self.budget, self._rules, overrides, *shared_by)
 
     def _rules(self) -> Protocol:
         return self.protocols[0]
@@ -181,82 +175,6 @@ class Benchmark:
         parts, self.planner.own = [Part(*one) for one in self.planner.own], []
         refuse_broken(parts, [Path(path) for path in self.request.plugins])
 
-    @staticmethod
-    def _cluster(request: Request) -> "Cluster | None":
-        """Join the cluster that is to run the stages, and see that its nodes can; None: this machine runs them."""
-        if request.executor == "local":
-            return None
-        from latent_ot.bench.executors.cluster import Cluster
-
-        cluster = Cluster(request.address, request.threads, request.gpu_share, request.scoring_gpu_share)
-        Store(request.store).check_writable()
-        cluster.check(request.store)
-        return cluster
-
-    def _gpus(self) -> int:
-        import torch
-
-        here, what = torch.cuda.device_count(), "this machine"
-        if self.cluster is not None:
-            here, what = self.cluster.total("GPU"), "the cluster"
-        wanted = self.request.gpus
-        if wanted is not None and not 0 <= wanted <= here:
-            raise InputError(f"gpus = {wanted}: {what} has {here}; allowed: 0 to {here}")
-        if self.cluster is not None and wanted not in (None, 0, here):
-            raise InputError(f"gpus = {wanted} with executor 'ray'; allowed: 0, or all {here} of the cluster")
-        return here if wanted is None else wanted
-
-    def slots(self, stages: int) -> list[str]:
-        """Return the devices of the workers, for so many stages that can run side by side."""
-        threads, each = self._shared_by
-        if self.gpus:
-            workers, runs = self.request.workers, self.request.runs_per_device or 1
-            return [f"cuda:{i % self.gpus}" for i in range(workers * each if workers else runs * self.gpus)]
-        most = max(1, machine.cores() // (threads * each))
-        return ["cpu"] * (each * (self.request.workers or max(1, min(most, stages))))
-
-    def _packing(self) -> "Packing | None":
-        """Return what lets GPUs take more than a run each, unless it was said how many they take."""
-        from latent_ot.bench.executors.packing import Packing
-
-        threads, each = self._shared_by
-        fixed = self.request.workers or self.request.runs_per_device or each > 1
-        return None if fixed or not self.gpus else Packing(max(1, machine.cores() // threads))
-
-    def _check_devices(self, stages: Sequence[StagePlan]) -> None:
-        """Refuse stages that ask for more devices than there are."""
-        if self.cluster is not None:
-            self.cluster.open()
-            self.cluster.gpus = self.gpus > 0
-            self.cluster.admit(stages)
-            return
-        there, what = (self.gpus, "GPUs") if self.gpus else (machine.cores(), "CPU cores")
-        if (asked := max((stage.devices for stage in stages), default=1)) > there:
-            raise InputError(f"devices_per_run = {asked}: there are {there} {what}; allowed: 1 to {there}")
-
-    @property
-    def device(self) -> str:
-        """The device of what this process draws or scores by itself: that of a first worker."""
-        return self.slots(1)[0] if self.cluster is None else "cpu"
-
-    def _say_idle(self, workers: int, stages: int) -> None:
-        """Say in one line what would use the devices or the cores that this command leaves idle."""
-        cores, (threads, each) = machine.cores(), self._shared_by
-        if stages and stages * each < self.gpus:
-            print(
-                f"{self.gpus - stages * each} of {self.gpus} GPUs stay idle; --devices-per-run {self.gpus // stages} "
-                f"would use {self.gpus // stages * stages} (other results than with {each}: sums depend on it)",
-                file=sys.stderr,
-            )
-        if self.gpus or not stages or workers * threads >= cores:
-            return
-        wanted = cores // workers
-        print(
-            f"{cores - workers * threads} of {cores} cores stay idle; --threads {wanted} would use "
-            f"{wanted * workers} (other results than with {threads}: sums depend on it)",
-            file=sys.stderr,
-        )
-
     def run(self, plans: Sequence[RunPlan]) -> dict[str, tuple[str, str | None]]:
         """Run every stage that is missing; return each stage's (status, reason), see ``Local.run``."""
         from latent_ot.bench.display import display
@@ -265,11 +183,14 @@ class Benchmark:
         stages = list({stage.name: stage for plan in plans for stage in plan.stages}.values())
         if self.request.force:
             self.store.discard(forced(plans, self.request.force))
-        missing = {s.name for s in stages if self.store.result(s.name, verify=True) is None}
-        shared = self._shared([stage for stage in stages if stage.name in missing])
+        missing = {s.name: s for s in stages if self.store.result(s.name, verify=True) is None}
+        shared = self._shared(missing.values())
         side_by_side = sum(any(stage.name in missing for stage in plan.stages) for plan in plans)
-        self._check_devices([stage for stage in stages if stage.name in missing])
-        executor = self._executor(side_by_side, shared)
+
+        def order(stage: StagePlan, devices: "Devices") -> "Order":
+            return self.order(stage, devices, shared.get(stage.name))
+
+        executor = self.resources.executor(self.store, order, missing.values(), side_by_side)
         if self.tracking.kinds:
             self._track(plans)
         with heeded() as wish, until(self.request.deadline, wish):
@@ -277,8 +198,7 @@ class Benchmark:
             try:
                 ends = executor.run(stages, show)
             finally:
-                if self.cluster is not None:
-                    self.cluster.close()
+                self.resources.close()
                 show.close()
                 self.stopped = wish.level > 0
                 for folder in {*shared.values()}:
@@ -291,24 +211,7 @@ class Benchmark:
                     print(f"{stage.label}: {note}", file=sys.stderr)
         return ends
 
-    def _executor(self, side_by_side: int, shared: Mapping[str, Path]) -> "Executor":
-        """Return what runs stages, for so many that can run side by side."""
-
-        def order(stage: StagePlan, devices: tuple[str, ...]) -> "Order":
-            return self.order(stage, devices, shared.get(stage.name))
-
-        leave = self.request.exit_when_busy
-        if self.cluster is not None:
-            from latent_ot.bench.executors.ray import OnRay
-
-            return OnRay(self.store, self.cluster, order, self.request.workers, leave)
-        from latent_ot.bench.executors.local import Local
-
-        slots = self.slots(side_by_side)
-        self._say_idle(len(slots), side_by_side)
-        return Local(self.store, slots, order, leave, self._packing())
-
-    def order(self, stage: StagePlan, devices: tuple[str, ...], drawn: Path | None = None) -> "Order":
+    def order(self, stage: StagePlan, devices: "Devices", drawn: Path | None = None) -> "Order":
         """Return what a worker is told to do, on as many devices as the stage takes."""
         from latent_ot.bench.worker import Order
 
@@ -334,12 +237,10 @@ class Benchmark:
                 assert record is not None
                 yield checked(record)
 
-    def _shared(self, stages: Sequence[StagePlan]) -> dict[str, Path]:
+    def _shared(self, stages: Iterable[StagePlan]) -> dict[str, Path]:
         """Return where stages that score the same run under several protocols find what is drawn of it, by name."""
-        on_gpu = self.gpus and (self.cluster is None or self.request.scoring_gpu_share > 0)
-        kind = "cuda" if on_gpu else "cpu"
         scored = [stage for stage in stages if stage.job["role"] == "evaluate" and stage.inputs]
-        places = {stage.name: place(self.store.cache, stage.job, kind) for stage in scored}
+        places = {stage.name: place(self.store.cache, stage.job, self.resources.scoring) for stage in scored}
         counts = Counter(places.values())
         return {name: folder for name, folder in places.items() if counts[folder] > 1}
 

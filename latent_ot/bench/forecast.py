@@ -55,7 +55,7 @@ def outlook(benchmark: "Benchmark") -> dict[str, Any]:
     plans = benchmark.plan()
     found = forecast(benchmark, plans)
     left = {one.stage.name for one in found if one.state not in DONE}
-    slots = len(benchmark.slots(sum(any(stage.name in left for stage in plan.stages) for plan in plans)))
+    slots = len(benchmark.resources.slots(sum(any(stage.name in left for stage in plan.stages) for plan in plans)))
     stages = [
         {**{f.name: getattr(one, f.name) for f in fields(one)}, "stage": one.stage.name, "label": one.stage.label}
         for one in found
@@ -63,7 +63,7 @@ def outlook(benchmark: "Benchmark") -> dict[str, Any]:
     return {
         "dataset": benchmark.dataset.id,
         "budget": benchmark.budget.name,
-        "device": benchmark.device,
+        "device": benchmark.resources.device,
         "stages": stages,
         "declined": {plan.label: plan.declined for plan in plans if plan.declined},
         "workers": slots // benchmark.request.devices_per_run,
@@ -117,7 +117,7 @@ def together(forecasts: Sequence[Forecast], slots: int) -> float:
 def _here(benchmark: "Benchmark") -> dict[str, Any]:
     import torch
 
-    return {**machine.describe(torch.device(benchmark.device)), "threads": benchmark.request.threads}
+    return {**machine.describe(torch.device(benchmark.resources.device)), "threads": benchmark.request.threads}
 
 
 def _likeness(job: Mapping[str, Any]) -> str:
@@ -170,7 +170,7 @@ def _tried(benchmark: "Benchmark", plans: Sequence[RunPlan], stage: StagePlan) -
     jobs = [one.job for one in plan.stages if one.job["role"] not in SCORING]
     if stage.devices > 1:
         return None, f"no earlier one on {stage.devices} devices here"
-    order = replace(benchmark.order(stage, (benchmark.device,)), job={})
+    order = replace(benchmark.order(stage, (benchmark.resources.device,)), job={})
     chain = jobs[: [one["role"] for one in jobs].index(stage.job["role"]) + 1]
     context = workers()
     ours, theirs = context.Pipe(duplex=False)

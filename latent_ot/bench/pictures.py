@@ -32,7 +32,7 @@ def as_trained(of: Callable[Concatenate[Benchmark, P], R]) -> Callable[Concatena
 
     @wraps(of)
     def steady(benchmark: Benchmark, *args: P.args, **kwargs: P.kwargs) -> R:
-        if benchmark.device != "cpu":
+        if benchmark.resources.device != "cpu":
             machine.be_deterministic()
         with machine.threads(benchmark.request.threads):
             return of(benchmark, *args, **kwargs)
@@ -42,7 +42,7 @@ def as_trained(of: Callable[Concatenate[Benchmark, P], R]) -> Callable[Concatena
 
 def finished(benchmark: Benchmark, method: str, seed: int) -> Method | Pair:
     """Return a trained model; see ``folders``."""
-    return load_model(benchmark.catalog, folders(benchmark, method, seed), torch.device(benchmark.device))
+    return load_model(benchmark.catalog, folders(benchmark, method, seed), torch.device(benchmark.resources.device))
 
 
 def folders(benchmark: Benchmark, method: str, seed: int) -> dict[str, Path]:
@@ -81,7 +81,7 @@ def reconstruct(benchmark: Benchmark, method: str, seed: int, n: int, steps: int
     Raises:
         InputError: if the method cannot reconstruct, with its reason.
     """
-    device = torch.device(benchmark.device)
+    device = torch.device(benchmark.resources.device)
     model = searchable(benchmark.catalog, decoding(folders(benchmark, method, seed)), device)
     originals = as_tensor(np.array(benchmark.dataset.test[:n]))
     try:

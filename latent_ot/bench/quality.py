@@ -44,7 +44,8 @@ def quality(benchmark: Benchmark, method: str, seed: int, images: Path, n: int, 
     dataset = benchmark.dataset
     if dataset.kind != "image":
         raise InputError(f"quality scores images; {dataset.id} holds 2-D points")
-    model = load_stage(benchmark.catalog, decoding(folders(benchmark, method, seed))).to(torch.device(benchmark.device))
+    device = torch.device(benchmark.resources.device)
+    model = load_stage(benchmark.catalog, decoding(folders(benchmark, method, seed))).to(device)
     assert isinstance(model, Method)
     named, unreadable = read_like(images, dataset.shape)
     rows = numpy_generator(0, "quality").permutation(len(dataset.test))[:REFERENCE]

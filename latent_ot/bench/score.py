@@ -90,7 +90,7 @@ def figures(benchmark: Benchmark, rules: Protocol, images: Tensor, seed: int, **
 
     They are scored as a worker scores a run's samples: on the same kind of device and as many threads.
     """
-    device = torch.device(benchmark.device)
+    device = torch.device(benchmark.resources.device)
     if device.type == "cuda":
         machine.be_deterministic()
     weights = benchmark.request.weights.get(rules.evaluator or "")
@@ -166,7 +166,7 @@ def _record(
     parts = scoring("evaluate", benchmark.dataset.kind, rules.evaluator)
     words = ["latent-ot", "score", shown(source.resolve().name), "--dataset", benchmark.dataset.id, "--name", name]
     words += ["--budget", budget.name, "--seed", str(request.seeds[0]), "--evaluator", rules.evaluator or ""]
-    device = torch.device(benchmark.device)
+    device = torch.device(benchmark.resources.device)
     return {
         "schema": SCHEMA,
         "status": "done",

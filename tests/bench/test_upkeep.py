@@ -264,67 +264,6 @@ def test_a_record_of_a_run_on_two_devices_is_current_and_says_how_to_make_it_aga
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("gpus", "workers", "each", "slots"),
-    [
-        (4, None, 1, "0 1 2 3"),
-        (4, None, 2, "0 1 2 3"),
-        (3, None, 2, "0 1 2"),
-        (4, 3, 2, "0 1 2 3 0 1"),
-        (0, None, 2, "- - - -"),
-        (0, 1, 2, "- -"),
-        (0, None, 8, "- - - - - - - -"),
-    ],
-)
-def test_workers_have_as_many_devices_as_their_runs_take(gpus, workers, each, slots, made, monkeypatch):
-    monkeypatch.setattr(machine, "cores", lambda: 4)
-    benchmark = Benchmark(replace(made, workers=workers, devices_per_run=each))
-    benchmark.gpus = gpus
-    wanted = ["cpu" if name == "-" else f"cuda:{name}" for name in slots.split()]
-    assert benchmark.slots(9) == wanted
-
-
-@pytest.mark.slow
-def test_more_devices_than_there_are_is_said_before_any_work(made, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(machine, "cores", lambda: 2)
-    asked = replace(made, methods=["ae"], devices_per_run=4, store=tmp_path / "runs", gpus=0)
-    with pytest.raises(InputError, match="devices_per_run = 4: there are 2 CPU cores; allowed: 1 to 2"):
-        Benchmark(asked).execute()
-    assert list((tmp_path / "runs" / "stages").iterdir()) == []
-    benchmark = Benchmark(asked)
-    benchmark.gpus = 3
-    with pytest.raises(InputError, match="devices_per_run = 4: there are 3 GPUs; allowed: 1 to 3"):
-        benchmark.run(benchmark.plan())
-    few = Benchmark(replace(asked, devices_per_run=1))
-    few.gpus = 8
-    few._say_idle(8, 3)
-    assert capsys.readouterr().err.startswith("5 of 8 GPUs stay idle; --devices-per-run 2 would use 6 (other results")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("cores", "workers", "threads", "side_by_side", "said"),
-    [
-        (8, None, 1, 2, "6 of 8 cores stay idle; --threads 4 would use 8 "),
-        (8, None, 2, 1, "6 of 8 cores stay idle; --threads 8 would use 8 "),
-        (8, 3, 1, 9, "5 of 8 cores stay idle; --threads 2 would use 6 "),
-        (8, None, 1, 8, None),
-        (8, None, 1, 0, None),
-        (2, None, 2, 1, None),
-    ],
-)
-def test_a_command_that_leaves_cores_idle_says_what_would_use_them(
-    cores, workers, threads, side_by_side, said, made, monkeypatch, capsys
-):
-    monkeypatch.setattr(machine, "cores", lambda: cores)
-    benchmark = Benchmark(replace(made, threads=threads, workers=workers))
-    slots = benchmark.slots(side_by_side)
-    benchmark._say_idle(len(slots), side_by_side)
-    err = capsys.readouterr().err
-    assert err.startswith(said) if said else not err
-
-
-@pytest.mark.slow
 def test_a_store_that_cannot_be_written_is_said_before_any_work(made, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):

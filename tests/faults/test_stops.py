@@ -416,10 +416,8 @@ def test_a_bench_that_is_stopped_in_its_first_seconds_ends_at_once(seconds, benc
     command = bench.start(*bench.small("ae+gaussian"))
     time.sleep(seconds)
     command.send(signal.SIGINT, group=True)
-    since = time.monotonic()
-    ended = command.end()
-    assert time.monotonic() - since < 5
-    ended.assert_stopped()
+    command.end().assert_stopped()
+    assert [*bench.store.glob("results/*ae+gaussian*")] == []  # it did not first do what it was asked to stop doing
 
 
 @pytest.mark.slow

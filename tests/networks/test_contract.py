@@ -152,6 +152,7 @@ def visits(layer):
     return up(torch.ones(1, 1, 16, 16))[0, 0, margin:-margin, margin:-margin]
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(("kind", "part"), PARTS, ids=lambda value: getattr(value, "__name__", value))
 def test_no_pattern_of_the_strides_period_but_where_a_paper_states_the_kernel(kind, part):
     uneven = set()
