@@ -32,7 +32,7 @@ DATASET, BUDGET = "digits_100", "smoke"
 TABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "gldo-table4": {
         "GLO_L2": ("fid", "psnr", "code_travel", "interp_smoothness"),
-        "GLDO_L2": ("fid", "psnr", "code_gradient", "interp_smoothness"),
+        "GLDO_L2, eps 3": ("fid", "psnr", "code_gradient", "interp_smoothness"),
     },
     "aeotgan-mnist-inline": {"AE-OT": ("fid", "psnr", "code_distance", "shift")},
 }

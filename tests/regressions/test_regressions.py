@@ -16,10 +16,10 @@ from latent_ot.discovery import PACKAGE
 
 HERE = Path(__file__).parent
 CAUGHT = {
-    "penalty_sign": ("gldo-table4", "GLDO_L2, seed 0: interp_smoothness"),
+    "penalty_sign": ("gldo-table4", "GLDO_L2, eps 3, seed 0: code_gradient"),
     "projection": ("gldo-table4", "GLO_L2, seed 0: code_travel"),
     "sdot_extension": ("aeotgan-mnist-inline", "AE-OT, seed 0: code_distance"),
-    "batch_norm_mode": ("gldo-table4", "GLDO_L2, seed 0: fid"),
+    "batch_norm_mode": ("gldo-table4", "GLO_L2, seed 0: fid"),
 }
 """Patch -> the table that catches it, and a figure that does."""
 
