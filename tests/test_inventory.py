@@ -27,6 +27,7 @@ def shown(tmp_path_factory):
     return show
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("name", sorted({*CATALOG.method_names(), *CATALOG.sampler_names()}))
 def test_everything_with_a_name_is_shown(name, shown):
     found = shown(name)

@@ -131,6 +131,7 @@ ONE_OF_EACH = ("wae_mmd", "gldo", "ctgan", "ae_ot_gan", "sdot")
 """A representation, an auto-decoder, a GAN, a refinement and a latent sampler."""
 
 
+@pytest.mark.slow
 def test_ten_steps_on_two_devices_are_those_of_one_for_one_of_each_kind(double):
     assert_one_is_two([stages.cases(part)[0] for part in ONE_OF_EACH], steps=10)
 

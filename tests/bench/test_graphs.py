@@ -110,6 +110,7 @@ def test_most_methods_that_train_by_steps_can_be_captured():
     assert by_steps - {name for name, _ in ABLE} == {"ae_ot_gan", "wgan_qc"}  # transport on the host
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(("name", "kind"), ABLE)
 def test_a_captured_step_does_nothing_on_the_host_and_is_the_step_as_written(name, kind, tmp_path, replaying):
     make, data = small(name, 4 if name == "iwgan" else 3, kind, **({"long_first": 0} if name == "wgan" else {}))

@@ -47,6 +47,7 @@ def test_without_ties_a_closed_ball_holds_what_an_open_one_does(n, width):
     assert prdc(real, fake) == pytest.approx(open_balls(real, fake, 5), abs=1e-12)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize("tile", [1024, 37])
 @pytest.mark.parametrize("copies", [1, 2, 6, 7, 40])
 @pytest.mark.parametrize("width", [2, 128, 600, 2048])

@@ -321,7 +321,8 @@ def test_stages_are_the_same_bytes_by_one_and_by_two_workers_in_any_environment_
 def test_work_in_this_process_takes_the_threads_of_the_run_and_gives_them_back():
     before = torch.get_num_threads()
     other = before + 1
-    benchmark = type("Given", (), {"request": Request("digits", threads=other), "device": "cpu"})
+    resources = type("Resources", (), {"device": "cpu"})
+    benchmark = type("Given", (), {"request": Request("digits", threads=other), "resources": resources})
     assert as_trained(lambda given: torch.get_num_threads())(benchmark) == other
     assert api._as_trained(lambda run: torch.get_num_threads())(type("Run", (), {"job": {"threads": other}})) == other
     assert torch.get_num_threads() == before

@@ -135,6 +135,7 @@ def slower(network, group):
     return change
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(("part", "name"), rated())
 def test_two_percent_of_any_learning_rate_are_seen(part, name):
     one, groups = case(part, name), {}

@@ -129,6 +129,7 @@ def test_the_control_is_its_training_without_the_adversarial_term_and_nothing_el
     assert (plain.adversary, control.adversary) == ("d", None)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("data", "network", "owner"),
     [

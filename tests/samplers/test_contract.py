@@ -153,6 +153,7 @@ def test_shift_and_scale_of_the_codes_come_back_in_the_draws(name, tmp_path):
     torch.testing.assert_close(moved, 1000 * plain + 7, rtol=1e-2, atol=1.0)
 
 
+@pytest.mark.one_quick
 @pytest.mark.parametrize(
     ("name", "d", "after", "settings"),
     [
