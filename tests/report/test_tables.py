@@ -98,7 +98,7 @@ OURS = {  # rows beside the paper's own: what it does not have
     "gldo-table1": ["GLO_L2", "GLDO_L2", "WAE-MMD_own"],
     "gldo-table2": ["GLO_L2", "GLDO_L2", "WAE_own"],
     "gldo-table3": ["GLO_L2", "GLDO_L2"],
-    "gldo-table4": ["GLO_L2", "GLDO_L2"],
+    "gldo-table4": ["GLO_L2", "GLDO_L2", "GLDO_L2, eps 3"],
     "gldo-table5": ["GLO_L2", "GLO-GLF_L2", "GLO-TSV_L2", "GLDO_L2", "GLANN_L2"],
     "gldo-table6": ["GLO_L2", "GLO-WD_L2", "GLO-NP_L2", "GLO-SN_L2", "GLDO_L2"],
     "gldo-table8": ["GLO_L2", "GLDO_L2", "WAE_own"],
