@@ -15,8 +15,7 @@ from latent_ot.quantities import QUANTITIES
 from latent_ot.record import DATA, Record, at
 from latent_ot.report.curves import at_share, curve_figure, figure_path, line, of_seeds
 from latent_ot.report.groups import Group, by_protocol, lettered
-from latent_ot.report.ranking import halves, seeds, standing, summed_up
-from latent_ot.report.statistics import NOT_SAMPLED
+from latent_ot.report.ranking import NOT_SAMPLED, compared, halves, seeds, standing, summed_up
 from latent_ot.report.text import Cell
 
 
@@ -66,7 +65,7 @@ class Beside:
         curve = self.column.curve is not None  # which was measured at every place once, without an interval
         drawn = NOT_SAMPLED if curve else {row.label: halves(self.of(row), metric) for row in self.spec.rows}
         shown = {label: values[label] for label in methods}
-        stand = standing(metric, shown, methods, data, self.column.direction, drawn)
+        stand = standing(compared(metric, shown, methods, data, self.column.direction, drawn))
         return [
             summed_up(values[row.label], metric, self.of(row), True, row.label, stand, drawn.get(row.label, {}))
             for row in self.spec.rows

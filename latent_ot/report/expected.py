@@ -41,7 +41,7 @@ class Expected(Config):
     runs: dict[str, list[int]] = Field(min_length=1)
     versions: dict[str, str] = {}
     rows: dict[str, dict[str, Ends]] = Field(min_length=1)
-    where: str = Field("", exclude=True)
+    where: str = Field(default="", exclude=True)
 
     @field_validator("rows")
     @classmethod

@@ -20,7 +20,7 @@ from latent_ot.report.groups import (
     trained,
 )
 from latent_ot.report.marks import COLLAPSED, COPYING, PAST, lost, survivors
-from latent_ot.report.statistics import NOT_SAMPLED, Rows, best, past, ranks, sampled, spread, t_interval
+from latent_ot.report.statistics import Comparison, Rows, sampled, spread, t_interval
 from latent_ot.report.text import Cell, Column, Grid
 from latent_ot.results import repeating
 
@@ -36,6 +36,8 @@ TIES = (
 )
 Runs = Mapping[str, Sequence[Record]]
 """Name of a row -> its runs."""
+NOT_SAMPLED: Rows = {}
+"""Halves of intervals of sampling, where none is known."""
 
 
 def bench_table(records: Sequence[Record]) -> list[Grid]:
@@ -88,33 +90,40 @@ ALONE = Standing()
 """Of a row that is compared with none."""
 
 
-def standing(
+def compared(
     key: str,
     values: Rows,
     runs: Runs,
     data: Iterable[Record],
     direction: str = "",
     drawn: Rows = NOT_SAMPLED,
-) -> Standing:
-    """Return how the ``values`` of rows stand, which were read from ``runs``; see ``floors`` for ``data``.
+) -> list[Comparison]:
+    """Return how the ``values`` of rows, which were read from ``runs``, are compared; see ``floors`` for ``data``.
 
-    Rows that repeat training images are compared among themselves. ``direction``: which is better, if not the
-    quantity's own. ``drawn``: see ``statistics.best`` for halves.
+    Rows that repeat training images are compared among themselves, after the others. ``direction``: which is better, if
+    not the quantity's own. ``drawn``: see ``Comparison`` for halves.
     """
     quantity, level = QUANTITIES[key], floors(key, runs, data)
-    better = direction or quantity.direction
-    unfit = left_over(key, values, runs)
-    first: set[str] = set()
-    for names in blocks(runs):
-        here = {name: values[name] for name in names if name in values}
-        first |= best(here, better, quantity.text, level, unfit, drawn)
-    return Standing(frozenset(first), frozenset(past(values, better, level)))
+    unfit, better = left_over(key, values, runs), direction or quantity.direction
+    parts = ({name: values[name] for name in names if name in values} for names in blocks(runs))
+    return [Comparison(part, better, quantity.text, level, unfit, drawn) for part in parts]
+
+
+def standing(comparisons: Iterable[Comparison]) -> Standing:
+    """Return how the rows of several comparisons stand, each in its own."""
+    found = [*comparisons]
+    return Standing(frozenset().union(*(of.best for of in found)), frozenset().union(*(of.past for of in found)))
+
+
+def compared_in(key: str, runs: Runs, data: Iterable[Record]) -> list[Comparison]:
+    """Return how rows are compared in a metric of their runs; see ``compared``."""
+    values = {name: seeds(of, key) for name, of in runs.items()}
+    return compared(key, values, runs, data, drawn={name: halves(of, key) for name, of in runs.items()})
 
 
 def standing_of(key: str, runs: Runs, data: Iterable[Record]) -> Standing:
     """Return how rows stand in a metric of their runs."""
-    values = {name: seeds(of, key) for name, of in runs.items()}
-    return standing(key, values, runs, data, drawn={name: halves(of, key) for name, of in runs.items()})
+    return standing(compared_in(key, runs, data))
 
 
 def blocks(runs: Runs) -> list[list[str]]:
@@ -136,13 +145,7 @@ def ranked_by(runs: Runs, key: str, data: Iterable[Record]) -> dict[str, int]:
 
     Those that repeat training images come last, and are ranked among themselves.
     """
-    quantity, values = QUANTITIES[key], {method: seeds(runs[method], key) for method in runs}
-    level, unfit = floors(key, runs, data), left_over(key, values, runs)
-    drawn, found = {method: halves(runs[method], key) for method in runs}, dict[str, int]()
-    for names in blocks(runs):
-        here = {name: values[name] for name in names}
-        found |= ranks(here, quantity.direction, quantity.text, level, unfit, drawn)
-    return found
+    return {name: rank for part in compared_in(key, runs, data) for name, rank in part.ranks.items()}
 
 
 def measured(records: Sequence[Record], key: str, always: bool = True, row: str = "", among: Standing = ALONE) -> Cell:

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,6 @@ from latent_ot.quantities import NONE, Quantity
 
 Rows = Mapping[str, Mapping[int, float]]
 """Name of a row -> seed -> value."""
-ALL_FIT: frozenset[str] = frozenset()
-NOT_SAMPLED: Rows = {}
 
 
 @dataclass(frozen=True)
@@ -109,84 +108,80 @@ def order(values: pd.DataFrame, direction: str) -> list[str]:
     return means.sort_values(ascending=direction != "up", kind="stable").index.to_list()
 
 
-def excess(rows: Rows, direction: str, floors: Rows | None) -> pd.DataFrame:
-    """Return by how much rows are worse than their floors, names by seeds; without floors, than nothing at all.
+@dataclass(frozen=True)
+class Comparison:
+    """Rows that are compared with one another in a quantity.
 
-    ``floors``: name -> seed -> what real data have in the value's place. A row past it has a negative excess, and one
-    whose floor is not known has none.
+    ``rows``: name -> seed -> value. ``direction``: which is better, "up", "down" or "none". ``printed``: how a value is
+    shown. ``floors``: name -> seed -> what real data have in the value's place, from which rows are counted; None for a
+    quantity without one. ``unfit``: never best. ``halves``: name -> seed -> half the width of the interval of sampling,
+    where that is known.
     """
-    values = by_seed(rows)
-    above = values if floors is None else values - by_seed(floors).reindex_like(values)
-    return -above if direction == "up" else above
 
+    rows: Rows
+    direction: str
+    printed: Callable[[float], str]
+    floors: Rows | None = None
+    unfit: Set[str] = frozenset()
+    halves: Rows = field(default_factory=dict)
 
-def past(rows: Rows, direction: str, floors: Rows | None) -> set[str]:
-    """Return the rows whose mean lies past their floor."""
-    return set() if floors is None else {*(m := excess(rows, direction, floors).mean(axis=1)).index[m < 0]}
+    @cached_property
+    def excess(self) -> pd.DataFrame:
+        """By how much rows are worse than their floors, names by seeds; without floors, than nothing at all.
 
+        A row past its floor has a negative excess, and one whose floor is not known has none.
+        """
+        values = by_seed(self.rows)
+        above = values if self.floors is None else values - by_seed(self.floors).reindex_like(values)
+        return -above if self.direction == "up" else above
 
-def best(
-    rows: Rows,
-    direction: str,
-    printed: Callable[[float], str],
-    floors: Rows | None = None,
-    unfit: Set[str] = ALL_FIT,
-    halves: Rows = NOT_SAMPLED,
-) -> set[str]:
-    """Return the row with the best mean and the rows that tie with it; nothing is best among fewer than two rows.
+    @cached_property
+    def past(self) -> set[str]:
+        """The rows whose mean lies past their floor."""
+        return set() if self.floors is None else {*(mean := self.excess.mean(axis=1)).index[mean < 0]}
 
-    A row ties when the interval of its difference to the best contains zero: with two or more common seeds that of the
-    paired difference, with ``halves`` (name -> seed -> half the width of the interval of sampling) that of two
-    independent draws, and of both the wider. Where there is neither, only an equal printed mean ties. With ``floors``
-    (see ``excess``) rows are compared by their excess; nothing past its floor is best, nor a row whose floor is not
-    known, nor one of the ``unfit``.
-    """
-    worse = excess(rows, direction, floors)
-    if len(worse) < 2 or direction == "none":
-        return set()
-    worse = worse.drop(index=[*unfit], errors="ignore")
-    if floors is not None:
-        worse = worse[worse.mean(axis=1) >= 0]
-    if worse.empty:
-        return set()
-    first = order(worse, "down")[0]
-    level = 0.0 if floors is None else np.nanmean(by_seed(floors).to_numpy())
-    paired, shown = (
-        worse - worse.loc[first],
-        (level + worse.mean(axis=1) * (-1 if direction == "up" else 1)).map(printed),
-    )
-    over_seeds, of_sampling = _half_widths(paired), _sampling(paired, first, halves)
-    close = paired.mean(axis=1).abs() <= np.fmax(over_seeds, of_sampling)
-    tied = np.where(paired.count(axis=1) > 1, close, close | (shown == shown[first]))
-    return {first, *worse.index[tied]}
+    @cached_property
+    def best(self) -> set[str]:
+        """The row with the best mean and the rows that tie with it; nothing is best among fewer than two rows.
 
+        A row ties when the interval of its difference to the best contains zero: with two or more common seeds that of
+        the paired difference, with ``halves`` that of two independent draws, and of both the wider. Where there is
+        neither, only an equal printed mean ties. With ``floors`` nothing past its own is best, nor a row whose floor is
+        not known.
+        """
+        worse = self.excess
+        if len(worse) < 2 or self.direction == "none":
+            return set()
+        worse = worse.drop(index=[*self.unfit], errors="ignore")
+        if self.floors is not None:
+            worse = worse[worse.mean(axis=1) >= 0]
+        if worse.empty:
+            return set()
+        first = order(worse, "down")[0]
+        level = 0.0 if self.floors is None else np.nanmean(by_seed(self.floors).to_numpy())
+        paired = worse - worse.loc[first]
+        shown = (level + worse.mean(axis=1) * (-1 if self.direction == "up" else 1)).map(self.printed)
+        over_seeds, of_sampling = _half_widths(paired), self._sampling(paired, first)
+        close = paired.mean(axis=1).abs() <= np.fmax(over_seeds, of_sampling)
+        tied = np.where(paired.count(axis=1) > 1, close, close | (shown == shown[first]))
+        return {first, *worse.index[tied]}
 
-def _sampling(paired: pd.DataFrame, first: str, halves: Rows) -> pd.Series:
-    """Return half the width of the sampling's interval of each row's mean difference to ``first``, NaN if not known."""
-    widths = by_seed(halves).reindex_like(paired).astype(float)
-    squares = (widths**2 + widths.loc[first] ** 2).where(paired.notna())
-    seeds = paired.count(axis=1)
-    return (squares.sum(axis=1) ** 0.5 / seeds).where(squares.count(axis=1) == seeds)
+    def _sampling(self, paired: pd.DataFrame, first: str) -> pd.Series:
+        """Return half the sampling's interval of each row's mean difference to ``first``, NaN if not known."""
+        widths = by_seed(self.halves).reindex_like(paired).astype(float)
+        squares = (widths**2 + widths.loc[first] ** 2).where(paired.notna())
+        seeds = paired.count(axis=1)
+        return (squares.sum(axis=1) ** 0.5 / seeds).where(squares.count(axis=1) == seeds)
 
+    @cached_property
+    def ranks(self) -> dict[str, int]:
+        """Name -> rank of the rows that have a value, in the order of the ranks.
 
-def ranks(
-    rows: Rows,
-    direction: str,
-    printed: Callable[[float], str],
-    floors: Rows | None = None,
-    unfit: Set[str] = ALL_FIT,
-    halves: Rows = NOT_SAMPLED,
-) -> dict[str, int]:
-    """Return name -> rank of the rows that have a value, in the order of the ranks.
-
-    Every row that ties with the best (see ``best``) is first with it; any other has the place of its mean after them,
-    with ``floors`` that of its distance from its own. What lies past its floor is never first, even alone, nor are the
-    ``unfit``.
-    """
-    worse = excess(rows, direction, floors)
-    ranked = order(worse if floors is None else worse.mean(axis=1).abs().to_frame(), "down")
-    tied = (
-        best(rows, direction, printed, floors, unfit, halves) or {*ranked[:1]} - past(rows, direction, floors) - unfit
-    )
-    after = sorted(ranked, key=lambda name: name not in tied)
-    return {name: 1 if name in tied else place for place, name in enumerate(after, 1 if tied else 2)}
+        Every row that ties with the best is first with it; any other has the place of its mean after them, with
+        ``floors`` that of its distance from its own. What lies past its floor is never first, even alone, nor are the
+        unfit.
+        """
+        ranked = order(self.excess if self.floors is None else self.excess.mean(axis=1).abs().to_frame(), "down")
+        tied = self.best or {*ranked[:1]} - self.past - self.unfit
+        after = sorted(ranked, key=lambda name: name not in tied)
+        return {name: 1 if name in tied else place for place, name in enumerate(after, 1 if tied else 2)}

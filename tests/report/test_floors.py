@@ -10,7 +10,7 @@ from latent_ot.report.grid import grid_tables
 from latent_ot.report.groups import by_protocol
 from latent_ot.report.page import _everything
 from latent_ot.report.ranking import bench_table, further
-from latent_ot.report.statistics import best, past, ranks
+from latent_ot.report.statistics import Comparison
 from latent_ot.report.tables import grids
 from latent_ot.report.text import render
 
@@ -137,10 +137,10 @@ def test_the_arithmetic_of_excess_over_a_common_and_over_own_floors():
     common = {name: {0: 0.9, 1: 0.9} for name in rows}
     own = {"a": {0: 0.5, 1: 0.7}, "b": {0: 1.2, 1: 1.4}, "c": {0: 0.9, 1: 0.9}}
     text = "{:.2f}".format
-    assert past(rows, "down", common) == past(rows, "down", own) == {"c"}
-    assert best(rows, "down", text, common) == {"a"}
-    assert best(rows, "down", text, own) == {"b"}
-    assert ranks(rows, "down", text, common) == {"a": 1, "c": 2, "b": 3}  # 0.2, 0.15 past, 0.5
-    assert ranks(rows, "down", text, own) == {"b": 1, "c": 2, "a": 3}
-    assert past(rows, "up", common) == {"a", "b"}
-    assert best(rows, "up", text, common) == {"c"}
+    assert Comparison(rows, "down", text, common).past == Comparison(rows, "down", text, own).past == {"c"}
+    assert Comparison(rows, "down", text, common).best == {"a"}
+    assert Comparison(rows, "down", text, own).best == {"b"}
+    assert Comparison(rows, "down", text, common).ranks == {"a": 1, "c": 2, "b": 3}  # 0.2, 0.15 past, 0.5
+    assert Comparison(rows, "down", text, own).ranks == {"b": 1, "c": 2, "a": 3}
+    assert Comparison(rows, "up", text, common).past == {"a", "b"}
+    assert Comparison(rows, "up", text, common).best == {"c"}

@@ -6,11 +6,10 @@ from scipy import stats
 
 from latent_ot.quantities import QUANTITIES
 from latent_ot.report.statistics import (
+    Comparison,
     Interval,
-    best,
     paired_difference,
     prediction,
-    ranks,
     sampled,
     spread,
     t_interval,
@@ -82,27 +81,27 @@ def test_only_common_seeds_are_paired():
 
 def test_with_seeds_a_row_ties_when_the_paired_interval_contains_zero():
     a, noisy, worse = {0: 1.0, 1: 2.0, 2: 3.0}, {0: 1.5, 1: 1.9, 2: 3.4}, {0: 1.5, 1: 2.5, 2: 3.5}
-    assert best({"a": a, "noisy": noisy, "worse": worse}, "down", printed) == {"a", "noisy"}
+    assert Comparison({"a": a, "noisy": noisy, "worse": worse}, "down", printed).best == {"a", "noisy"}
 
 
 def test_with_one_seed_only_an_equal_printed_value_ties():
     rows = {"a": {0: 1.01}, "b": {0: 1.04}, "c": {0: 1.06}}
-    assert best(rows, "down", printed) == {"a", "b"}
-    assert best(rows, "up", printed) == {"c"}
+    assert Comparison(rows, "down", printed).best == {"a", "b"}
+    assert Comparison(rows, "up", printed).best == {"c"}
 
 
 def test_nothing_is_best_alone_or_where_no_direction_is_better():
-    assert best({"a": {0: 1.0}, "b": {}}, "down", printed) == set()
-    assert best({"a": {0: 1.0}, "b": {0: 2.0}}, "none", printed) == set()
+    assert Comparison({"a": {0: 1.0}, "b": {}}, "down", printed).best == set()
+    assert Comparison({"a": {0: 1.0}, "b": {0: 2.0}}, "none", printed).best == set()
 
 
 def test_ranks_after_a_tie_count_the_rows_above():
     rows = {"a": {0: 1.01}, "b": {0: 1.04}, "c": {0: 1.06}, "d": {0: 0.0, 1: 0.0}, "none": {}}
-    assert ranks(rows, "down", printed) == {"d": 1, "a": 2, "b": 3, "c": 4}
+    assert Comparison(rows, "down", printed).ranks == {"d": 1, "a": 2, "b": 3, "c": 4}
     del rows["d"]
-    assert ranks(rows, "down", printed) == {"a": 1, "b": 1, "c": 3}
-    assert ranks({"a": {0: 1.0}}, "down", printed) == {"a": 1}
-    assert ranks({}, "down", printed) == {}
+    assert Comparison(rows, "down", printed).ranks == {"a": 1, "b": 1, "c": 3}
+    assert Comparison({"a": {0: 1.0}}, "down", printed).ranks == {"a": 1}
+    assert Comparison({}, "down", printed).ranks == {}
 
 
 def test_the_interval_of_a_mean_over_seeds_falls_as_their_draws_are_independent():
@@ -116,19 +115,22 @@ def test_the_interval_of_a_mean_over_seeds_falls_as_their_draws_are_independent(
 def test_with_one_seed_rows_tie_within_the_interval_of_two_draws():
     rows = {"a": {0: 1.0}, "b": {0: 1.4}, "c": {0: 1.6}}
     halves = {name: {0: 0.3} for name in rows}  # of a difference: 0.42
-    assert best(rows, "down", printed, halves=halves) == {"a", "b"}
-    assert ranks(rows, "down", printed, halves=halves) == {"a": 1, "b": 1, "c": 3}
-    assert best(rows, "down", printed) == {"a"}
-    assert best(rows, "down", printed, halves={"a": {0: 0.3}, "b": {0: 0.3}}) == {"a", "b"}  # that of c is not known
-    assert best({"a": {0: 1.01}, "b": {0: 1.04}}, "down", printed, halves={"a": {0: 0.0}, "b": {0: 0.0}}) == {"a", "b"}
+    assert Comparison(rows, "down", printed, halves=halves).best == {"a", "b"}
+    assert Comparison(rows, "down", printed, halves=halves).ranks == {"a": 1, "b": 1, "c": 3}
+    assert Comparison(rows, "down", printed).best == {"a"}
+    del halves["c"]  # that of c is not known
+    assert Comparison(rows, "down", printed, halves=halves).best == {"a", "b"}
+    rows, halves = {"a": {0: 1.01}, "b": {0: 1.04}}, {"a": {0: 0.0}, "b": {0: 0.0}}
+    assert Comparison(rows, "down", printed, halves=halves).best == {"a", "b"}
 
 
 def test_with_seeds_the_wider_of_both_intervals_decides():
     a, always_worse = {0: 1.0, 1: 2.0, 2: 3.0}, {0: 1.5, 1: 2.5, 2: 3.5}
     wide, narrow = (dict.fromkeys(("a", "b"), dict.fromkeys(range(3), half)) for half in (0.7, 0.5))
-    assert best({"a": a, "b": always_worse}, "down", printed) == {"a"}
-    assert best({"a": a, "b": always_worse}, "down", printed, halves=wide) == {"a", "b"}  # 0.7 (2 / 3)^(1/2) = 0.57
-    assert best({"a": a, "b": always_worse}, "down", printed, halves=narrow) == {"a"}  # 0.41
+    rows = {"a": a, "b": always_worse}
+    assert Comparison(rows, "down", printed).best == {"a"}
+    assert Comparison(rows, "down", printed, halves=wide).best == {"a", "b"}  # 0.7 (2 / 3)^(1/2) = 0.57
+    assert Comparison(rows, "down", printed, halves=narrow).best == {"a"}  # 0.41
 
 
 def test_a_spread_shows_the_wider_interval_with_two_digits_of_it():
