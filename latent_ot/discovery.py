@@ -12,6 +12,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -55,10 +56,15 @@ def discover(folder: str, base: type[T]) -> dict[str, type[T]]:
     Raises:
         InputError: if a file defines several.
     """
-    place = folder.replace("/", ".")
-    here = {name: importlib.import_module(f"latent_ot.{place}.{name}") for name in files(folder)}
-    modules = here | {name: module for name, (_, module) in _plugins.items()}
+    modules = _suite(folder) | {name: module for name, (_, module) in _plugins.items()}
     return {name: the_class(folder, name, module, base) for name, module in modules.items() if defined(module, base)}
+
+
+@cache  # plans of many methods ask again and again
+def _suite(folder: str) -> dict[str, ModuleType]:
+    """Return file name -> module of every file of a folder of the package."""
+    place = folder.replace("/", ".")
+    return {name: importlib.import_module(f"latent_ot.{place}.{name}") for name in files(folder)}
 
 
 def plug_in(path: Path) -> ModuleType:
