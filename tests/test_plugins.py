@@ -211,6 +211,7 @@ def test_a_sampler_a_method_and_a_family_are_run_by_name(asked, folder):
     assert "linear.py" not in json.dumps(found["mean"]["stages"])
 
 
+@pytest.mark.slow
 def test_a_data_set_is_loaded_by_its_name_and_an_evaluator_scores_it(asked, folder):
     plugins = [folder / "stripes.py", folder / "blocks.py"]
     records, benchmark = bench(replace(asked, dataset="stripes", evaluators=["blocks"], plugins=plugins))

@@ -137,6 +137,7 @@ def figures(name, d, c, folder):
 
 @pytest.mark.parametrize("d", KINDS, ids=KINDS.get)
 @pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.one_quick
 def test_figures_of_a_sampler_do_not_depend_on_the_unit_of_codes(name, d, tmp_path, monkeypatch):
     monkeypatch.setattr(semidiscrete, "REPORT_POINTS", 20_000)  # a million take a second
     (plain, images), (scaled, others) = (figures(name, d, c, tmp_path / str(c)) for c in (1.0, C))

@@ -100,6 +100,7 @@ def test_a_stop_ends_the_whole_table(spec, asked, monkeypatch):
     assert rerun(spec, asked, lambda line: None) == ({"circles": "moons_100"}, True)
 
 
+@pytest.mark.slow
 def test_without_a_data_set_each_column_takes_what_is_here_and_the_rest_says_what_to_fetch(asked, monkeypatch):
     done: list[tuple[str, list[str]]] = []
 

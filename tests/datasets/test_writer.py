@@ -5,6 +5,7 @@ import sys
 from threading import Event, Thread
 
 import numpy as np
+import pytest
 from originals import lay_out
 
 from latent_ot.datasets import prepared, writer
@@ -24,6 +25,7 @@ def test_two_processes_that_meet_a_stale_folder_agree(tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["celeba", data.id]
 
 
+@pytest.mark.slow
 def test_a_reader_never_meets_two_sets_in_one(tmp_path):
     def splits(value):
         return prepared.Splits(*(np.full((count, 8, 8, 1), value, np.uint8) for count in (30, 10)))

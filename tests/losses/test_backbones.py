@@ -24,6 +24,7 @@ def package():
 
 
 @pytest.mark.parametrize("levels", [3, 5])
+@pytest.mark.one_quick
 def test_vgg_is_read_after_its_cuts_and_leaves_its_activations_alone(levels):
     torch.manual_seed(0)
     layers = vgg16(weights=None).features.eval()

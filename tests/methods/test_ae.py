@@ -30,6 +30,7 @@ def test_a_step_lowers_the_error_on_its_batch(train, blobs):
     assert error(method.train(), batch[0].image) < before
 
 
+@pytest.mark.slow
 def test_one_batch_can_be_learned_by_heart(train, blobs):
     method = train(build(lr=5e-3), blobs(1, 16) * 150)
     assert method.observed["error"] < 0.1 * error(build().train(), blobs(1, 16)[0].image)

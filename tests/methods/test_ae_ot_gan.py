@@ -99,6 +99,7 @@ def test_the_generator_descends_the_sum_that_the_paper_prints(pair, train, blobs
     torch.testing.assert_close(a[-1], pair.encode(x))
 
 
+@pytest.mark.slow
 def test_with_the_adversary_off_and_images_heavy_the_reconstruction_error_falls(pair, train, blobs):
     method = build(pair, beta=1e6, lr=1e-3, T=4)
     batches = blobs(1, 8) * 12

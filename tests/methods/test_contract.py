@@ -87,6 +87,7 @@ def test_a_method_with_an_encoder_samples_from_its_prior_and_reconstructs_withou
 
 
 @pytest.mark.parametrize("name", BUILT)
+@pytest.mark.one_quick
 def test_a_method_names_the_steps_that_move_what_makes_its_images_and_only_those(name, train, blobs):
     method, called, moved = build(name, images=400), set(), set()
     if method.closed_form:
@@ -108,6 +109,7 @@ def test_a_method_names_the_steps_that_move_what_makes_its_images_and_only_those
 
 
 @pytest.mark.parametrize("name", METHODS)
+@pytest.mark.one_quick
 def test_training_never_looks_at_the_index(name, train, blobs):
     rows = build(name).rows_per_step
     batches = blobs(2, rows)
@@ -124,6 +126,7 @@ def test_points_are_declined_with_a_reason(name):
 
 
 @pytest.mark.parametrize("name", BUILT)
+@pytest.mark.one_quick
 def test_state_dict_is_all_there_is_to_store(name, train, blobs):
     method, copy = build(name), build(name)
     x = torch.cat([batch.image for batch in blobs(1, 100)])
@@ -159,6 +162,7 @@ def test_state_dict_is_all_there_is_to_store(name, train, blobs):
         *(("gan_kl", n, {"n_critic": n}) for n in (1, 3)),
     ],
 )
+@pytest.mark.one_quick
 def test_n_critic_steps_to_a_generator_step_and_each_moves_only_its_own_network(name, n, settings, train, blobs):
     method = build(name, batch_size=4, **settings)
     assert method.rows_per_step == 4 * n
@@ -238,6 +242,7 @@ def test_the_discriminator_learns_to_tell_when_the_generator_stands_still(name, 
         ("wgan", 48, 3, {"n_critic": 2, "long_first": 2, "long_every": 4, "long_n_critic": 5}),  # among long phases
     ],
 )
+@pytest.mark.one_quick
 def test_an_interruption_changes_nothing(name, images, after, settings, tmp_path):
     x = torch.rand(100, 1, 16, 16)
     assert_interruption_changes_nothing(
@@ -341,6 +346,7 @@ def test_every_method_that_two_networks_contest_names_its_adversary_and_no_other
 
 
 @pytest.mark.parametrize("name", [name for name in ADVERSARIES if name != "ae_ot_gan"])
+@pytest.mark.one_quick
 def test_an_adversary_scores_each_image_and_takes_real_ones_for_more_real(name, train, blobs):
     """The sign of a score is that of the loss: the adversary's own step parts a fixed pair of batches further.
 

@@ -64,6 +64,7 @@ def test_permuting_the_images_permutes_the_codes(train):
     assert torch.equal(other.decode(other.Z.codes), other.decode(one.Z.codes[order]))
 
 
+@pytest.mark.slow
 def test_few_images_are_learned_by_heart(train):
     x = squares(64)
     method = glo(64, latent_dim=16, batch_size=64, lr=1e-2, lr_z=0.03, halve_every=300)

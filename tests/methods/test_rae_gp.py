@@ -132,6 +132,7 @@ def test_the_gradient_of_the_penalty_reaches_the_encoder(mode, train, blobs):
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.one_quick
 def test_a_large_weight_makes_the_decoder_smooth(mode, train, blobs):
     def slope(weight):
         method = train(build(gp_weight=weight, lr=2e-3, latent_dim=4, gp_mode=mode), blobs(40, 16)).eval()

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from latent_ot.methods.wgan_gp import WganGp, WganGpConfig
@@ -22,6 +23,7 @@ def test_interpolates_have_a_weight_for_each_image(train, blobs):
     assert len(t.unique()) == 16
 
 
+@pytest.mark.slow
 def test_the_estimated_distance_grows_from_nothing_when_the_generator_stands_still(train, blobs):
     method = build(n_critic=5, batch_size=16)
     method.configure_optimizers = lambda: [

@@ -119,6 +119,7 @@ def test_the_average_begins_in_the_last_twelfth_and_samples_come_from_it(train, 
         assert not torch.equal(drawn, method.to_unit(method.G(z)))
 
 
+@pytest.mark.slow
 def test_a_stop_while_the_average_is_taken_changes_nothing(tmp_path, blobs):
     images, asked, stages = (255 * blobs(1, 100)[0].image).byte(), [], {}
 

@@ -82,6 +82,7 @@ def check_sizes(name, shape):
 @pytest.mark.parametrize("name", IMAGES)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.one_quick
 def test_shapes_and_range_at_every_size(name, size, channels):
     check_sizes(name, (channels, size, size))
 

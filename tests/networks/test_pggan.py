@@ -34,6 +34,7 @@ def test_parameters_of_the_published_table_at_32_pixels(channels):
     assert count(Critic(shape)) == rgb[1] + blocks + conv(512 + 1, 512) + dense
 
 
+@pytest.mark.slow
 def test_parameters_of_the_published_table_at_64_pixels():
     blocks = 3 * 2 * conv(512, 512)
     rgb = 4 * conv(512, 3, 1) + conv(256, 3, 1), 4 * conv(3, 512, 1) + conv(3, 256, 1)

@@ -135,6 +135,7 @@ def test_a_new_record_makes_pages_stale(rich_board):
     assert "grid25.md" in stale(rich_board)
 
 
+@pytest.mark.slow
 def test_whatever_is_published_is_linked_from_the_front_page_and_so_is_a_store(rich_store, tmp_path):
     records = load(rich_store, stored=True)
     write(rich_store, stored=True)
@@ -203,6 +204,7 @@ def test_the_front_page_ranks_each_data_set_and_links_its_figures(rich_board):
     assert len(by_protocol(load(rich_board))) == 3
 
 
+@pytest.mark.slow
 def test_a_front_page_edited_by_hand_is_stale(rich_board):
     write(rich_board)
     front = rich_board / "README.md"

@@ -54,6 +54,7 @@ def fitted(tmp_path_factory):
 
 @pytest.mark.parametrize("d", [2, 10])
 @pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.one_quick
 def test_a_fitted_sampler_draws_by_its_generator_and_is_all_in_its_state(name, d, fitted):
     sampler = fitted(name, d)
     x = drawn(sampler, 40)
@@ -76,6 +77,7 @@ def test_a_fitted_sampler_draws_by_its_generator_and_is_all_in_its_state(name, d
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.one_quick
 def test_the_picture_of_the_plane_is_the_same_bytes_twice_and_changes_nothing(name, fitted, tmp_path):
     sampler = fitted(name, 2)
     before = {key: value.clone() for key, value in sampler.state_dict().items()}

@@ -57,6 +57,7 @@ def test_centres_are_the_means_of_their_cells_points(many):
 
 
 @pytest.mark.parametrize("eps", [0.3, 0.02])
+@pytest.mark.one_quick
 def test_soft_masses_are_mean_shares(many, eps):
     codes, h, _, scores = many
     s = torch.softmax(scores / eps, 1)

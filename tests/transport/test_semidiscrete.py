@@ -131,6 +131,7 @@ def test_equal_codes_share_one_cell_of_their_joint_mass():
     torch.testing.assert_close(masses, expected, atol=0.01, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_constant_dimension_changes_nothing_but_the_points_drawn():
     codes = torch.cat([gaussian(20, 2), torch.full((20, 1), 5.0, dtype=torch.float64)], 1)
     heights, flat = solve(codes, tol=0.04).heights, solve(codes[:, :2], tol=0.04).heights
@@ -209,6 +210,7 @@ def test_the_error_is_debiased():
     assert solution.error < 0.5 * math.sqrt(64 / REPORT_POINTS)
 
 
+@pytest.mark.slow
 def test_what_ran_out_of_points_says_so():
     solution = solve(gaussian(500, 4), tol=0.01, max_points=20_000)
     assert not solution.converged

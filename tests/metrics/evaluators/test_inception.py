@@ -58,6 +58,7 @@ def test_without_weights_and_network_one_line_says_what_to_fetch(monkeypatch, tm
         assert part in message
 
 
+@pytest.mark.slow
 def test_a_downloaded_file_is_used_again(weights, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(inception, "INCEPTION", INCEPTION._replace(url="https://example.org/inception-random.pth"))

@@ -49,6 +49,7 @@ def test_digits_reaches_its_stated_accuracy_on_held_out_digits(digits, tmp_path)
     assert right(digits, data.test, data.test_labels) == pytest.approx(card["test_accuracy"], abs=1 / 360)
 
 
+@pytest.mark.slow
 def test_mnist_knows_digits_that_were_kept_from_it(tmp_path):
     data = load("mnist5k", tmp_path)
     card = json.loads((WEIGHTS / "mnist.json").read_text())
