@@ -5,6 +5,7 @@ import importlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -162,3 +163,9 @@ class Catalog:
             base = self.recipe(refined, kind)
             return Recipe(name, (*base.parts, name), settings=base.settings)
         return Recipe(name, (name,))
+
+
+@cache
+def suite() -> Catalog:
+    """Return the catalog without a user's own files, read once; not to be changed."""
+    return Catalog()

@@ -83,6 +83,7 @@ def outdated(record: Record) -> tuple[str, ...]:
 
 def _reasons(record: Record) -> Iterator[str]:
     from latent_ot.bench.plan import Facts, Planner, protocol
+    from latent_ot.catalog import suite
     from latent_ot.datasets.base import origin_today
     from latent_ot.datasets.content import difference
 
@@ -112,7 +113,7 @@ def _reasons(record: Record) -> Iterator[str]:
     if record.external:
         yield from _scored_otherwise(record)
         return
-    planner = Planner(_catalog(), facts, terms, lambda: rules, record.overrides, record.threads, record.devices)  # type: ignore[arg-type]
+    planner = Planner(suite(), facts, terms, lambda: rules, record.overrides, record.threads, record.devices)  # type: ignore[arg-type]
     name = record.method.partition("[")[0]
     try:
         plan = planner.data_row(record.seed) if name == DATA else planner.run(name, record.seed)
@@ -176,13 +177,6 @@ def _settings(record: Record, job: Mapping[str, Any]) -> Iterator[str]:
         for key in sorted({*was, *now} if now else ()):
             if was.get(key) != now.get(key):
                 yield f"{job['name']}.{key} is {now.get(key)} now, was {was.get(key)}"
-
-
-@cache
-def _catalog() -> Any:
-    from latent_ot.catalog import Catalog
-
-    return Catalog()
 
 
 def _packaged(evaluator: str | None) -> str | None:

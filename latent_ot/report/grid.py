@@ -2,12 +2,11 @@
 
 import itertools
 from collections.abc import Sequence
-from functools import cache
 from statistics import fmean
 
 import numpy as np
 
-from latent_ot.catalog import SCORING, Catalog
+from latent_ot.catalog import SCORING, suite
 from latent_ot.pictures import charts
 from latent_ot.quantities import QUANTITIES
 from latent_ot.record import DATA, Record
@@ -22,7 +21,7 @@ Pairs = dict[tuple[str, str], list[Record]]
 
 def pairs(group: Sequence[Record]) -> Pairs:
     """Return (representation, sampler) -> runs of one group, those whose settings were left alone, if one finished."""
-    fixed = _fixed()
+    fixed = {name for name, row in suite().pairs.items() if "settings" in row}
     found: dict[tuple[str, str], dict[int, Record]] = {}
     every = by_method(group)
     for method in by_method(group, "done"):
@@ -31,12 +30,6 @@ def pairs(group: Sequence[Record]) -> Pairs:
             if len(trained) == 2 and not run.overrides and run.method not in fixed:
                 found.setdefault((trained[0], trained[1]), {})[run.seed] = run
     return {pair: [*runs.values()] for pair, runs in found.items()}
-
-
-@cache
-def _fixed() -> frozenset[str]:
-    """Return the suite's own pairs whose names fix settings."""
-    return frozenset(name for name, row in Catalog().pairs.items() if "settings" in row)
 
 
 def axes(found: Pairs) -> tuple[list[str], list[str]]:

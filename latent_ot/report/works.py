@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from latent_ot.budgets import budget, length, settings
-from latent_ot.catalog import Catalog
+from latent_ot.catalog import suite
 from latent_ot.quantities import NONE, QUANTITIES
 from latent_ot.record import DATA, Record
 from latent_ot.report.groups import Groups, by_method, numbered
@@ -112,7 +112,7 @@ def _grid(runs: Sequence[Record], links: Links) -> Grid | None:
 
 def _names() -> set[str]:
     """Return the names that can be run on images."""
-    catalog = Catalog()
+    catalog = suite()
     return {n for n in catalog.method_names() if "points" not in (n, catalog.pairs.get(n, {}).get("representation"))}
 
 
