@@ -23,7 +23,7 @@ images = images.repeat(4, axis=1).repeat(4, axis=2)  # to 32 pixels, as the eval
 
 places = {"store": args.store, "data_dir": args.data_dir}
 run = lo.train(args.method, images, args.budget, evaluator="digits", **places)  # one image in ten is held back
-print(f"trained on {run.benchmark.dataset}")
+print(f"trained: {run.folder}")
 
 x = run.sample(64, seed=0)
 run.picture(64).save(args.out)

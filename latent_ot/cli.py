@@ -342,7 +342,7 @@ def table(
     ] = None,
 ) -> None:
     """Print a published table beside our numbers, the published ones and those of the store."""
-    from latent_ot.bench.currency import everything
+    from latent_ot.bench.currency import everything, stored
     from latent_ot.bench.trackers.base import Handed
     from latent_ot.published import load_table, table_names
     from latent_ot.report.tables import chosen, handed, render_published
@@ -363,7 +363,9 @@ def table(
             ran, stopped = rerun(spec, asked, functools.partial(print, file=sys.stderr), made.append, tracking)
             write_store_pages(given.store)
             name = next(iter(ran.values()), name) if given.dataset else None  # with a subset the set has another name
-        shown = table_id or None, name, given.budget or None, everything(given.leaderboards, given.store)
+        # figures are judged as they were made: what is published beside them has no part in it
+        records = everything(given.leaderboards, given.store) if expected is None else stored(given.store)
+        shown = table_id or None, name, given.budget or None, records
         print(render_published(*shown, form, ran))
         if stopped:
             raise KeyboardInterrupt

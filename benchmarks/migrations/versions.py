@@ -67,7 +67,8 @@ def migrated(row: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
     then = _settings(row["config"])
     planner = Planner(CATALOG, facts, terms, lambda: rules, then, row["machine"]["threads"])
     plan = planner.data_row(row["seed"]) if name == DATA else planner.run(name, row["seed"])
-    keys, stages = {}, []
+    keys: dict[str, str] = {}
+    stages = []
     for stage in plan.stages:
         made_of = as_then(row["commit"].rstrip("+"), stage.job["made_of"])
         inputs = {role: keys[key] for role, key in stage.job["inputs"].items()}

@@ -16,7 +16,7 @@ import tempfile
 import time
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from itertools import cycle
 from multiprocessing import Pipe
 from pathlib import Path
@@ -37,7 +37,7 @@ TURNS = 12  # of either
 CASES = {"vae": 50, "glo": 50, "wgan_gp": 12}  # -> steps of a turn
 
 
-def bare(stage: Stage, images: np.ndarray, steps: int) -> Iterator[None]:
+def bare(stage: Stage, images: np.ndarray, steps: int) -> Generator[None, None, None]:
     """Take the steps of a stage in a plain loop; each ``next`` is one turn."""
     made: Any = stage.configure_optimizers()
     optimizers = made if isinstance(made, list) else [made]
@@ -57,7 +57,7 @@ def bare(stage: Stage, images: np.ndarray, steps: int) -> Iterator[None]:
 class Turns:
     """Hears of our steps; between two of our turns it lets the bare loop take one."""
 
-    def __init__(self, other: Iterator[None], steps: int) -> None:
+    def __init__(self, other: Generator[None, None, None], steps: int) -> None:
         self.other, self.steps, self.step = other, steps, 0
         self.ours, self.theirs = list[float](), list[float]()
         self.end, pipe = Pipe(duplex=False)
@@ -95,7 +95,7 @@ def run(name: str, around: Callable[[Callable[[], None]], None] = lambda call: c
     machine.leave_out_gpus(torch.device("cpu"), os.environ)
     images = np.random.default_rng(0).integers(0, 256, (COUNT, SIDE, SIDE, 1), dtype=np.uint8)
     stage_class = Catalog().stage("methods", name)
-    config = stage_class.Config(batch_size=BATCH)
+    config = stage_class.Config.build({"batch_size": BATCH}, name)
     made = build(stage_class, config, Spec((1, SIDE, SIDE), COUNT, 10**7, WIDTH))
     clock = Turns(bare(copy.deepcopy(made), images, CASES[name]), CASES[name])
     with tempfile.TemporaryDirectory() as folder:
@@ -104,7 +104,7 @@ def run(name: str, around: Callable[[Callable[[], None]], None] = lambda call: c
             try:
                 train(made, images, Path(folder), Watch(clock.report, clock.should_stop, 20.0), torch.device("cpu"))
             except Stopped:
-                clock.other.close()  # type: ignore[attr-defined]  # a generator
+                clock.other.close()
 
         around(call)
     ours, theirs = (1000 * np.array(times) / CASES[name] for times in (clock.ours, clock.theirs))

@@ -72,7 +72,7 @@ def four(real: Tensor, fake: Tensor) -> dict[str, float]:
     sweep(pairs, kernels, neighbourhoods)
     score, _ = inception_score(fake[:, :CLASSES])
     shares = {name: neighbourhoods.result()[name] for name in ("precision", "recall")}
-    return {"fid": fid(real, fake), "is": score, "kid": kernels.result()[0], **shares}
+    return {"fid": fid(real, fake), "is": score, "kid": kernels.result()["kid"], **shares}
 
 
 def fidelity_four(real: Tensor, fake: Tensor) -> dict[str, float]:

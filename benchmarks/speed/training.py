@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from importlib.metadata import version
 from multiprocessing import Pipe
 from pathlib import Path
@@ -49,7 +49,7 @@ BUDGET = 128_000  # images, of which a case draws the first few
 BATCH = 64
 LATENT_DIM = 16  # of VAE and WAE-MMD
 Networks = Literal["perceptrons", "convolutions"]
-Rivals = tuple[Stage, np.ndarray, Iterator[None]]
+Rivals = tuple[Stage, np.ndarray, Generator[None, None, None]]
 """A stage of ours, its images (N, H, W, 1), and the other loop: what one ``next`` of it does is one turn."""
 
 
@@ -62,14 +62,15 @@ def digits(count: int, side: int) -> np.ndarray:
 def glo(steps: int, width: float) -> Rivals:
     """Return GLO and a plain loop over its generator and codes."""
     images = digits(4000, 32)
-    stage = build(Glo, GloConfig(batch_size=BATCH), Spec((1, 32, 32), len(images), BUDGET, width))
+    config = GloConfig(batch_size=BATCH)
+    stage = build(Glo, config, Spec((1, 32, 32), len(images), BUDGET, width))
     generator, codes = copy.deepcopy((stage.G, stage.Z))
-    betas = (stage.config.beta1, 0.999)
-    optimizer = torch.optim.Adam(generator.parameters(), lr=stage.config.lr, betas=betas, fused=True)
+    betas = (config.beta1, 0.999)
+    optimizer = torch.optim.Adam(generator.parameters(), lr=config.lr, betas=betas, fused=True)
     of_codes = torch.optim.Adam([codes.codes], lr=stage.lr_z, betas=betas, fused=True)
     x = as_float(as_tensor(images))
 
-    def loop() -> Iterator[None]:
+    def loop() -> Generator[None, None, None]:
         for step in itertools.count(1):
             if step % (len(x) // BATCH) == 1:
                 order = iter(torch.randperm(len(x)).split(BATCH))
@@ -155,7 +156,7 @@ def against_pythae(steps: int, method: type[Stage], config: Any, model: Any) -> 
     stage = build(method, config, Spec((1, 28, 28), len(images), BUDGET))
     stage.encoder, stage.decoder = Encode(copy.deepcopy(model.encoder)), Decode(copy.deepcopy(model.decoder))
 
-    def loop() -> Iterator[None]:
+    def loop() -> Generator[None, None, None]:
         processor = DataProcessor()
         data = processor.to_dataset(processor.process_data(as_float(as_tensor(images))))
         with tempfile.TemporaryDirectory() as folder:
@@ -174,7 +175,7 @@ def against_pythae(steps: int, method: type[Stage], config: Any, model: Any) -> 
 class Turns:
     """The command that our training reports to; between two of our turns it lets the other loop take one."""
 
-    def __init__(self, other: Iterator[None], steps: int, turns: int) -> None:
+    def __init__(self, other: Generator[None, None, None], steps: int, turns: int) -> None:
         self.other, self.steps, self.turns = other, steps, turns
         self.end, pipe = Pipe(duplex=False)
         self.line = Line(pipe)

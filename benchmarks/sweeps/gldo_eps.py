@@ -64,14 +64,16 @@ def train(x: Tensor, images: int, width: float, loss: str, penalty: str, eps: fl
     settings = {**rates()["image"].get("gldo", {}), "loss": loss, "penalty": penalty, "eps": eps}
     method = Gldo(GldoConfig.build(settings, "gldo"), spec)
     rows = (torch.from_numpy(batch_rows(seed, len(x), method.rows_per_step, t)) for t in range(method.total_steps))
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
-    batches = DataLoader([Batch(i, x[i]) for i in rows], batch_size=None)
-    L.Trainer(accelerator="cpu", max_epochs=1, **quiet).fit(method, batches)
+    batches = DataLoader[Batch]([Batch(i, x[i]) for i in rows], batch_size=None)  # type: ignore[arg-type]  # a list will do
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(method, batches)
     return method.eval()
 
 
@@ -145,7 +147,7 @@ def main() -> None:
     for loss, penalty, eps, seed in GRID[: args.runs]:
         key = {"loss": loss, "penalty": penalty, "eps": eps, "seed": seed}
         if not any(key.items() <= run.items() for run in runs):
-            method = train(as_float(x), args.images, args.width, **key)
+            method = train(as_float(x), args.images, args.width, loss, penalty, eps, seed)
             values = measure(method, x, held, args.steps)
             runs.append({**key, **{name: float(f"{value:.4g}") for name, value in values.items()}})
             print(json.dumps(runs[-1]), flush=True)

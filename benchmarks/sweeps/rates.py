@@ -191,7 +191,9 @@ class Sweep:
         """Return the stages of a method with settings at a share of ``ci``."""
         bench = self.benchmark
         ci = budget("ci", bench.dataset.id, len(bench.dataset.train))
-        half = replace(ci, name="half-ci", images=int(ci.images * SHARE), codes=int(ci.codes * SHARE), rates={})
+        half = replace(
+            ci, name="half-ci", images=int(ci.images * SHARE), codes=ci.codes and int(ci.codes * SHARE), rates={}
+        )
         planner = Planner(bench.catalog, bench.facts, half, lambda: bench.protocols[0], settings)
         return planner.training(method, SEED)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning as L
 import numpy as np
@@ -31,6 +31,7 @@ from latent_ot.seeding import derive
 from latent_ot.stage import Batch, Spec, Stage, as_float
 from latent_ot.tensors import fill, read_checkpoint, write_checkpoint, write_weights
 
+S = TypeVar("S", bound=Stage)
 LOG_POINTS = 200  # values kept per curve, whatever the budget
 SNAPSHOTS = {"image": tuple(2.0**-k for k in range(7, 0, -1)), "points": tuple(k / 16 for k in range(1, 16))}
 """Shares of the budget at which weights are kept, for FID or, of points, for modes covered against images seen."""
@@ -55,7 +56,7 @@ class Watch:
     """Around steps, which a wish to stop lets come to a checkpoint."""
 
 
-def build(stage: type[Stage], config: Any, spec: Spec, *base: Any) -> Stage:
+def build(stage: type[S], config: Any, spec: Spec, *base: Any) -> S:
     """Construct a stage with weights that depend on the run's seed alone, and on the pair that it refines, if any."""
     torch.manual_seed(derive(spec.seed, "init"))
     return stage(config, spec, *base)

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from dashboards import Server, events, rows, wandb_runs
-from faults.commands import difference, outcome
+from faults.commands import PATIENCE, difference, outcome
 
 from latent_ot.bench.trackers import base
 
@@ -28,7 +28,7 @@ def nobody(monkeypatch, tmp_path):
         monkeypatch.delenv(name)
 
 
-def until(true, seconds=120.0):
+def until(true, seconds=PATIENCE):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end

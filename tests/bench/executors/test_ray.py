@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 from clusters import cluster, stage
-from faults.commands import ROOT, Bench, difference, outcome
+from faults.commands import PATIENCE, ROOT, Bench, difference, outcome
 
 from latent_ot import inventory
 from latent_ot.bench.executors import base, ray
@@ -140,7 +140,6 @@ def test_an_order_means_the_same_in_any_folder(tmp_path, monkeypatch):
 
 METHODS = ("pca", "ae+gaussian", "vae")
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex}  # else Ray writes one into the home folder
-PATIENCE = 1800.0  # seconds: a busy machine takes minutes to import what a cluster needs
 
 
 def holders(path):
@@ -191,8 +190,8 @@ def test_a_cluster_makes_the_bytes_that_this_machine_makes_though_it_was_stopped
     command = on_ray(bench, *METHODS)
     worker_of(command, bench)
     command.send(signal.SIGINT, group=True)
-    command.end(PATIENCE).assert_stopped()
-    assert on_ray(bench, *METHODS).end(PATIENCE).code == 0
+    command.end().assert_stopped()
+    assert on_ray(bench, *METHODS).end().code == 0
     assert difference(outcome(bench.store), by_local) == []
 
 
@@ -206,11 +205,11 @@ def test_what_is_killed_on_a_cluster_is_one_row_that_says_so_and_goes_on(who, sa
     worker = worker_of(command, bench)
     host = parent(parent(worker))  # a worker is a fork of the server's, which is the host's
     os.kill(worker if who == "worker" else host, signal.SIGKILL)
-    ended = command.end(PATIENCE)
+    ended = command.end()
     assert ended.code == 1, ended
     assert said in ended.err
     assert "Traceback" not in ended.err
-    assert on_ray(bench, "vae").end(PATIENCE).code == 0
+    assert on_ray(bench, "vae").end().code == 0
 
 
 @pytest.fixture
@@ -245,7 +244,7 @@ def test_a_login_node_hands_stages_to_another_and_a_node_that_is_killed_is_one_r
         port = free.getsockname()[1]
     node("--head", "--port", str(port), "--num-cpus", "0", "--include-dashboard", "false")
     given = ("--gpus", "0", "--address", f"127.0.0.1:{port}")
-    without = on_ray(bench, "vae", more=given).end(PATIENCE)
+    without = on_ray(bench, "vae", more=given).end()
     assert (without.code, without.err.count("\n")) == (2, 1), without
     assert "none of the cluster's nodes has CPU cores" in without.err
     join = ("--address", f"127.0.0.1:{port}", "--num-cpus", "2")
@@ -253,12 +252,12 @@ def test_a_login_node_hands_stages_to_another_and_a_node_that_is_killed_is_one_r
     command = on_ray(bench, "vae", more=given)
     worker_of(command, bench)
     os.killpg(working.pid, signal.SIGKILL)
-    ended = command.end(PATIENCE)
+    ended = command.end()
     assert ended.code == 1, ended
     assert "the node that it ran on is gone from the cluster; run again to resume" in ended.err
     assert "Traceback" not in ended.err
     node(*join)
-    assert on_ray(bench, "vae", more=given).end(PATIENCE).code == 0
+    assert on_ray(bench, "vae", more=given).end().code == 0
 
 
 def test_doctor_tells_whether_a_disk_keeps_locks(tmp_path, monkeypatch):
