@@ -32,6 +32,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from latent_ot.bench.sampling import draw, rebuild
+from latent_ot.bench.train import build
 from latent_ot.budgets import rates
 from latent_ot.datasets.base import load
 from latent_ot.datasets.order import batch_rows
@@ -44,7 +45,6 @@ from latent_ot.metrics.fid import Moments, fid
 from latent_ot.metrics.psnr import psnr
 from latent_ot.record import SETTLED
 from latent_ot.samplers.gaussian import Gaussian, GaussianConfig
-from latent_ot.seeding import derive
 from latent_ot.stage import Batch, Spec, as_float
 
 TRAIN, REBUILT, TOLERANCE, EVALUATOR = 3200, 64, 0.5, "mnist"
@@ -60,9 +60,8 @@ Run = Mapping[str, Any]
 def train(x: Tensor, images: int, width: float, loss: str, penalty: str, eps: float, seed: int) -> Gldo:
     """Train GLDO on images (N, C, H, W) in [0, 1], of which it draws ``images``."""
     spec = Spec(tuple(x.shape[1:]), len(x), images, width, seed)
-    torch.manual_seed(derive(seed, "init"))
     settings = {**rates()["image"].get("gldo", {}), "loss": loss, "penalty": penalty, "eps": eps}
-    method = Gldo(GldoConfig.build(settings, "gldo"), spec)
+    method = build(Gldo, GldoConfig.build(settings, "gldo"), spec)
     rows = (torch.from_numpy(batch_rows(seed, len(x), method.rows_per_step, t)) for t in range(method.total_steps))
     batches = DataLoader[Batch]([Batch(i, x[i]) for i in rows], batch_size=None)  # type: ignore[arg-type]  # a list will do
     trainer = L.Trainer(
